@@ -1,0 +1,83 @@
+# Every target runs from a fresh clone: the virtual environment is made on first use.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+GEN_DIR ?= gen
+DESCRIPTOR ?= envoy/meshgate.pb
+PROTOS = $(shell cd protos && find . -name '*.proto' | sed 's|^\./||' | sort)
+GOOGLE_PROTOS = $(shell $(BIN)/python -c 'import pathlib, google.rpc as g; print(pathlib.Path(list(g.__path__)[0]).parents[1])')
+DESCRIPTOR_EXTRAS := google/rpc/error_details.proto google/rpc/status.proto
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check gen gen-check envoy envoy-check format lint types layers dependencies protos bench clean
+
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- set-up
+
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) scripts/check_machine.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing meshgate into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@$(BIN)/pip install --quiet --disable-pip-version-check --group test
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	@$(BIN)/pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+# ---------------------------------------------------------------- for users
+
+run: $(VENV)/.run  ## start the gateway on http://127.0.0.1:8080
+	@$(BIN)/meshgate up
+
+test: $(VENV)/.test  ## run the whole test suite
+	@$(BIN)/python -m pytest
+
+bench: $(VENV)/.test  ## measure the gateway beside plain Envoy, on this machine
+	@$(BIN)/python -m bench
+
+# ---------------------------------------------------------------- for developers
+
+check: gen-check envoy-check protos lint types layers dependencies  ## every check but the tests
+
+gen: $(VENV)/.dev  ## regenerate gen/ and Envoy's descriptor set from protos/
+	@rm -rf $(GEN_DIR)/meshgate && mkdir -p $(GEN_DIR) $(dir $(DESCRIPTOR))
+	@$(BIN)/python -m grpc_tools.protoc -I protos -I $(GOOGLE_PROTOS) --python_out=$(GEN_DIR) \
+	  --grpc_python_out=$(GEN_DIR) --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_out=quiet:$(GEN_DIR) \
+	  --mypy_grpc_out=quiet,only_async:$(GEN_DIR) $(PROTOS)
+	@$(BIN)/python -m grpc_tools.protoc -I protos -I $(GOOGLE_PROTOS) --include_imports \
+	  --descriptor_set_out=$(DESCRIPTOR) $(PROTOS) $(DESCRIPTOR_EXTRAS)
+
+gen-check: $(VENV)/.dev  ## fail if gen/ is stale
+	@d=$$(mktemp -d) && $(MAKE) -s gen GEN_DIR=$$d DESCRIPTOR=$$d/meshgate.pb && \
+	  cmp $$d/meshgate.pb $(DESCRIPTOR) && rm $$d/meshgate.pb && \
+	  diff -r -x __pycache__ $$d gen && rm -rf $$d
+
+protos: $(VENV)/.dev  ## lint the contract
+	@BIN=$(BIN) GOOGLE_PROTOS=$(GOOGLE_PROTOS) sh scripts/lint_protos.sh
+
+lint: $(VENV)/.dev  ## ruff
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+
+format: $(VENV)/.dev  ## let ruff rewrite
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: $(VENV)/.dev  ## mypy strict
+	@$(BIN)/mypy services
+
+layers: $(VENV)/.dev  ## who may import whom
+	@PYTHONPATH=services:gen $(BIN)/lint-imports --verbose
+
+dependencies: $(VENV)/.dev  ## what is declared is used, and the other way round
+	@$(BIN)/deptry services --known-first-party meshgate
+
+clean:  ## forget the virtual environment and all caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build

@@ -1,0 +1,1 @@
+"""What every process of the mesh shares: server, channels, errors, telemetry, settings."""
