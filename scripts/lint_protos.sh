@@ -10,4 +10,4 @@ sed -i 's|^  - path: protos$|  - path: protos\n  - path: google-protos\n    lint
 buf=$(cd "$(dirname "$BIN")" && pwd)/$(basename "$BIN")/buf
 cd "$workspace"
 "$buf" lint
-"$buf" format --diff --exit-code --exclude-path google-protos
+"$buf" format --diff --exit-code --path protos/meshgate

@@ -159,7 +159,8 @@ class UpstreamRefusedError(UpstreamError):
         field: str | None = None,
         **values: str,
     ) -> None:
-        super().__init__(message, field=field, **values)
+        super().__init__(message, field=field)
+        self.values = values
         self.http_status = http_status
         self.upstream_code = upstream_code
 

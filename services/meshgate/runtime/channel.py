@@ -1,0 +1,262 @@
+"""A channel to all instances of a peer, each over a connection of its own.
+
+Every call goes to the serving instance with the fewest calls in flight. Addresses are resolved
+again every few seconds, and an instance is left out as soon as its health turns NOT_SERVING or its
+connection is lost, so that new replicas get traffic at once and draining ones none.
+"""
+
+import asyncio
+import itertools
+import random
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from meshgate.runtime.context import Metadata
+from meshgate.runtime.deadline import DEFAULT_SECONDS
+
+_log = structlog.get_logger("meshgate.channel")
+
+_RESOLVE_SECONDS = 3.0
+_WATCH_SECONDS = 3600.0
+_RETRY_SECONDS = (0.05, 1.0)
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 96 * 1024),
+    ("grpc.absolute_max_metadata_size", 96 * 1024),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A stream's window stays small, so that a reader that stalls cannot hold back the others.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 256 * 1024),
+]
+
+Address = tuple[str, int]
+
+
+@dataclass(eq=False)
+class _Instance:
+    """One instance of the peer."""
+
+    address: Address
+    channel: grpc.aio.Channel
+    serving: bool = False
+    in_flight: int = 0
+    watch: asyncio.Task[None] | None = None
+    callables: dict[str, Any] = field(default_factory=dict)
+
+    async def close(self) -> None:
+        if self.watch is not None:
+            self.watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.watch
+        await self.channel.close(grace=None)
+
+
+class RemoteChannel:
+    """A channel to every instance behind some addresses; generated stubs work over it.
+
+    Args:
+        name: The peer's name, for logs and errors.
+        addresses: `host:port` each; a host name stands for all addresses that it resolves to.
+        metadata: Goes with every call.
+        credentials: For TLS; None for a plain connection.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        addresses: Sequence[str],
+        metadata: Metadata,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._name = name
+        self._hosts = [_split(address) for address in addresses]
+        self._metadata = tuple(metadata)
+        self._credentials = credentials
+        self._instances: dict[Address, _Instance] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._turns = itertools.count()
+
+    @property
+    def instance_count(self) -> int:
+        return len(self._instances)
+
+    @property
+    def serving_count(self) -> int:
+        return sum(instance.serving for instance in self._instances.values())
+
+    async def run(self) -> None:
+        """Keep the list of instances up to date, until cancelled."""
+        while True:
+            await self.resolve()
+            await asyncio.sleep(_RESOLVE_SECONDS)
+
+    async def resolve(self) -> None:
+        """Look the addresses up once, and meet or leave instances accordingly."""
+        found: set[Address] = set()
+        for host, port in self._hosts:
+            try:
+                found |= await _lookup(host, port)
+            except OSError:
+                # A name server that is away does not take instances away.
+                found |= {address for address in self._instances if address[1] == port}
+                _log.warning("peer cannot be resolved", peer=self._name, host=host)
+        for address in found - self._instances.keys():
+            self._meet(address)
+        for address in self._instances.keys() - found:
+            self._leave(self._instances.pop(address))
+
+    async def close(self) -> None:
+        instances, self._instances = list(self._instances.values()), {}
+        await asyncio.gather(*(instance.close() for instance in instances), *self._leaving)
+
+    def unary_unary(
+        self,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = None,  # noqa: FBT001 - as grpc's own signature
+    ) -> Callable[..., Any]:
+        def make(channel: grpc.aio.Channel) -> Any:
+            return channel.unary_unary(path, request_serializer, response_deserializer)
+
+        return self._callable(path, make)
+
+    def unary_stream(
+        self,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = None,  # noqa: FBT001 - as grpc's own signature
+    ) -> Callable[..., Any]:
+        def make(channel: grpc.aio.Channel) -> Any:
+            return channel.unary_stream(path, request_serializer, response_deserializer)
+
+        return self._callable(path, make)
+
+    def _callable(self, path: str, make: Callable[[grpc.aio.Channel], Any]) -> Callable[..., Any]:
+        def call(request: Any, *, timeout: float = DEFAULT_SECONDS, metadata: Metadata = ()) -> Any:
+            instance = self._pick()
+            method = instance.callables.get(path)
+            if method is None:
+                method = instance.callables[path] = make(instance.channel)
+            running = method(request, timeout=timeout, metadata=(*metadata, *self._metadata))
+            instance.in_flight += 1
+            running.add_done_callback(lambda _: self._landed(instance))
+            return running
+
+        return call
+
+    @staticmethod
+    def _landed(instance: _Instance) -> None:
+        instance.in_flight -= 1
+
+    def _pick(self) -> _Instance:
+        """The serving instance with the fewest calls in flight; equals take turns."""
+        serving = [instance for instance in self._instances.values() if instance.serving]
+        if not serving:
+            raise grpc.aio.AioRpcError(
+                grpc.StatusCode.UNAVAILABLE,
+                grpc.aio.Metadata(),
+                grpc.aio.Metadata(),
+                details=f"no instance of {self._name} is serving",
+            )
+        if len(serving) == 1:
+            return serving[0]
+        turn = next(self._turns) % len(serving)
+        return min(serving[turn:] + serving[:turn], key=lambda instance: instance.in_flight)
+
+    def _meet(self, address: Address) -> None:
+        target = _target(address)
+        if self._credentials is None:
+            channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        else:
+            channel = grpc.aio.secure_channel(target, self._credentials, options=_OPTIONS)
+        instance = _Instance(address, channel)
+        instance.watch = asyncio.create_task(self._watch(instance), name=f"watch {target}")
+        self._instances[address] = instance
+
+    def _leave(self, instance: _Instance) -> None:
+        task = asyncio.create_task(self._retire(instance))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    @staticmethod
+    async def _retire(instance: _Instance) -> None:
+        """Close an instance that is no longer listed, after the calls it still answers."""
+        instance.serving = False
+        await instance.channel.close(grace=DEFAULT_SECONDS)
+        await instance.close()
+
+    async def _watch(self, instance: _Instance) -> None:
+        stub: Any = health_pb2_grpc.HealthStub(instance.channel)
+        for wait_seconds in _waits():
+            try:
+                call = stub.Watch(health_pb2.HealthCheckRequest(), timeout=_WATCH_SECONDS)
+                async for health in call:
+                    self._turn(instance, health.status == health_pb2.HealthCheckResponse.SERVING)
+            except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                    continue  # an hour has passed: watch on
+                self._turn(instance, serving=False)
+            await asyncio.sleep(wait_seconds)
+
+    def _turn(self, instance: _Instance, serving: bool) -> None:  # noqa: FBT001 - a state
+        if instance.serving != serving:
+            instance.serving = serving
+            _log.info(
+                "peer is serving" if serving else "peer is not serving",
+                peer=self._name,
+                address=_target(instance.address),
+            )
+
+
+def _waits() -> Iterator[float]:
+    """Seconds between tries to reach an instance, with jitter."""
+    while True:
+        yield random.uniform(*_RETRY_SECONDS) / 2  # noqa: S311 - spread, not secrecy
+
+
+def _split(address: str) -> Address:
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdecimal():
+        raise ValueError(f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def _target(address: Address) -> str:
+    host, port = address
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+
+async def _lookup(host: str, port: int) -> set[Address]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return {(str(where[0]), port) for *_, where in found}
+
+
+def parse_addresses(text: str) -> list[str]:
+    """The addresses of `host:port,host:port`.
+
+    Raises:
+        ValueError: One of them is not `host:port`.
+    """
+    addresses = [part.strip() for part in text.split(",") if part.strip()]
+    for address in addresses:
+        _split(address)
+    return addresses

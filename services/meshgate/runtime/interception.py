@@ -1,0 +1,132 @@
+"""What happens around every handler, on every server and in-process: the one interceptor."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from prometheus_client import Histogram
+
+from meshgate.runtime.errors import GatewayError
+from meshgate.runtime.identity import MeshIdentity
+from meshgate.runtime.service import Handler, Implementation, Method
+from meshgate.runtime.status import trailing_metadata_of
+
+REQUEST_ID_KEY = "x-request-id"
+ERROR_BODY_KEY = "x-meshgate-error"
+HTTP_STATUS_KEY = "x-meshgate-http-status"
+
+_log = structlog.get_logger("meshgate.rpc")
+
+_DURATION = Histogram(
+    "meshgate_rpc_server_duration_seconds",
+    "How long calls took, by RPC and status code.",
+    ("service", "method", "code"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+
+
+def intercepted(implementation: Implementation, identity: MeshIdentity) -> tuple[Method, ...]:
+    """The methods of an implementation, each with the interceptor around its handler.
+
+    The interceptor refuses strangers on internal services, turns a GatewayError into a status with
+    details, hides every other exception behind "internal error", logs it, and takes the time.
+    """
+    return tuple(
+        replace(method, handler=_Interceptor(implementation, identity, method).handler())
+        for method in implementation.methods()
+    )
+
+
+@dataclass
+class _Interceptor:
+    implementation: Implementation
+    identity: MeshIdentity
+    method: Method
+
+    def __post_init__(self) -> None:
+        service, name = self.method.service_name, self.method.name
+        self._durations = {
+            code: _DURATION.labels(service, name, code.name) for code in grpc.StatusCode
+        }
+
+    def handler(self) -> Handler:
+        return self._streamed if self.method.response_streaming else self._plain
+
+    async def _plain(self, request: Any, context: Any) -> Any:
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            self._admit(context)
+            response = await self.method.handler(request, context)
+            code = grpc.StatusCode.OK
+        except Exception as error:
+            code = _code_of(error, context)
+            await self._abort(error, context)
+        finally:
+            self._durations[code].observe(time.perf_counter() - started)
+        return response
+
+    async def _streamed(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            self._admit(context)
+            async with aclosing(self.method.handler(request, context)) as responses:
+                async for response in responses:
+                    yield response
+            code = grpc.StatusCode.OK
+        except Exception as error:
+            code = _code_of(error, context)
+            await self._abort(error, context)
+        finally:
+            self._durations[code].observe(time.perf_counter() - started)
+
+    def _admit(self, context: Any) -> None:
+        if self.implementation.internal:
+            self.identity.verify(context.invocation_metadata())
+
+    async def _abort(self, error: Exception, context: Any) -> NoReturn:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        if not isinstance(error, GatewayError):
+            _log.error(
+                "unexpected exception",
+                method=self.method.path,
+                request_id=request_id_of(context),
+                exc_info=_without_values(error),
+            )
+            error = GatewayError("internal error")
+        metadata = trailing_metadata_of(error)
+        if self.implementation.error_body is not None:
+            body = self.implementation.error_body(error)
+            metadata += (
+                (HTTP_STATUS_KEY, str(body.http_status)),
+                (ERROR_BODY_KEY, body.json.decode("ascii")),
+            )
+        await context.abort(grpc.StatusCode[error.code], error.message[:4096], metadata)
+        raise AssertionError("abort raises")
+
+
+def request_id_of(context: Any) -> str:
+    """The request id that a call carries, or nothing."""
+    for key, value in context.invocation_metadata():
+        if key == REQUEST_ID_KEY:
+            return str(value)
+    return ""
+
+
+def _code_of(error: Exception, context: Any) -> grpc.StatusCode:
+    if isinstance(error, GatewayError):
+        return grpc.StatusCode[error.code]
+    if isinstance(error, grpc.aio.AbortError):
+        return context.code() or grpc.StatusCode.UNKNOWN
+    return grpc.StatusCode.INTERNAL
+
+
+def _without_values(error: Exception) -> tuple[type[Exception], Exception, Any]:
+    """Where it happened and of what type: the text may hold what a prompt or a secret says."""
+    return (Exception, Exception(type(error).__qualname__), error.__traceback__)

@@ -1,0 +1,216 @@
+"""A gRPC server on pygrpc-native's front: HTTP/2 in Rust, handlers on this event loop.
+
+The front hands over each call as an event and takes answers by call id; what lies between is this
+dispatcher. Methods with streamed requests, which the front does not know, and reflection go to a
+grpcio server on a unix socket behind it.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from pygrpc_native import (
+    EVENT_CANCEL,
+    STREAM_CLOSED,
+    STREAM_FULL,
+    NativeGrpcFront,
+)
+
+from meshgate.runtime.context import LocalContext
+from meshgate.runtime.grpcio import GrpcioServer
+from meshgate.runtime.limits import Limits
+from meshgate.runtime.service import Method
+
+_log = structlog.get_logger("meshgate.server")
+
+_EVENTS_AT_ONCE = 64
+_FIRST_WAIT_SECONDS = 0.001
+_LONGEST_WAIT_SECONDS = 0.1
+
+
+class NativeServer:
+    """Serves methods on one port, without TLS.
+
+    Args:
+        methods: What to serve.
+        limits: Sizes and counts that bound a caller.
+    """
+
+    def __init__(self, methods: Iterable[Method], limits: Limits) -> None:
+        methods = tuple(methods)
+        self._methods = [method for method in methods if not method.request_streaming]
+        self._limits = limits
+        self._fallback = GrpcioServer(
+            [method for method in methods if method.request_streaming],
+            limits,
+            reflected={method.service_name for method in methods},
+        )
+        self._directory = Path(tempfile.mkdtemp(prefix="meshgate-"))
+        self._front: NativeGrpcFront | None = None
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._stopping = False
+
+    async def start(self, address: str) -> int:
+        """Begin to serve at `host:port` and return the port.
+
+        Raises:
+            OSError: The address is taken.
+        """
+        self._front = front = NativeGrpcFront(
+            address,
+            [(method.path, method.response_streaming) for method in self._methods],
+            io_threads=1,
+            call_details=True,
+            delay_stream_headers=True,
+            keepalive_permit_without_calls=True,
+            max_concurrent_streams=self._limits.concurrent_streams,
+            max_metadata_size=self._limits.metadata_bytes,
+        )
+        socket = f"unix:{self._directory / 'fallback.sock'}"
+        await self._fallback.start(socket)
+        front.set_fallback(socket.removeprefix("unix:"))
+        front.start()
+        loop = asyncio.get_running_loop()
+        threading.Thread(
+            target=self._receive, args=(front, loop), name="grpc-receive", daemon=True
+        ).start()
+        return front.bound_port
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Let calls in flight end, cancel what is left after `grace_seconds`, and close."""
+        front, tasks = self._front, list(self._tasks.values())
+        if front is None:
+            raise RuntimeError("the server was not started")
+        self._stopping = True
+        fallback = asyncio.ensure_future(self._fallback.stop(grace_seconds))
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_seconds)
+        for call_id, task in list(self._tasks.items()):
+            front.fail(call_id, grpc.StatusCode.UNAVAILABLE.value[0], "the server is stopping")
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await fallback
+        await asyncio.to_thread(front.close)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _receive(self, front: NativeGrpcFront, loop: asyncio.AbstractEventLoop) -> None:
+        """Pass events to the loop until the front is closed; runs in a thread of its own."""
+        while (events := front.recv_batch_details(_EVENTS_AT_ONCE)) is not None:
+            try:
+                loop.call_soon_threadsafe(self._on_events, front, loop, events)
+            except RuntimeError:  # the loop is closed: nobody is left to answer
+                front.close()
+                return
+
+    def _on_events(
+        self, front: NativeGrpcFront, loop: asyncio.AbstractEventLoop, events: list[Any]
+    ) -> None:
+        for kind, call_id, method_id, payload, _client, details in events:
+            if kind == EVENT_CANCEL:
+                task = self._tasks.get(call_id)
+                if task is not None:
+                    task.cancel()
+                continue
+            if self._stopping:
+                front.fail(call_id, grpc.StatusCode.UNAVAILABLE.value[0], "the server is stopping")
+                continue
+            call = _Call(front, call_id, self._methods[method_id], LocalContext(*_seen(details)))
+            self._tasks[call_id] = loop.create_task(self._run(call, payload))
+
+    async def _run(self, call: "_Call", payload: bytes) -> None:
+        try:
+            await call.answer(payload, self._limits.message_bytes)
+        finally:
+            del self._tasks[call.call_id]
+
+
+class _Call:
+    """One call that the front has handed over."""
+
+    __slots__ = ("call_id", "context", "front", "method")
+
+    def __init__(
+        self, front: NativeGrpcFront, call_id: int, method: Method, context: LocalContext
+    ) -> None:
+        self.front = front
+        self.call_id = call_id
+        self.method = method
+        self.context = context
+
+    async def answer(self, payload: bytes, most_bytes: int) -> None:
+        if len(payload) > most_bytes:
+            self._fail(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"the message has {len(payload)} bytes; at most {most_bytes} are taken",
+            )
+            return
+        try:
+            request = self.method.request_type.FromString(payload)
+        except DecodeError:
+            self._fail(grpc.StatusCode.INVALID_ARGUMENT, "the message cannot be read")
+            return
+        try:
+            await (
+                self._stream(request) if self.method.response_streaming else self._plain(request)
+            )
+        except grpc.aio.AbortError:
+            self._fail(self.context.status_code, self.context.status_details)
+        except asyncio.CancelledError:
+            # Nobody hears this after a cancel or a deadline, the front has seen to those; but a
+            # handler that was cancelled from within still has a caller.
+            self._fail(grpc.StatusCode.CANCELLED, "cancelled")
+            raise
+
+    async def _plain(self, request: Any) -> None:
+        response = await self.method.handler(request, self.context)
+        self.front.respond(
+            self.call_id,
+            response.SerializeToString(),
+            list(self.context.initial),
+            list(self.context.trailing),
+        )
+
+    async def _stream(self, request: Any) -> None:
+        async with aclosing(self.method.handler(request, self.context)) as responses:
+            async for response in responses:
+                if self.context.initial:
+                    self.front.stream_send_initial_metadata(
+                        self.call_id, list(self.context.initial)
+                    )
+                    self.context.initial = ()
+                if not await self._send(response.SerializeToString()):
+                    return
+        self.front.stream_end(self.call_id, list(self.context.trailing))
+
+    async def _send(self, data: bytes) -> bool:
+        """Send one message, waiting while the reader is behind; False once the call is gone.
+
+        The front's blocking send would take a thread for each slow reader, so it is asked again
+        and again, ever more rarely.
+        """
+        wait_seconds = _FIRST_WAIT_SECONDS
+        while (sent := self.front.stream_try_send(self.call_id, data)) == STREAM_FULL:
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
+        return sent != STREAM_CLOSED
+
+    def _fail(self, code: grpc.StatusCode | None, details: str) -> None:
+        self.front.fail(
+            self.call_id,
+            (code or grpc.StatusCode.UNKNOWN).value[0],
+            details,
+            list(self.context.trailing),
+        )
+
+
+def _seen(details: Any) -> tuple[Any, float | None, str]:
+    metadata, peer, seconds_left = details
+    return metadata, seconds_left, peer

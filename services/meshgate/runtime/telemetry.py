@@ -1,0 +1,62 @@
+"""Logs and metrics of a process."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+import structlog
+from prometheus_client import start_http_server
+
+LEVELS = ("debug", "info", "warning", "error")
+
+_encoder = msgspec.json.Encoder(enc_hook=repr)
+
+
+def configure_logs(service: str, level: str = "info") -> None:
+    """One JSON object a line on stderr. Prompts and secrets are never logged."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _Named(service),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_serialize),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+class _Named:
+    """Adds the name of the service to each line."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["service"] = self._service
+        return event
+
+
+def _serialize(event: dict[str, Any], **_: Any) -> str:
+    return _encoder.encode(event).decode()
+
+
+def serve_metrics(address: str) -> ThreadingHTTPServer:
+    """Serve Prometheus metrics at `host:port`, from a thread of its own; shut it down at the end.
+
+    Raises:
+        OSError: The address is taken.
+    """
+    host, _, port = address.rpartition(":")
+    server, _thread = start_http_server(int(port), host)
+    return server  # type: ignore[return-value]
