@@ -29,7 +29,7 @@ class GrpcioServer:
     ) -> None:
         self._credentials = credentials
         self._server = grpc.aio.server(options=_options(limits))
-        services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+        services: dict[str, dict[str, Any]] = {}
         for method in methods:
             services.setdefault(method.service_name, {})[method.name] = _handler(method)
         for name, handlers in services.items():
@@ -74,7 +74,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _handler(method: Method) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(method: Method) -> Any:
     kind = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,

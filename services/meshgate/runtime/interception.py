@@ -1,6 +1,7 @@
 """What happens around every handler, on every server and in-process: the one interceptor."""
 
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -97,7 +98,9 @@ class _Interceptor:
                 "unexpected exception",
                 method=self.method.path,
                 request_id=request_id_of(context),
-                exc_info=_without_values(error),
+                exception=type(error).__qualname__,
+                # Not the exception's text: it may hold what a prompt or a secret says.
+                traceback="".join(traceback.format_tb(error.__traceback__)),
             )
             error = GatewayError("internal error")
         metadata = trailing_metadata_of(error)
@@ -125,8 +128,3 @@ def _code_of(error: Exception, context: Any) -> grpc.StatusCode:
     if isinstance(error, grpc.aio.AbortError):
         return context.code() or grpc.StatusCode.UNKNOWN
     return grpc.StatusCode.INTERNAL
-
-
-def _without_values(error: Exception) -> tuple[type[Exception], Exception, Any]:
-    """Where it happened and of what type: the text may hold what a prompt or a secret says."""
-    return (Exception, Exception(type(error).__qualname__), error.__traceback__)
