@@ -41,13 +41,18 @@ def header(headers: Headers, name: str) -> str:
 
 
 class Connection(asyncio.StreamReaderProtocol):
-    """One connection of a client; `gone` is set once the client has closed it."""
+    """One connection of a client.
+
+    `gone` is set once the client has closed it; `on_stall` is called whenever a write has to wait
+    for the client to read.
+    """
 
     def __init__(self, opened: Callable[["Connection"], None]) -> None:
         self.reader = asyncio.StreamReader(limit=READ_BYTES)
         super().__init__(self.reader, self._connected)
         self.gone = asyncio.Event()
         self.number = -1
+        self.on_stall: Callable[[], None] = lambda: None
         self._opened = opened
 
     def _connected(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,6 +122,7 @@ class Connection(asyncio.StreamReaderProtocol):
             raise ClientGoneError
         self.writer.write(data)
         if self.writer.transport.get_write_buffer_size():
+            self.on_stall()
             await self.unless_gone(self._drain())
 
     async def _drain(self) -> None:

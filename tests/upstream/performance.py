@@ -53,6 +53,7 @@ class Performance:
         self._behaviour = behaviour
         self._gate = gate
         self._step = 0
+        connection.on_stall = self._stalled
 
     async def opening(self) -> None:
         """What comes before anything is said; plays the faults that need no answer."""
@@ -197,6 +198,10 @@ class Performance:
     async def _body(self, data: bytes) -> None:
         await self._connection.write(data)
         self._record.bytes_sent += len(data)
+
+    def _stalled(self) -> None:
+        self._record.stalls += 1
+        self._records.changed()
 
     async def _turn(self, delay_seconds: float) -> None:
         """Waits for the gate and the clock before a step."""

@@ -21,6 +21,7 @@ class Request(msgspec.Struct, kw_only=True):
         outcome: `broken_off` is a fault of ours, `client_gone` means that the client left first.
         events_sent: Events of a stream that were written whole, `[DONE]` included.
         bytes_sent: Bytes of body handed to the kernel.
+        stalls: Writes that had to wait for the client to read.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Request(msgspec.Struct, kw_only=True):
     outcome: Outcome = "open"
     events_sent: int = 0
     bytes_sent: int = 0
+    stalls: int = 0
 
     def header(self, name: str) -> str | None:
         """The first value of a header, whatever its case."""
@@ -77,4 +79,10 @@ class Records:
         """Waits until that many events of the answer have been written."""
         request = await self.arrival(number)
         await self._notice.until(lambda: request.events_sent >= sent)
+        return request
+
+    async def stall(self, number: int) -> Request:
+        """Waits until a write of the answer has to wait for the client to read."""
+        request = await self.arrival(number)
+        await self._notice.until(lambda: request.stalls > 0)
         return request

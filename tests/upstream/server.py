@@ -93,6 +93,10 @@ class FakeUpstream:
         """Waits until that many events of the answer have been written."""
         return await self.records.events(number, sent)
 
+    async def stall(self, number: int = 0) -> Request:
+        """Waits until a write of the answer has to wait for the client to read."""
+        return await self.records.stall(number)
+
     async def _serve(self, connection: Connection) -> None:
         try:
             while (incoming := await connection.read()) is not None:
