@@ -1,0 +1,100 @@
+-- Gives REST clients the errors of services in the dialect of the API that they called.
+--
+-- A service that fails says how in its trailing metadata:
+--   x-meshgate-error        the JSON body, ASCII, in the caller's dialect
+--   x-meshgate-http-status  the HTTP status, where the one of the gRPC code is not exact
+--   retry-after             passed on as it is
+-- The filter sees answers after the transcoder. It is not on the routes of native gRPC.
+
+local TYPES = {
+  ["400"] = "invalid_request_error",
+  ["401"] = "authentication_error",
+  ["403"] = "permission_error",
+  ["404"] = "invalid_request_error",
+  ["409"] = "conflict_error",
+  ["429"] = "rate_limit_error",
+}
+
+local HIDDEN = {
+  "x-meshgate-error",
+  "x-meshgate-http-status",
+  "grpc-status",
+  "grpc-message",
+  "grpc-status-details-bin",
+  "grpc-accept-encoding",
+  "grpc-encoding",
+}
+
+local function hide(fields)
+  for _, name in ipairs(HIDDEN) do
+    fields:remove(name)
+  end
+end
+
+local function percent_decoded(text)
+  return (string.gsub(text, "%%(%x%x)", function(digits)
+    return string.char(tonumber(digits, 16))
+  end))
+end
+
+local function json_string(text)
+  return '"' .. string.gsub(text, '[%c"\\]', function(character)
+    return string.format("\\u%04x", string.byte(character))
+  end) .. '"'
+end
+
+-- OpenAI's shape, for an error whose service did not write the JSON itself.
+local function openai_error(status, grpc_message)
+  local message = percent_decoded(grpc_message or "")
+  if status == "500" or message == "" then
+    -- The text of an unexpected error may hold anything.
+    message = "The server had an error while processing your request."
+  end
+  return '{"error":{"message":' .. json_string(message)
+    .. ',"type":"' .. (TYPES[status] or "server_error") .. '","param":null,"code":null}}'
+end
+
+local function is_error_status(text)
+  return text ~= nil and string.match(text, "^[45]%d%d$") ~= nil
+end
+
+-- Whoever is told to come back later is told when.
+local function complete_retry_after(headers)
+  local status = headers:get(":status")
+  if (status == "429" or status == "503") and headers:get("retry-after") == nil then
+    headers:add("retry-after", "1")
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local grpc_status = headers:get("grpc-status")
+  local failed = grpc_status ~= nil and grpc_status ~= "0"
+  local exact_status = headers:get("x-meshgate-http-status")
+  local body = headers:get("x-meshgate-error")
+  local grpc_message = headers:get("grpc-message")
+
+  hide(headers)
+  if failed and is_error_status(exact_status) then
+    headers:replace(":status", exact_status)
+  end
+  complete_retry_after(headers)
+
+  if failed and handle:filterContext():get("dialect") == "openai" then
+    body = body or openai_error(headers:get(":status"), grpc_message)
+    headers:replace("content-type", "application/json")
+    -- No header can be changed after this. Nil where the service sent its headers before it failed.
+    local buffer = handle:body(true)
+    if buffer ~= nil then
+      buffer:setBytes(body)
+      return
+    end
+  end
+
+  -- Over HTTP/2, the end of a stream would carry gRPC's status to a client who knows of none.
+  -- Waiting for it holds nothing back.
+  local trailers = handle:trailers()
+  if trailers ~= nil then
+    hide(trailers)
+  end
+end
