@@ -1,0 +1,122 @@
+"""What may be written under `models:`."""
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from meshgate.config.duration import written
+from meshgate.config.fields import Duration, Label, Name, PositiveDuration, Section, lasting
+from meshgate.config.snapshot import FailureKind, Strategy
+
+
+class TargetSection(Section):
+    """One upstream and its model."""
+
+    provider: Name = Field(description="A name from `providers`.")
+    model: Label | None = Field(
+        None, description="The upstream's name for the model; the public name if not given."
+    )
+    weight: float = Field(
+        1.0,
+        gt=0,
+        le=1_000_000,
+        description="The target's share among those of the same priority, with strategy `weighted`.",
+    )
+    priority: int = Field(
+        0,
+        ge=-1_000,
+        le=1_000,
+        description="Targets with the lowest number come first, the others when those have failed.",
+    )
+
+
+class BackoffSection(Section):
+    """How long to wait before the next attempt: a random time below a bound that doubles."""
+
+    initial: Duration = lasting("100ms", "The first bound.")
+    max: Duration = lasting("2s", "The highest bound.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if {"initial", "max"} <= self.model_fields_set and self.initial > self.max:
+            raise ValueError("`initial` is longer than `max`: shorten it or raise `max`")
+        return self
+
+
+class RetriesSection(Section):
+    """When to try again, at the same or another target, before the first byte is answered."""
+
+    attempts: int = Field(2, ge=1, le=10, description="How often to try, the first time included.")
+    on: tuple[FailureKind, ...] = Field(
+        ("rate_limited", "overloaded", "timeout", "connection", "server_error"),
+        description="The failures after which to try again.",
+    )
+    backoff: BackoffSection = Field(
+        default_factory=lambda: BackoffSection.model_validate({}),
+        description="How long to wait in between.",
+    )
+
+
+class TimeoutsSection(Section):
+    """How long each phase may take."""
+
+    connect: PositiveDuration = lasting("5s", "Until the connection stands.")
+    first_token: PositiveDuration = lasting(
+        "60s", "From sending the request to the first byte of the answer."
+    )
+    between_tokens: PositiveDuration = lasting("60s", "Between two pieces of a streamed answer.")
+    total: PositiveDuration = lasting("600s", "The whole request, all attempts together.")
+
+    @model_validator(mode="after")
+    def _check_phases(self) -> Self:
+        """What is written must make sense; defaults give way to a shorter `total`."""
+        for phase in ("connect", "first_token", "between_tokens"):
+            seconds = getattr(self, phase)
+            if {phase, "total"} <= self.model_fields_set and seconds > self.total:
+                raise ValueError(
+                    f"`{phase}` ({written(seconds)}) is longer than `total` "
+                    f"({written(self.total)}): shorten it or raise `total`"
+                )
+        return self
+
+
+class ModelSection(Section):
+    """A name that clients ask for, and what stands behind it."""
+
+    targets: tuple[TargetSection, ...] = Field(
+        description="The upstreams that serve the model; at least one.",
+        json_schema_extra={"minItems": 1},
+    )
+    strategy: Strategy = Field(
+        "weighted",
+        description="How the first target is chosen. `weighted`: of the lowest priority, drawn by "
+        "weight. `priority`: in the order of their priorities, equals in the order written.",
+    )
+    retries: RetriesSection = Field(
+        default_factory=lambda: RetriesSection.model_validate({}), description="When to try again."
+    )
+    fallbacks: tuple[Label, ...] = Field(
+        (), description="Other names from `models` to try, in order, when every attempt has failed."
+    )
+    timeouts: TimeoutsSection = Field(
+        default_factory=lambda: TimeoutsSection.model_validate({}),
+        description="Bounds on the phases of a request.",
+    )
+
+    @field_validator("targets")
+    @classmethod
+    def _check_number(cls, targets: tuple[TargetSection, ...]) -> tuple[TargetSection, ...]:
+        if not targets:
+            raise ValueError("must name at least one target")
+        return targets
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        if self.strategy == "priority":
+            for target in self.targets:
+                if "weight" in target.model_fields_set:
+                    raise ValueError(
+                        "`weight` means nothing with the strategy `priority`: "
+                        "remove it or use `strategy: weighted`"
+                    )
+        return self

@@ -1,0 +1,126 @@
+"""What may be written under `providers:`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from meshgate.config.fields import (
+    AbsolutePath,
+    Duration,
+    HeaderName,
+    HeaderValue,
+    PositiveDuration,
+    Proxy,
+    Secret,
+    Section,
+    UpstreamAddress,
+    lasting,
+)
+from meshgate.config.snapshot import DemoFault
+
+# What carries credentials is written as a reference; what belongs to the connection is not written.
+SECRET_HEADERS = frozenset(
+    {"authorization", "api-key", "x-api-key", "proxy-authorization", "cookie"}
+)
+OWN_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
+)
+
+
+class ProviderTimeouts(Section):
+    """How long this upstream may take, whichever model is asked for."""
+
+    connect: PositiveDuration | None = Field(
+        None,
+        description="Until the connection stands. The shorter of this and the model's own holds.",
+    )
+
+
+class HttpSection(Section):
+    """What every kind has that is reached over HTTP."""
+
+    headers: dict[HeaderName, HeaderValue] = Field(
+        {},
+        description="Headers to send with every request, as text or as a reference to a secret.",
+    )
+    timeouts: ProviderTimeouts = Field(
+        default_factory=lambda: ProviderTimeouts(connect=None),
+        description="How long the upstream may take.",
+    )
+    ca_file: AbsolutePath | None = Field(
+        None,
+        description="PEM file of the authorities that may sign the upstream's certificate, "
+        "in place of the system's.",
+    )
+    proxy: Proxy | None = Field(
+        None,
+        description="HTTP proxy to go through. Refer to a secret if it holds a password.",
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, HeaderValue]) -> dict[str, HeaderValue]:
+        names = [name.lower() for name in headers]
+        for name, value in zip(names, headers.values(), strict=True):
+            if names.count(name) > 1:
+                raise ValueError(f"names {name} twice: remove one of them")
+            if name in OWN_HEADERS:
+                raise ValueError(f"must not set {name}: the gateway does")
+            if name in SECRET_HEADERS and isinstance(value, str):
+                raise ValueError(
+                    f"must refer to the secret in {name}, as ${{env:NAME}} or ${{file:/path}}; "
+                    "values are never kept in the file"
+                )
+        return headers
+
+
+class OpenAiSection(HttpSection):
+    """OpenAI itself, or something that is in all points like it."""
+
+    kind: Literal["openai"] = Field(description="`openai`.")
+    api_key: Secret = Field(description="The key for the upstream.")
+    base_url: UpstreamAddress = Field(
+        "https://api.openai.com/v1", description="The API's address, with its version."
+    )
+    organization: str | None = Field(
+        None, min_length=1, description="OpenAI organization that usage is counted for."
+    )
+    project: str | None = Field(
+        None, min_length=1, description="OpenAI project that usage is counted for."
+    )
+
+
+class OpenAiCompatibleSection(HttpSection):
+    """A server that speaks OpenAI's API: vLLM, Ollama, llama.cpp, TGI, another gateway."""
+
+    kind: Literal["openai-compatible"] = Field(description="`openai-compatible`.")
+    base_url: UpstreamAddress = Field(
+        description="The server's address with its version, for instance http://127.0.0.1:11434/v1."
+    )
+    api_key: Secret | None = Field(None, description="The key for the upstream, if it wants one.")
+
+
+class DemoSection(Section):
+    """Answers inside the gateway, without any upstream: for trying things out."""
+
+    kind: Literal["demo"] = Field(description="`demo`.")
+    delay: Duration = lasting("0s", "How long to wait before the first word.")
+    word_delay: Duration = lasting("0s", "How long to wait between two words.")
+    fail: DemoFault | None = Field(
+        None,
+        description="What to pretend to suffer from; `cut` breaks a stream off in the middle.",
+    )
+    fail_first: int | None = Field(
+        None, ge=1, description="Fail this many requests after the start, then answer well."
+    )
+
+    @model_validator(mode="after")
+    def _check_fault(self) -> Self:
+        if self.fail_first is not None and self.fail is None:
+            raise ValueError("`fail_first` needs `fail`: say what to fail with")
+        return self
+
+
+ProviderSection = Annotated[
+    OpenAiSection | OpenAiCompatibleSection | DemoSection, Field(discriminator="kind")
+]

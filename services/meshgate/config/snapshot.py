@@ -1,0 +1,172 @@
+"""The configuration as services read it: checked, complete, immutable.
+
+Durations are seconds. Nothing here holds the value of a secret.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+from meshgate.config.secrets import SecretReference
+
+# The words of `FailureKind` in provider_service.proto, but for `cancelled`: that is the caller's doing.
+FailureKind: TypeAlias = Literal[
+    "rate_limited",
+    "overloaded",
+    "timeout",
+    "connection",
+    "server_error",
+    "context_window",
+    "content_policy",
+    "invalid_request",
+    "authentication",
+    "not_found",
+]
+DemoFault: TypeAlias = Literal[FailureKind, "cut"]
+Strategy: TypeAlias = Literal["weighted", "priority"]
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+def _freeze(value: Any, *names: str) -> None:
+    for name in names:
+        object.__setattr__(value, name, MappingProxyType(dict(getattr(value, name))))
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProvider:
+    """An upstream that is reached over HTTP.
+
+    `base_url` has no slash at its end. `headers` go with every request, names in lower case,
+    `openai-organization` and `openai-project` among them where they are configured.
+    `connect_seconds` bounds connecting for every model; the shorter of it and the model's own holds.
+    """
+
+    name: str
+    kind: Literal["openai", "openai-compatible"]
+    base_url: str
+    api_key: SecretReference | None = None
+    headers: Mapping[str, str | SecretReference] = field(default_factory=dict)
+    connect_seconds: float | None = None
+    ca_file: Path | None = None
+    proxy: str | SecretReference | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self, "headers")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoProvider:
+    """An upstream inside the gateway, for trying things out.
+
+    `fail` is what it pretends to suffer from: in the first `fail_first` requests, or in all of them
+    where that is None.
+    """
+
+    name: str
+    kind: Literal["demo"] = "demo"
+    delay_seconds: float = 0.0
+    word_delay_seconds: float = 0.0
+    fail: DemoFault | None = None
+    fail_first: int | None = None
+
+
+Provider: TypeAlias = HttpProvider | DemoProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One upstream and its model."""
+
+    provider: str
+    model: str
+    weight: float = 1.0
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a model's targets are tried, the first time included, and after which failures."""
+
+    attempts: int = 2
+    on: frozenset[FailureKind] = frozenset(
+        {"rate_limited", "overloaded", "timeout", "connection", "server_error"}
+    )
+    backoff_initial_seconds: float = 0.1
+    backoff_max_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long each phase of an attempt may take; `total_seconds` bounds the request."""
+
+    connect_seconds: float = 5.0
+    first_token_seconds: float = 60.0
+    between_tokens_seconds: float = 60.0
+    total_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A name that clients ask for.
+
+    With the strategy `priority` the targets stand in the order in which they are to be tried. With
+    `weighted` those of the lowest `priority` come first, drawn by weight among equals.
+    """
+
+    name: str
+    targets: tuple[Target, ...]
+    strategy: Strategy = "weighted"
+    retries: Retries = Retries()
+    fallbacks: tuple[str, ...] = ()
+    timeouts: Timeouts = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that is declared in the configuration. Its id is `config/<name>`."""
+
+    name: str
+    secret: SecretReference
+    allowed_models: tuple[str, ...] = ("*",)
+    organization_id: str = "default"
+    team_id: str = ""
+    user_id: str = ""
+    allowed_networks: tuple[Network, ...] = ()
+    expire_time: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _freeze(self, "tags")
+
+    @property
+    def key_id(self) -> str:
+        """What names the key everywhere else."""
+        return f"config/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthOptions:
+    """How callers of `auth` behave; see `stale_for` in docs/configuration.md."""
+
+    stale_for_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One state of the configuration.
+
+    `revision` is the same wherever the same configuration was read, however it was formatted.
+    """
+
+    revision: str
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    auth: AuthOptions = AuthOptions()
+
+    def __post_init__(self) -> None:
+        _freeze(self, "providers", "models", "keys")
