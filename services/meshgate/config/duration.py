@@ -27,4 +27,4 @@ def written(seconds: float) -> str:
         number = seconds / _SECONDS[unit]
         if number >= 1 and number.is_integer():
             return f"{int(number)}{unit}"
-    return f"{seconds * 1000:g}ms"
+    return f"{seconds * 1000:.12g}ms"

@@ -89,8 +89,8 @@ class ModelSection(Section):
     )
     strategy: Strategy = Field(
         "weighted",
-        description="How the first target is chosen. `weighted`: of the lowest priority, drawn by "
-        "weight. `priority`: in the order of their priorities, equals in the order written.",
+        description="How the first target is chosen. `weighted`: drawn by weight among those "
+        "of the lowest priority. `priority`: by priority, equals in the order written.",
     )
     retries: RetriesSection = Field(
         default_factory=lambda: RetriesSection.model_validate({}), description="When to try again."

@@ -59,12 +59,14 @@ Refused with this remark, never ignored:
 def markdown() -> str:
     """The whole page."""
     schema = json_schema()
-    sections = [_section(path, part, schema) for path, part in _parts((), schema, schema)]
+    # A part that several kinds share is told once.
+    parts = {(path, part["title"]): part for path, part in _parts((), schema, schema)}
+    sections = [_section(path, part, schema) for (path, _), part in parts.items()]
     return "\n".join([_INTRODUCTION, *sections, _OUTRO + _not_yet()])
 
 
 def _section(path: FieldPath, part: dict[str, Any], schema: dict[str, Any]) -> str:
-    heading = f"## `{written(path)}`" if path else "## The file"
+    heading = f"## `{_shown(path)}`" if path else "## The file"
     kind = part["properties"].get("kind", {}).get("const")
     if kind:
         heading += f" of kind `{kind}`"
@@ -72,7 +74,9 @@ def _section(path: FieldPath, part: dict[str, Any], schema: dict[str, Any]) -> s
     rows = [
         f"| `{name}` | {_kind(field, schema)} | {_default(field, required=name in required)} "
         f"| {field['description']} |"
-        for name, field in part["properties"].items()
+        for name, field in sorted(
+            part["properties"].items(), key=lambda item: item[0] not in required
+        )
     ]
     table = ["| field | is | default | meaning |", "|---|---|---|---|", *rows]
     return "\n".join([heading, "", part["description"], "", *table, ""])
@@ -139,13 +143,21 @@ def _default(field: dict[str, Any], *, required: bool) -> str:
     value = field.get("default")
     if isinstance(value, list) and value:
         return ", ".join(f"`{item}`" for item in value)
-    return f"`{value}`" if isinstance(value, str | int | float) else ""
+    if isinstance(value, int | float):
+        return f"`{value:g}`"
+    return f"`{value}`" if isinstance(value, str) else ""
+
+
+def _shown(path: FieldPath) -> str:
+    """The path with `[]` for the entries of a list and `NAME` for those of a mapping."""
+    text = written(path).replace("targets.*", "targets.[]").replace("keys.*", "keys.[]")
+    return text.replace(".[]", "[]").replace(".*", ".NAME")
 
 
 def _not_yet() -> str:
-    fields = [f"- `{written(path).replace('.*', '.NAME')}`" for path in sorted(FIELDS)]
+    fields = [f"- `{_shown(path)}`" for path in sorted(FIELDS)]
     values = [
-        f"- `{written(path).replace('.*', '.NAME')}`: {', '.join(f'`{word}`' for word in sorted(words))}"
+        f"- `{_shown(path)}`: {', '.join(f'`{word}`' for word in sorted(words))}"
         for path, words in sorted(VALUES.items())
     ]
     return "\n".join([*fields, *values, ""])
