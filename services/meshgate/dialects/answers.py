@@ -1,0 +1,105 @@
+"""What is found out about an upstream's answer while it passes, and what can be wrong with it.
+
+AnswerError
+├── MalformedAnswerError    the upstream said what cannot be understood
+└── CutStreamError          the upstream's stream ended before the answer did
+
+None of them is a GatewayError: whoever runs the attempt turns them into a failure of the upstream.
+"""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from meshgate.dialects.neutral import FinishReason, Usage
+
+
+class AnswerError(Exception):
+    """Something is wrong with an upstream's answer. The message holds nothing of its text."""
+
+
+class MalformedAnswerError(AnswerError):
+    """The upstream said what cannot be understood."""
+
+
+class CutStreamError(AnswerError):
+    """The upstream's stream ended before the answer did."""
+
+
+class RequestHead(Struct, frozen=True):
+    """What routing needs to know of a request before anything else is read.
+
+    `include_usage` says whether the caller wants the usage at the end of a stream.
+    """
+
+    model: str
+    stream: bool = False
+    include_usage: bool = False
+
+
+class AnswerGlance(Struct, frozen=True):
+    """What is worth knowing about a plain answer that is passed on as it is."""
+
+    served_model: str
+    usage: Usage | None
+    finish_reason: FinishReason
+
+
+class UpstreamErrorDetail(Struct, frozen=True, kw_only=True):
+    """What an upstream says it dislikes; empty where it does not say. Bounded in length."""
+
+    message: str = ""
+    type: str = ""
+    code: str = ""
+    param: str = ""
+
+
+class UpstreamErrorEvent(Struct, frozen=True, kw_only=True):
+    """An error that the upstream reports inside a stream that began well; it ends the answer."""
+
+    message: str = ""
+    type: str = ""
+    code: str = ""
+    param: str = ""
+
+
+class AnswerStream(Protocol):
+    """A streamed answer on its way through: upstream bytes in, caller bytes out.
+
+    The attributes tell what has been seen so far. Once `error` is set or `done` is true, the rest
+    of the upstream's bytes is ignored.
+    """
+
+    @property
+    def started(self) -> bool: ...
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def served_model(self) -> str: ...
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def finish_reason(self) -> FinishReason: ...
+
+    @property
+    def error(self) -> UpstreamErrorEvent | None: ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what one read brought and return whole events for the caller, maybe none.
+
+        Raises:
+            MalformedAnswerError: The upstream said what cannot be understood.
+        """
+        ...
+
+    def close(self) -> bytes:
+        """Take note of the upstream's end and return what the caller is still owed.
+
+        Raises:
+            CutStreamError: The answer was not whole.
+        """
+        ...

@@ -1,0 +1,128 @@
+"""OpenAI's error object: written for callers, read from upstreams."""
+
+import json
+
+import msgspec
+
+from meshgate.dialects.answers import UpstreamErrorDetail
+from meshgate.runtime.errors import (
+    CredentialError,
+    DeadlineExceededError,
+    GatewayError,
+    ModelNotAllowedError,
+    ModelNotFoundError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceUnavailableError,
+    UnsupportedError,
+    UpstreamRateLimitedError,
+    UpstreamRefusedError,
+    UpstreamTimeoutError,
+)
+
+MESSAGE_LIMIT_BYTES = 4096
+_WORD_LIMIT = 256
+_BODY_LIMIT_BYTES = 1024 * 1024
+
+# The first class that fits decides.
+_CODES: tuple[tuple[type[GatewayError], str], ...] = (
+    (CredentialError, "invalid_api_key"),
+    (ModelNotAllowedError, "model_not_allowed"),
+    (PermissionDeniedError, "permission_denied"),
+    (ModelNotFoundError, "model_not_found"),
+    (NotFoundError, "unknown_url"),
+    (UnsupportedError, "unsupported_parameter"),
+    (UpstreamRateLimitedError, "rate_limit_exceeded"),
+    (UpstreamTimeoutError, "timeout"),
+    (DeadlineExceededError, "timeout"),
+    (ServiceUnavailableError, "service_unavailable"),
+)
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+def write_error(error: GatewayError) -> bytes:
+    """Write the body of an error answer, in ASCII, so that it can travel as metadata."""
+    content = {
+        "message": _cut(error.message),
+        "type": _type_of(error),
+        "param": error.field[:_WORD_LIMIT] if error.field else None,
+        "code": _code_of(error),
+    }
+    return json.dumps({"error": content}, separators=(",", ":")).encode()
+
+
+def write_error_event(error: GatewayError) -> bytes:
+    """Write the event that ends a stream which began well."""
+    return b"data: " + write_error(error) + b"\n\n"
+
+
+def read_error(status: int, body: bytes) -> UpstreamErrorDetail:
+    """Read what an upstream that answered with an error has to say. Never raises.
+
+    Text that is not JSON is not passed on: it was made by some proxy, and may name addresses.
+    """
+    try:
+        answer = msgspec.json.decode(body) if len(body) <= _BODY_LIMIT_BYTES else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        answer = None
+    detail = detail_of(answer)
+    if detail.message:
+        return detail
+    return msgspec.structs.replace(detail, message=f"the upstream answered with status {status}")
+
+
+def detail_of(answer: object) -> UpstreamErrorDetail:
+    """Find the error in a decoded answer, in any of the shapes that upstreams give it.
+
+    OpenAI: `{"error": {...}}`; Ollama: `{"error": "..."}`; older vLLM: `{"message": ...}`;
+    FastAPI: `{"detail": ...}`; Gemini's OpenAI mode: a list of one of them.
+    """
+    if isinstance(answer, list) and answer:
+        answer = answer[0]
+    if not isinstance(answer, dict):
+        return UpstreamErrorDetail()
+    error = answer.get("error", answer)
+    if not isinstance(error, dict):
+        return UpstreamErrorDetail(message=_text(error)[:MESSAGE_LIMIT_BYTES])
+    return UpstreamErrorDetail(
+        message=_message_of(error)[:MESSAGE_LIMIT_BYTES],
+        type=_text(error.get("type"))[:_WORD_LIMIT],
+        code=_text(error.get("code"))[:_WORD_LIMIT],
+        param=_text(error.get("param"))[:_WORD_LIMIT],
+    )
+
+
+def _message_of(error: dict[object, object]) -> str:
+    message = error.get("message", error.get("detail"))
+    if isinstance(message, list) and message and isinstance(message[0], dict):
+        message = message[0].get("msg")
+    return _text(message)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def _type_of(error: GatewayError) -> str:
+    if error.http_status == _TOO_MANY_REQUESTS:
+        return "rate_limit_error"
+    return "server_error" if error.http_status >= _SERVER_ERROR else "invalid_request_error"
+
+
+def _code_of(error: GatewayError) -> str | None:
+    if isinstance(error, UpstreamRefusedError):
+        return error.upstream_code[:_WORD_LIMIT] if error.upstream_code else None
+    return next((code for kind, code in _CODES if isinstance(error, kind)), None)
+
+
+def _cut(message: str) -> str:
+    # What counts is the escaped form: a character may take twelve bytes.
+    message = message[:MESSAGE_LIMIT_BYTES]
+    while len(json.dumps(message)) > MESSAGE_LIMIT_BYTES:
+        message = message[: len(message) * 3 // 4]
+    return message

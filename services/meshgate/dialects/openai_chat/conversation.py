@@ -1,0 +1,206 @@
+"""The messages of a chat completion request, read into the neutral form."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from msgspec import Raw, Struct
+
+from meshgate.dialects.neutral import (
+    Audio,
+    File,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from meshgate.dialects.openai_api.request_body import missing, unsupported
+from meshgate.dialects.openai_chat import data_uri
+from meshgate.runtime.errors import InvalidRequestError
+
+
+class _TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    text: str
+
+
+class _RefusalPart(Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
+    refusal: str
+
+
+class _ImageUrl(Struct, forbid_unknown_fields=True):
+    url: str
+    detail: str | None = None
+
+
+class _ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
+    image_url: _ImageUrl
+
+
+class _InputAudio(Struct, forbid_unknown_fields=True):
+    data: str
+    format: str
+
+
+class _AudioPart(Struct, tag_field="type", tag="input_audio", forbid_unknown_fields=True):
+    input_audio: _InputAudio
+
+
+class _FileContent(Struct, forbid_unknown_fields=True):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class _FilePart(Struct, tag_field="type", tag="file", forbid_unknown_fields=True):
+    file: _FileContent
+
+
+_Part: TypeAlias = _TextPart | _RefusalPart | _ImagePart | _AudioPart | _FilePart
+
+
+class _FunctionCall(Struct, forbid_unknown_fields=True):
+    name: str
+    arguments: str
+
+
+class _ToolCall(Struct, tag_field="type", tag="function", forbid_unknown_fields=True):
+    id: str
+    function: _FunctionCall
+    index: int | None = None  # clients that gather a stream send it back
+
+
+class WireMessage(Struct, forbid_unknown_fields=True):
+    """A message as it stands in the JSON."""
+
+    role: str
+    content: str | list[_Part] | None = None
+    name: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    # Accepted where they are empty, as SDKs send back whole answers.
+    audio: Raw = Raw()
+    annotations: Raw = Raw()
+    function_call: Raw = Raw()
+
+
+_ROLES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,  # the same under its newer name
+    "user": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "tool": Role.TOOL,
+}
+_EMPTY = (b"", b"null", b"[]")
+
+
+def read(messages: Sequence[WireMessage]) -> tuple[Message, ...]:
+    """Read the messages.
+
+    Raises:
+        InvalidRequestError: One breaks a rule of the API.
+        UnsupportedError: The neutral form cannot express one.
+    """
+    return tuple(_message(message, f"messages[{at}]") for at, message in enumerate(messages))
+
+
+def _message(message: WireMessage, at: str) -> Message:
+    for field in ("audio", "annotations", "function_call"):
+        if bytes(getattr(message, field)) not in _EMPTY:
+            raise unsupported(f"{at}.{field}")
+    role = _ROLES.get(message.role)
+    if role is None:
+        raise InvalidRequestError(
+            f"Invalid value for '{at}.role': expected system, developer, user, assistant or tool.",
+            field=f"{at}.role",
+        )
+    if role is Role.TOOL:
+        parts: tuple[Part, ...] = (_tool_result(message, at),)
+    elif role is Role.ASSISTANT:
+        parts = _assistant_parts(message, at)
+    else:
+        _refuse(message, at, "tool_calls", "tool_call_id", "refusal", "reasoning_content")
+        if message.content is None:
+            raise missing(f"{at}.content")
+        parts = _content(message.content, at)
+    return Message(role=role, parts=parts, name=message.name or "")
+
+
+def _assistant_parts(message: WireMessage, at: str) -> tuple[Part, ...]:
+    _refuse(message, at, "tool_call_id")
+    parts: list[Part] = []
+    if message.reasoning_content:
+        parts.append(Reasoning(text=message.reasoning_content))
+    parts += _content(message.content or [], at)
+    if message.refusal:
+        parts.append(Refusal(message.refusal))
+    parts += (
+        ToolCall(id=call.id, name=call.function.name, arguments_json=call.function.arguments)
+        for call in message.tool_calls or ()
+    )
+    return tuple(parts)
+
+
+def _tool_result(message: WireMessage, at: str) -> ToolResult:
+    _refuse(message, at, "tool_calls", "refusal", "reasoning_content")
+    if message.tool_call_id is None:
+        raise missing(f"{at}.tool_call_id")
+    text = ""
+    for number, part in enumerate(_content(message.content or "", at)):
+        if not isinstance(part, Text):
+            raise unsupported(f"{at}.content[{number}]")
+        text += part.text
+    return ToolResult(tool_call_id=message.tool_call_id, text=text)
+
+
+def _refuse(message: WireMessage, at: str, *fields: str) -> None:
+    for field in fields:
+        if getattr(message, field):
+            raise unsupported(f"{at}.{field}")
+
+
+def _content(content: str | list[_Part], at: str) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (Text(content),)
+    return tuple(_part(part, f"{at}.content[{number}]") for number, part in enumerate(content))
+
+
+def _part(part: _Part, at: str) -> Part:
+    match part:
+        case _TextPart():
+            return Text(part.text)
+        case _RefusalPart():
+            return Refusal(part.refusal)
+        case _ImagePart():
+            return _image(part.image_url, f"{at}.image_url.url")
+        case _AudioPart():
+            sound = data_uri.decode(part.input_audio.data, f"{at}.input_audio.data")
+            return Audio(data=sound, format=part.input_audio.format)
+        case _FilePart():
+            return _file(part.file, f"{at}.file")
+
+
+def _image(image: _ImageUrl, at: str) -> Image:
+    detail = image.detail or ""
+    if (found := data_uri.read(image.url, at)) is None:
+        return Image(uri=image.url, detail=detail)
+    return Image(data=found.data, media_type=found.media_type, detail=detail)
+
+
+def _file(file: _FileContent, at: str) -> File:
+    filename = file.filename or ""
+    if file.file_id:
+        if file.file_data:
+            raise InvalidRequestError(f"Give either the data or the id in '{at}'.", field=at)
+        return File(file_id=file.file_id, filename=filename)
+    if not file.file_data:
+        raise missing(f"{at}.file_data")
+    if (found := data_uri.read(file.file_data, f"{at}.file_data")) is None:
+        data = data_uri.decode(file.file_data, f"{at}.file_data")
+        return File(data=data, filename=filename)
+    return File(data=found.data, filename=filename, media_type=found.media_type)

@@ -1,0 +1,208 @@
+"""Reads chat completion requests: only the head, or all of it into the neutral form."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.neutral import (
+    ChatRequest,
+    ResponseFormat,
+    ResponseFormatKind,
+    Tool,
+    ToolChoice,
+    ToolChoiceMode,
+)
+from meshgate.dialects.openai_api.request_body import decode, missing, unsupported
+from meshgate.dialects.openai_chat import conversation
+from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE
+from meshgate.runtime.errors import InvalidRequestError
+
+_ModelName = Annotated[str, Meta(max_length=512)]
+
+
+class _AnyObject(Struct, gc=False):
+    pass
+
+
+class _StreamOptions(Struct, gc=False):
+    include_usage: bool | None = None
+
+
+class _Head(Struct, gc=False):
+    model: _ModelName
+    messages: Annotated[list[_AnyObject], Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+
+
+class _Function(Struct, forbid_unknown_fields=True):
+    name: str
+    description: str | None = None
+    parameters: Raw = Raw()
+    strict: bool | None = None
+
+
+class _Tool(Struct, tag_field="type", tag="function", forbid_unknown_fields=True):
+    function: _Function
+
+
+class _FunctionName(Struct, forbid_unknown_fields=True):
+    name: str
+
+
+class _NamedTool(Struct, tag_field="type", tag="function", forbid_unknown_fields=True):
+    function: _FunctionName
+
+
+class _Schema(Struct, forbid_unknown_fields=True):
+    name: str
+    description: str | None = None
+    # The keyword is the wire's.
+    content: Raw = msgspec.field(name="schema", default=Raw())
+    strict: bool | None = None
+
+
+class _ResponseFormat(Struct, forbid_unknown_fields=True):
+    type: ResponseFormatKind
+    json_schema: _Schema | None = None
+
+
+class _Request(Struct):
+    model: _ModelName
+    messages: Annotated[list[conversation.WireMessage], Meta(min_length=1)]
+    tools: list[_Tool] | None = None
+    tool_choice: str | _NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: _ResponseFormat | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: str | list[str] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    reasoning_effort: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_REQUEST = msgspec.json.Decoder(_Request)
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_CHOICE_WORDS = {mode.value: mode for mode in ToolChoiceMode if mode is not ToolChoiceMode.NAMED}
+
+
+def read_head(body: bytes) -> RequestHead:
+    """Read what routing needs; the rest is only checked to be JSON.
+
+    Raises:
+        InvalidRequestError: The body is malformed, or what was read is not as it must be.
+    """
+    head = decode(_HEAD, body)
+    if not head.model:
+        raise missing("model")
+    options = head.stream_options
+    include_usage = options is not None and options.include_usage is True
+    return RequestHead(head.model, head.stream is True, include_usage)
+
+
+def read(body: bytes) -> ChatRequest:
+    """Read all of a request.
+
+    Raises:
+        InvalidRequestError: The body is malformed.
+        UnsupportedError: The neutral form cannot express a field.
+    """
+    members = decode(_MEMBERS, body)
+    for name, harmless in INEXPRESSIBLE.items():
+        asked = bytes(members.pop(name, Raw(b"null"))).translate(None, b" \t\r\n")
+        if asked != b"null" and asked not in harmless:
+            raise unsupported(name)
+    request = decode(_REQUEST, body)
+    if not request.model:
+        raise missing("model")
+    extra = {name: value for name, value in members.items() if name not in EXPRESSED}
+    return ChatRequest(
+        model=request.model,
+        messages=conversation.read(request.messages),
+        tools=tuple(_tool(tool, at) for at, tool in enumerate(request.tools or ())),
+        tool_choice=_tool_choice(request.tool_choice),
+        parallel_tool_calls=request.parallel_tool_calls,
+        response_format=_response_format(request.response_format),
+        max_output_tokens=_max_output_tokens(request),
+        temperature=request.temperature,
+        top_p=request.top_p,
+        stop_sequences=_stop_sequences(request.stop),
+        seed=request.seed,
+        frequency_penalty=request.frequency_penalty,
+        presence_penalty=request.presence_penalty,
+        reasoning_effort=request.reasoning_effort,
+        metadata=request.metadata or {},
+        extra_json=msgspec.json.encode(extra) if extra else b"",
+    )
+
+
+def _tool(tool: _Tool, at: int) -> Tool:
+    function = tool.function
+    return Tool(
+        name=function.name,
+        description=function.description or "",
+        parameters_json=_object(function.parameters, f"tools[{at}].function.parameters"),
+        strict=function.strict,
+    )
+
+
+def _tool_choice(choice: str | _NamedTool | None) -> ToolChoice | None:
+    if choice is None:
+        return None
+    if isinstance(choice, _NamedTool):
+        return ToolChoice(mode=ToolChoiceMode.NAMED, name=choice.function.name)
+    mode = _CHOICE_WORDS.get(choice)
+    if mode is None:
+        raise InvalidRequestError(
+            "Invalid value for 'tool_choice': expected auto, none or required.", field="tool_choice"
+        )
+    return ToolChoice(mode=mode)
+
+
+def _response_format(wanted: _ResponseFormat | None) -> ResponseFormat | None:
+    if wanted is None:
+        return None
+    if wanted.type is not ResponseFormatKind.JSON_SCHEMA:
+        return ResponseFormat(kind=wanted.type)
+    if wanted.json_schema is None:
+        raise missing("response_format.json_schema")
+    return ResponseFormat(
+        kind=wanted.type,
+        schema_json=_object(wanted.json_schema.content, "response_format.json_schema.schema"),
+        name=wanted.json_schema.name,
+        description=wanted.json_schema.description or "",
+        strict=wanted.json_schema.strict,
+    )
+
+
+def _object(raw: Raw, field: str) -> bytes:
+    """Return the bytes of a JSON object; empty where there is none."""
+    data = bytes(raw)
+    if not data or data == b"null":
+        return b""
+    if not data.startswith(b"{"):
+        raise InvalidRequestError(f"Invalid type for '{field}': expected an object.", field=field)
+    return data
+
+
+def _max_output_tokens(request: _Request) -> int | None:
+    if request.max_tokens is not None and request.max_completion_tokens is not None:
+        raise InvalidRequestError(
+            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+            field="max_tokens",
+        )
+    return request.max_completion_tokens or request.max_tokens
+
+
+def _stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    return (stop,) if isinstance(stop, str) else tuple(stop)

@@ -1,0 +1,70 @@
+"""Fragments of streamed tool calls, as upstreams really send them."""
+
+from msgspec import Struct
+
+from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.neutral import ToolCallDelta
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class WireFragment(Struct):
+    """A fragment as it stands in the JSON."""
+
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class ToolCallFragments:
+    """Numbers the tool calls of one stream from 0, and names each of them once.
+
+    Upstreams repeat ids and names in every fragment, leave out the index, begin to count at 1, or
+    give all calls the index 0 and tell them apart by id.
+    """
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+        self._number_of_index: dict[int, int] = {}
+
+    def read(self, fragment: WireFragment) -> ToolCallDelta | None:
+        """Return what a fragment says; None where it says nothing new.
+
+        Raises:
+            MalformedAnswerError: A call begins without a name.
+        """
+        function = fragment.function or _Function()
+        number = self._known_number(fragment)
+        if number is None:
+            return self._begin(fragment, function)
+        if not function.arguments:
+            return None
+        return ToolCallDelta(index=number, arguments_fragment=function.arguments)
+
+    def _known_number(self, fragment: WireFragment) -> int | None:
+        if fragment.index is None:
+            if fragment.id:
+                return self._ids.index(fragment.id) if fragment.id in self._ids else None
+            named = fragment.function is not None and fragment.function.name
+            return len(self._ids) - 1 if self._ids and not named else None
+        number = self._number_of_index.get(fragment.index)
+        if number is not None and fragment.id and fragment.id != self._ids[number]:
+            return None
+        return number
+
+    def _begin(self, fragment: WireFragment, function: _Function) -> ToolCallDelta:
+        if not function.name:
+            raise MalformedAnswerError("a tool call of the upstream begins without a name")
+        number = len(self._ids)
+        self._ids.append(fragment.id or f"call_{number}")
+        if fragment.index is not None:
+            self._number_of_index[fragment.index] = number
+        return ToolCallDelta(
+            index=number,
+            id=self._ids[number],
+            name=function.name,
+            arguments_fragment=function.arguments or "",
+        )

@@ -1,0 +1,1 @@
+"""OpenAI's embeddings: four jobs, the pass-through where both sides speak it, and errors."""
