@@ -1,0 +1,156 @@
+"""Writes the figures down: a markdown table, the marks, JSON."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.figures import CONNECTIONS, Figures, Spread, ratios, spread
+from bench.gateways import REFERENCE
+
+
+@dataclass
+class Result:
+    """What is known of one gateway.
+
+    Args:
+        about: What it is.
+        rounds: Its figures, round by round.
+        faults: Why the run has failed, if it has.
+    """
+
+    about: str
+    rounds: list[Figures] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+Results = Mapping[str, Result]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A ratio to plain Envoy that must not be passed."""
+
+    gateway: str
+    figure: str
+    limit: float
+    words: str
+
+
+MARKS = (
+    Mark("compact", "cpu_us_64", 6.0, "CPU of a request"),
+    Mark("mesh", "cpu_us_64", 10.0, "CPU of a request"),
+    Mark("compact", "chunk_us", 4.0, "CPU of a streamed chunk"),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table."""
+
+    title: str
+    figure: str
+    digits: int = 0
+
+
+COLUMNS = (
+    Column("CPU µs/request, c=64", "cpu_us_64"),
+    Column("of it Envoy", "cpu_envoy_us"),
+    Column("of it Python", "cpu_python_us"),
+    Column("CPU µs/chunk", "chunk_us", 1),
+    Column("CPU µs/stream (base)", "stream_us"),
+    *(Column(f"requests/s, c={c}", f"rps_{c}") for c in CONNECTIONS),
+    *(
+        Column(f"added ms, c={c}, {p}", f"added_{p}_ms_{c}", 2)
+        for c in CONNECTIONS
+        for p in ("p50", "p99")
+    ),
+)
+RATIO_COLUMNS = (
+    Column("request ÷ Envoy", "cpu_us_64", 2),
+    Column("chunk ÷ Envoy", "chunk_us", 2),
+)
+
+
+def table(results: Results) -> str:
+    """The figures, a gateway to a row."""
+    titles = ["gateway", *(c.title for c in RATIO_COLUMNS + COLUMNS)]
+    lines = [titles, ["---"] * len(titles)]
+    for name, result in results.items():
+        cells = [f"**{name}** ({result.about})"]
+        cells += [cell(ratio(results, name, c.figure), c.digits) for c in RATIO_COLUMNS]
+        cells += [cell(_values(result, c.figure), c.digits) for c in COLUMNS]
+        lines.append(cells)
+
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _values(result: Result, figure: str) -> list[float]:
+    return [one[figure] for one in result.rounds]
+
+
+def ratio(results: Results, name: str, figure: str) -> list[float]:
+    """A figure as a multiple of plain Envoy's, for the rounds that both have finished."""
+    if REFERENCE not in results:
+        return []
+    both = list(zip(results[name].rounds, results[REFERENCE].rounds, strict=False))
+    return ratios([ours for ours, _ in both], [theirs for _, theirs in both], figure)
+
+
+def cell(values: Sequence[float], digits: int) -> str:
+    """Median (lowest to highest), or a dash."""
+    if not values:
+        return "-"
+    middle, *ends = (f"{value:.{digits}f}" for value in _parts(spread(values)))
+    return middle if set(ends) == {middle} else f"{middle} ({' to '.join(ends)})"
+
+
+def _parts(values: Spread) -> tuple[float, float, float]:
+    return values.middle, values.low, values.high
+
+
+def marks(results: Results) -> str:
+    """Pass or miss, a line for each mark."""
+    return "\n".join(_mark_line(results, mark) for mark in MARKS)
+
+
+def _mark_line(results: Results, mark: Mark) -> str:
+    line = f"{mark.gateway}, {mark.words}: at most {mark.limit:g} times plain Envoy's"
+    values = ratio(results, mark.gateway, mark.figure) if mark.gateway in results else []
+    if not values:
+        return f"- not measured: {line}"
+    verdict = "pass" if spread(values).middle <= mark.limit else "MISS"
+    return f"- {verdict}: {line}; measured {cell(values, 2)}"
+
+
+def faults(results: Results) -> list[str]:
+    """Everything that makes the run a failure, a sentence each."""
+    return [f"{name}: {fault}" for name, result in results.items() for fault in result.faults]
+
+
+def machine() -> str:
+    """The machine, in one line."""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return (
+        f"{_cpu_model()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}; load average before: {load}"
+    )
+
+
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def document(results: Results, machine_line: str) -> dict[str, Any]:
+    """Everything, for JSON."""
+    return {
+        "machine": machine_line,
+        "gateways": {
+            name: {"about": result.about, "rounds": result.rounds, "faults": result.faults}
+            for name, result in results.items()
+        },
+    }
