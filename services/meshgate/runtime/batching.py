@@ -1,10 +1,16 @@
 """Group commit: what gathers while one batch is in flight goes out together as the next."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
+import structlog
+
+from meshgate.runtime.cancellation import being_cancelled
 from meshgate.runtime.errors import GatewayError, ServiceUnavailableError
+from meshgate.runtime.telemetry import described
+
+_log = structlog.get_logger("meshgate.batching")
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -16,7 +22,9 @@ class Batcher(Generic[Item, Outcome]):
     Args:
         send: Sends a batch, within a deadline of its own, and returns an outcome for each item, in
             order. Must be idempotent: a batch that met ServiceUnavailableError is sent once more.
-        release: Told of each outcome whose waiter has left, to give back what was granted.
+        release: Told of each outcome whose waiter has left, to give back what was granted. Items
+            of waiters that leave before the batch goes are sent all the same: a settle must be
+            booked whether or not anyone waits for it.
         most_items: The most items that go into one batch.
     """
 
@@ -36,18 +44,26 @@ class Batcher(Generic[Item, Outcome]):
         """The item's own outcome.
 
         Raises:
-            GatewayError: The batch failed, twice where that could help.
+            GatewayError: The batch failed, twice where that could help; an unexpected exception
+                of `send` is an internal error.
         """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, outcome))
         if self._flight is None:
             self._flight = asyncio.create_task(self._fly(), name="batch")
-        return await outcome
+        try:
+            return await outcome
+        except asyncio.CancelledError:
+            # The outcome may have come in the very moment in which the waiter was told to leave.
+            if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
+                self._give_back(item, outcome.result())
+            raise
 
     async def close(self) -> None:
         """Let what was submitted land."""
         if self._flight is not None:
-            await self._flight
+            # Not awaited itself: whoever gives up on close() must not cancel what is in flight.
+            await asyncio.wait([self._flight])
 
     async def _fly(self) -> None:
         try:
@@ -57,21 +73,41 @@ class Batcher(Generic[Item, Outcome]):
                 await self._land(batch)
         finally:
             self._flight = None
+            # Empty, unless the flight itself was cancelled.
+            _refuse(self._waiting, ServiceUnavailableError("the batch was given up"))
+            self._waiting.clear()
 
     async def _land(self, batch: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
         items = [item for item, _ in batch]
         try:
             outcomes = await self._sent(items)
         except GatewayError as error:
-            for _, waiter in batch:
-                if not waiter.done():
-                    waiter.set_exception(error)
+            _refuse(batch, error)
+            return
+        except asyncio.CancelledError:
+            # Either the process ends, or the call was cut off under us; nobody may wait for ever.
+            _refuse(batch, ServiceUnavailableError("the batch was given up"))
+            if being_cancelled():
+                raise
+            return
+        except Exception as error:
+            _log.error("a batch failed", **described(error))
+            _refuse(batch, GatewayError("internal error"))
             return
         for (item, waiter), outcome in zip(batch, outcomes, strict=True):
             if not waiter.done():
                 waiter.set_result(outcome)
-            elif self._release is not None:
-                self._release(item, outcome)
+            else:
+                self._give_back(item, outcome)
+
+    def _give_back(self, item: Item, outcome: Outcome) -> None:
+        if self._release is None:
+            return
+        try:
+            self._release(item, outcome)
+        except Exception as error:
+            # The others of the batch still get theirs.
+            _log.error("a grant could not be given back", **described(error))
 
     async def _sent(self, items: Sequence[Item]) -> Sequence[Outcome]:
         try:
@@ -81,3 +117,9 @@ class Batcher(Generic[Item, Outcome]):
         if len(outcomes) != len(items):
             raise GatewayError("internal error")
         return outcomes
+
+
+def _refuse(batch: Iterable[tuple[object, asyncio.Future[Any]]], error: GatewayError) -> None:
+    for _, waiter in batch:
+        if not waiter.done():
+            waiter.set_exception(error)

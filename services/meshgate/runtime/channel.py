@@ -9,8 +9,7 @@ import asyncio
 import itertools
 import random
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +25,7 @@ _log = structlog.get_logger("meshgate.channel")
 _RESOLVE_SECONDS = 3.0
 _WATCH_SECONDS = 3600.0
 _RETRY_SECONDS = (0.05, 1.0)
+_LARGEST_PORT = 65535
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -47,6 +47,8 @@ _OPTIONS = [
 
 Address = tuple[str, int]
 
+Lookup = Callable[[str, int], Awaitable[set[Address]]]
+
 
 @dataclass(eq=False)
 class _Instance:
@@ -59,12 +61,13 @@ class _Instance:
     watch: asyncio.Task[None] | None = None
     callables: dict[str, Any] = field(default_factory=dict)
 
-    async def close(self) -> None:
+    async def close(self, grace_seconds: float | None = None) -> None:
+        """Let calls in flight end, for `grace_seconds` at most, and close."""
         if self.watch is not None:
+            # First: a watch is a call too, and ends no sooner than the peer.
             self.watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.watch
-        await self.channel.close(grace=None)
+            await asyncio.wait([self.watch])
+        await self.channel.close(grace=grace_seconds)
 
 
 class RemoteChannel:
@@ -75,6 +78,7 @@ class RemoteChannel:
         addresses: `host:port` each; a host name stands for all addresses that it resolves to.
         metadata: Goes with every call.
         credentials: For TLS; None for a plain connection.
+        lookup: Finds the addresses of a host; raises OSError or UnicodeError if it cannot.
     """
 
     def __init__(
@@ -83,13 +87,15 @@ class RemoteChannel:
         addresses: Sequence[str],
         metadata: Metadata,
         credentials: grpc.ChannelCredentials | None = None,
+        lookup: Lookup | None = None,
     ) -> None:
         self._name = name
-        self._hosts = [_split(address) for address in addresses]
+        self._found: dict[Address, set[Address]] = {_split(text): set() for text in addresses}
         self._metadata = tuple(metadata)
         self._credentials = credentials
+        self._lookup = lookup or _lookup
         self._instances: dict[Address, _Instance] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], _Instance] = {}
         self._turns = itertools.count()
 
     @property
@@ -108,22 +114,27 @@ class RemoteChannel:
 
     async def resolve(self) -> None:
         """Look the addresses up once, and meet or leave instances accordingly."""
-        found: set[Address] = set()
-        for host, port in self._hosts:
+        for host, port in self._found:
             try:
-                found |= await _lookup(host, port)
-            except OSError:
-                # A name server that is away does not take instances away.
-                found |= {address for address in self._instances if address[1] == port}
+                self._found[host, port] = await self._lookup(host, port)
+            except (OSError, UnicodeError):
+                # What was found before stays: a name server that is away takes no instance away.
                 _log.warning("peer cannot be resolved", peer=self._name, host=host)
+        found = set().union(*self._found.values())
         for address in found - self._instances.keys():
             self._meet(address)
         for address in self._instances.keys() - found:
             self._leave(self._instances.pop(address))
 
     async def close(self) -> None:
-        instances, self._instances = list(self._instances.values()), {}
-        await asyncio.gather(*(instance.close() for instance in instances), *self._leaving)
+        """Cut off what is in flight, and close."""
+        instances = [*self._instances.values(), *self._leaving.values()]
+        leaving = list(self._leaving)
+        self._instances = {}
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        await asyncio.gather(*(instance.close() for instance in instances))
 
     def unary_unary(
         self,
@@ -192,16 +203,11 @@ class RemoteChannel:
         self._instances[address] = instance
 
     def _leave(self, instance: _Instance) -> None:
-        task = asyncio.create_task(self._retire(instance))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
-
-    @staticmethod
-    async def _retire(instance: _Instance) -> None:
         """Close an instance that is no longer listed, after the calls it still answers."""
         instance.serving = False
-        await instance.channel.close(grace=DEFAULT_SECONDS)
-        await instance.close()
+        task = asyncio.create_task(instance.close(DEFAULT_SECONDS))
+        self._leaving[task] = instance
+        task.add_done_callback(self._leaving.pop)
 
     async def _watch(self, instance: _Instance) -> None:
         stub: Any = health_pb2_grpc.HealthStub(instance.channel)
@@ -210,6 +216,7 @@ class RemoteChannel:
                 call = stub.Watch(health_pb2.HealthCheckRequest(), timeout=_WATCH_SECONDS)
                 async for health in call:
                     self._turn(instance, health.status == health_pb2.HealthCheckResponse.SERVING)
+                self._turn(instance, serving=False)  # a peer that ends the watch is closing
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                     continue  # an hour has passed: watch on
@@ -233,10 +240,11 @@ def _waits() -> Iterator[float]:
 
 
 def _split(address: str) -> Address:
-    host, separator, port = address.rpartition(":")
-    if not separator or not port.isdecimal():
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) <= _LARGEST_PORT:
         raise ValueError(f"{address!r} is not host:port")
-    return host.strip("[]"), int(port)
+    return host, int(port)
 
 
 def _target(address: Address) -> str:
@@ -254,9 +262,11 @@ def parse_addresses(text: str) -> list[str]:
     """The addresses of `host:port,host:port`.
 
     Raises:
-        ValueError: One of them is not `host:port`.
+        ValueError: One of them is not `host:port`, or there is none.
     """
     addresses = [part.strip() for part in text.split(",") if part.strip()]
+    if not addresses:
+        raise ValueError(f"{text!r} holds no address")
     for address in addresses:
         _split(address)
     return addresses

@@ -22,10 +22,10 @@ class Environment:
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
+        self.variables = variables
 
     def optional_text(self, name: str) -> str | None:
-        return self._variables.get(name) or None
+        return self.variables.get(name) or None
 
     def text(self, name: str, default: str | None = None) -> str:
         value = self.optional_text(name)

@@ -20,12 +20,18 @@ class Health:
     def __init__(self) -> None:
         self._status = pb.HealthCheckResponse.NOT_SERVING
         self._changed = asyncio.Event()
+        self._closed = False
 
     def serve(self) -> None:
         self._turn(pb.HealthCheckResponse.SERVING)
 
     def drain(self) -> None:
         self._turn(pb.HealthCheckResponse.NOT_SERVING)
+
+    def close(self) -> None:
+        """End the watches, which would otherwise be calls in flight for as long as peers live."""
+        self._closed = True
+        self.drain()
 
     def implementation(self) -> Implementation:
         return Implementation(_SERVICE, self)
@@ -44,6 +50,8 @@ class Health:
         while True:
             changed = self._changed
             yield pb.HealthCheckResponse(status=self._status)
+            if self._closed:
+                return
             await changed.wait()
 
     def _turn(self, status: Any) -> None:

@@ -1,7 +1,7 @@
 """What happens around every handler, on every server and in-process: the one interceptor."""
 
+import asyncio
 import time
-import traceback
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -11,10 +11,12 @@ import grpc
 import structlog
 from prometheus_client import Histogram
 
+from meshgate.runtime.cancellation import being_cancelled
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.identity import MeshIdentity
 from meshgate.runtime.service import Handler, Implementation, Method
-from meshgate.runtime.status import trailing_metadata_of
+from meshgate.runtime.status import status_of, trailing_metadata_of
+from meshgate.runtime.telemetry import described
 
 REQUEST_ID_KEY = "x-request-id"
 ERROR_BODY_KEY = "x-meshgate-error"
@@ -64,7 +66,9 @@ class _Interceptor:
             self._admit(context)
             response = await self.method.handler(request, context)
             code = grpc.StatusCode.OK
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                raise
             code = _code_of(error, context)
             await self._abort(error, context)
         finally:
@@ -80,7 +84,9 @@ class _Interceptor:
                 async for response in responses:
                     yield response
             code = grpc.StatusCode.OK
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and being_cancelled():
+                raise
             code = _code_of(error, context)
             await self._abort(error, context)
         finally:
@@ -90,7 +96,7 @@ class _Interceptor:
         if self.implementation.internal:
             self.identity.verify(context.invocation_metadata())
 
-    async def _abort(self, error: Exception, context: Any) -> NoReturn:
+    async def _abort(self, error: BaseException, context: Any) -> NoReturn:
         if isinstance(error, grpc.aio.AbortError):
             raise error
         if not isinstance(error, GatewayError):
@@ -98,9 +104,7 @@ class _Interceptor:
                 "unexpected exception",
                 method=self.method.path,
                 request_id=request_id_of(context),
-                exception=type(error).__qualname__,
-                # Not the exception's text: it may hold what a prompt or a secret says.
-                traceback="".join(traceback.format_tb(error.__traceback__)),
+                **described(error),
             )
             error = GatewayError("internal error")
         metadata = trailing_metadata_of(error)
@@ -110,7 +114,7 @@ class _Interceptor:
                 (HTTP_STATUS_KEY, str(body.http_status)),
                 (ERROR_BODY_KEY, body.json.decode("ascii")),
             )
-        await context.abort(grpc.StatusCode[error.code], error.message[:4096], metadata)
+        await context.abort(grpc.StatusCode[error.code], status_of(error).message, metadata)
         raise AssertionError("abort raises")
 
 
@@ -122,7 +126,7 @@ def request_id_of(context: Any) -> str:
     return ""
 
 
-def _code_of(error: Exception, context: Any) -> grpc.StatusCode:
+def _code_of(error: BaseException, context: Any) -> grpc.StatusCode:
     if isinstance(error, GatewayError):
         return grpc.StatusCode[error.code]
     if isinstance(error, grpc.aio.AbortError):

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from meshgate.runtime.context import LocalContext
 from meshgate.runtime.grpcio import GrpcioServer
 from meshgate.runtime.limits import Limits
 from meshgate.runtime.service import Method
+from meshgate.runtime.telemetry import described
 
 _log = structlog.get_logger("meshgate.server")
 
 _EVENTS_AT_ONCE = 64
 _FIRST_WAIT_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 0.1
+_CLEAN_UP_SECONDS = 5.0
 
 
 class NativeServer:
@@ -53,7 +56,7 @@ class NativeServer:
             limits,
             reflected={method.service_name for method in methods},
         )
-        self._directory = Path(tempfile.mkdtemp(prefix="meshgate-"))
+        self._directory: Path | None = None
         self._front: NativeGrpcFront | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopping = False
@@ -74,6 +77,7 @@ class NativeServer:
             max_concurrent_streams=self._limits.concurrent_streams,
             max_metadata_size=self._limits.metadata_bytes,
         )
+        self._directory = Path(tempfile.mkdtemp(prefix="meshgate-"))
         socket = f"unix:{self._directory / 'fallback.sock'}"
         await self._fallback.start(socket)
         front.set_fallback(socket.removeprefix("unix:"))
@@ -86,20 +90,27 @@ class NativeServer:
 
     async def stop(self, grace_seconds: float) -> None:
         """Let calls in flight end, cancel what is left after `grace_seconds`, and close."""
-        front, tasks = self._front, list(self._tasks.values())
-        if front is None:
+        front, directory = self._front, self._directory
+        if front is None or directory is None:
             raise RuntimeError("the server was not started")
         self._stopping = True
         fallback = asyncio.ensure_future(self._fallback.stop(grace_seconds))
-        if tasks:
-            await asyncio.wait(tasks, timeout=grace_seconds)
-        for call_id, task in list(self._tasks.items()):
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
+            await self._cancel_calls(front)
+            await fallback
+        finally:
+            await asyncio.to_thread(front.close)
+            shutil.rmtree(directory, ignore_errors=True)
+
+    async def _cancel_calls(self, front: NativeGrpcFront) -> None:
+        tasks = list(self._tasks.items())
+        for call_id, task in tasks:
             front.fail(call_id, grpc.StatusCode.UNAVAILABLE.value[0], "the server is stopping")
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await fallback
-        await asyncio.to_thread(front.close)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if tasks:
+            await asyncio.wait([task for _, task in tasks], timeout=_CLEAN_UP_SECONDS)
 
     def _receive(self, front: NativeGrpcFront, loop: asyncio.AbstractEventLoop) -> None:
         """Pass events to the loop until the front is closed; runs in a thread of its own."""
@@ -123,13 +134,13 @@ class NativeServer:
                 front.fail(call_id, grpc.StatusCode.UNAVAILABLE.value[0], "the server is stopping")
                 continue
             call = _Call(front, call_id, self._methods[method_id], LocalContext(*_seen(details)))
-            self._tasks[call_id] = loop.create_task(self._run(call, payload))
+            task = loop.create_task(call.answer(payload, self._limits.message_bytes))
+            self._tasks[call_id] = task
+            # Not at the end of the coroutine: one that is cancelled before it begins has no end.
+            task.add_done_callback(partial(self._ended, call_id))
 
-    async def _run(self, call: "_Call", payload: bytes) -> None:
-        try:
-            await call.answer(payload, self._limits.message_bytes)
-        finally:
-            del self._tasks[call.call_id]
+    def _ended(self, call_id: int, _task: object) -> None:
+        del self._tasks[call_id]
 
 
 class _Call:
@@ -163,11 +174,10 @@ class _Call:
             )
         except grpc.aio.AbortError:
             self._fail(self.context.status_code, self.context.status_details)
-        except asyncio.CancelledError:
-            # Nobody hears this after a cancel or a deadline, the front has seen to those; but a
-            # handler that was cancelled from within still has a caller.
-            self._fail(grpc.StatusCode.CANCELLED, "cancelled")
-            raise
+        except Exception as error:
+            # Handlers raise nothing else; this is what they return, and cannot be sent.
+            _log.error("answer cannot be sent", method=self.method.path, **described(error))
+            self._fail(grpc.StatusCode.INTERNAL, "internal error")
 
     async def _plain(self, request: Any) -> None:
         response = await self.method.handler(request, self.context)

@@ -51,9 +51,9 @@ class Peers:
         except ValueError as error:
             raise SettingError(f"{variable}: {error}") from None
         channel = RemoteChannel(name, addresses, self._identity.metadata())
+        self._exit.push_async_callback(channel.close)
         await channel.resolve()
         resolving = asyncio.create_task(channel.run(), name=f"resolve {name}")
-        self._exit.push_async_callback(channel.close)
         self._exit.push_async_callback(_cancelled, resolving)
         return channel
 

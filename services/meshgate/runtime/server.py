@@ -104,6 +104,7 @@ async def serve(
     finally:
         if metrics is not None:
             metrics.shutdown()
+            metrics.server_close()
 
 
 def _methods(service: Service, settings: ServerSettings) -> list[Method]:
@@ -117,8 +118,11 @@ def _methods(service: Service, settings: ServerSettings) -> list[Method]:
 async def _drain(server: Server, health: Health, settings: ServerSettings) -> None:
     """Tell everyone first, then close the door, then let those inside finish."""
     health.drain()
-    await asyncio.sleep(settings.drain_notice_seconds)
-    await server.stop(settings.drain_grace_seconds)
+    try:
+        await asyncio.sleep(settings.drain_notice_seconds)
+    finally:
+        health.close()
+        await server.stop(settings.drain_grace_seconds)
 
 
 class _TaskGroup:
@@ -133,7 +137,13 @@ class _TaskGroup:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self._group.__aexit__(*exception)  # type: ignore[arg-type]
+        try:
+            await self._group.__aexit__(*exception)  # type: ignore[arg-type]
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) > 1:
+                raise
+            # One thing went wrong: that is what the process says, not that a group of one did.
+            raise group.exceptions[0] from None
 
     def start(self, services: Sequence[Service]) -> None:
         for service in services:

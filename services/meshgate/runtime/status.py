@@ -16,7 +16,9 @@ DETAILS_KEY = "grpc-status-details-bin"
 RETRY_AFTER_KEY = "retry-after"
 
 # Message, details and a dialect's JSON travel as headers together, and Envoy takes 60 KB of them.
-_MOST_MESSAGE_CHARACTERS = 4096
+# A byte becomes three where it must be escaped.
+_MOST_MESSAGE_BYTES = 4096
+_LONGEST_RETRY_SECONDS = 366 * 86400.0
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -37,7 +39,7 @@ def trailing_metadata_of(error: GatewayError) -> Metadata:
     status = status_of(error).SerializeToString()
     if error.retry_after_seconds is None:
         return ((DETAILS_KEY, status),)
-    return ((DETAILS_KEY, status), (RETRY_AFTER_KEY, str(math.ceil(error.retry_after_seconds))))
+    return ((DETAILS_KEY, status), (RETRY_AFTER_KEY, str(math.ceil(_retry_seconds(error)))))
 
 
 def error_of(status: status_pb2.Status, service: str) -> GatewayError:
@@ -69,24 +71,30 @@ def error_of_call(call: grpc.aio.AioRpcError, service: str) -> GatewayError:
 
 
 def _bounded(message: str) -> str:
-    if len(message) <= _MOST_MESSAGE_CHARACTERS:
-        return message
-    return message[: _MOST_MESSAGE_CHARACTERS - 3] + "..."
+    """At most 4 KiB of it, and nothing that UTF-8 cannot carry."""
+    data = message.encode(errors="replace")
+    if len(data) <= _MOST_MESSAGE_BYTES:
+        return data.decode()
+    return data[: _MOST_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
+
+
+def _retry_seconds(error: GatewayError) -> float:
+    return max(0.0, min(error.retry_after_seconds or 0.0, _LONGEST_RETRY_SECONDS))
 
 
 def _details(error: GatewayError) -> Iterator[Message]:
     values = {name: _bounded(value) for name, value in error.values.items()}
     if error.field:
-        values["field"] = error.field
+        values["field"] = _bounded(error.field)
     yield error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=values)
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=_bounded(error.message)
+            field=_bounded(error.field), description=_bounded(error.message)
         )
         yield error_details_pb2.BadRequest(field_violations=[violation])
     if error.retry_after_seconds is not None:
         delay = duration_pb2.Duration()
-        delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))
+        delay.FromNanoseconds(round(_retry_seconds(error) * 1e9))
         yield error_details_pb2.RetryInfo(retry_delay=delay)
 
 

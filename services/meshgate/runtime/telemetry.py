@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from http.server import ThreadingHTTPServer
 from typing import Any
@@ -51,6 +52,17 @@ def _serialize(event: dict[str, Any], **_: Any) -> str:
     return _encoder.encode(event).decode()
 
 
+def described(error: BaseException) -> dict[str, str]:
+    """What may be logged of an unexpected exception.
+
+    Its type and place, not its text: that may hold what a prompt or a secret says.
+    """
+    return {
+        "exception": type(error).__qualname__,
+        "traceback": "".join(traceback.format_tb(error.__traceback__)),
+    }
+
+
 def serve_metrics(address: str) -> ThreadingHTTPServer:
     """Serve Prometheus metrics at `host:port`, from a thread of its own; shut it down at the end.
 
@@ -58,5 +70,8 @@ def serve_metrics(address: str) -> ThreadingHTTPServer:
         OSError: The address is taken.
     """
     host, _, port = address.rpartition(":")
-    server, _thread = start_http_server(int(port), host)
+    try:
+        server, _thread = start_http_server(int(port), host.strip("[]"))
+    except OSError as error:
+        raise OSError(f"cannot serve metrics at {address}: {error.strerror}") from error
     return server  # type: ignore[return-value]

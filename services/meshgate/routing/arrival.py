@@ -1,0 +1,88 @@
+"""A call as it comes in, before its body is read."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
+from meshgate.runtime.errors import InvalidRequestError
+from meshgate.v1 import call_context_pb2 as pb
+
+CLIENT_ADDRESS_KEY = "x-envoy-external-address"
+
+_TIMEOUT = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h)?")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Who calls, how, and how long they will wait.
+
+    Attributes:
+        credential: What the client proves itself with, or None.
+        client_address: As Envoy saw it; empty for callers inside the mesh.
+        request_id: For correlation only.
+        traceparent: The W3C trace context, or nothing.
+        method: The full name of the RPC.
+        deadline: The client's own, or the longest that any call may take.
+    """
+
+    credential: str | None
+    client_address: str
+    request_id: str
+    traceparent: str
+    method: str
+    deadline: Deadline
+
+    @classmethod
+    def from_context(cls, context: Any, method: str) -> "Arrival":
+        """Read the metadata of a call.
+
+        Raises:
+            InvalidRequestError: The timeout that it names cannot be read.
+        """
+        metadata: dict[str, str] = dict(context.invocation_metadata())
+        at_most = _timeout_seconds(metadata) if "x-meshgate-timeout" in metadata else None
+        return cls(
+            credential=_credential(metadata),
+            client_address=metadata.get(CLIENT_ADDRESS_KEY, ""),
+            request_id=metadata.get("x-request-id", ""),
+            traceparent=metadata.get("traceparent", ""),
+            method=method,
+            deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
+        )
+
+    def call_context(self, principal_id: str, revision: str) -> pb.CallContext:
+        """What goes along with calls to other services."""
+        context = pb.CallContext(
+            request_id=self.request_id,
+            principal_id=principal_id,
+            traceparent=self.traceparent,
+            config_revision=revision,
+            priority_class=pb.PRIORITY_CLASS_INTERACTIVE,
+            origin=pb.ORIGIN_REQUEST,
+        )
+        context.timeout.FromNanoseconds(int(self.deadline.seconds_left() * 1e9))
+        return context
+
+
+def _credential(metadata: Mapping[str, str]) -> str | None:
+    authorization = metadata.get("authorization")
+    if authorization is not None:
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() == "bearer" and credential.strip():
+            return credential.strip()
+    return metadata.get("x-api-key") or None
+
+
+def _timeout_seconds(metadata: Mapping[str, str]) -> float:
+    text = metadata["x-meshgate-timeout"].strip()
+    match = _TIMEOUT.fullmatch(text)
+    seconds = float(match["number"]) * _UNIT_SECONDS[match["unit"] or "s"] if match else 0.0
+    if seconds <= 0:
+        raise InvalidRequestError(
+            f"the header x-meshgate-timeout is {text[:40]!r}; it must be a duration such as 30s",
+            header="x-meshgate-timeout",
+        )
+    return seconds

@@ -1,0 +1,45 @@
+"""Builds the routing service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from meshgate.config.opening import open_source
+from meshgate.config.source import ConfigSource
+from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.provider import Providers
+from meshgate.routing.pipeline import Pipeline
+from meshgate.runtime.environment import Environment
+from meshgate.runtime.peers import Peers
+from meshgate.runtime.service import Implementation, Service
+
+
+@asynccontextmanager
+async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
+    """The routing service, for as long as the block lasts."""
+    source = open_source(env)
+    channels = {name: await peers.connect(name) for name in ("auth", "provider")}
+    principals = PrincipalCache(channels["auth"], lambda: source.current().auth.stale_for_seconds)
+    providers = Providers(channels["provider"])
+    pipeline = Pipeline(principals, providers, source.current)
+    statuses = status.StatusServicer(principals, providers, channels, source.current)
+    yield Service(
+        name="routing",
+        implementations=(
+            Implementation(
+                openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
+            ),
+            Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
+            Implementation(status.SERVICE, statuses),
+        ),
+        tasks={
+            "watch principals": principals.watch,
+            "follow the configuration": lambda: _follow(source),
+        },
+    )
+
+
+async def _follow(source: ConfigSource) -> None:
+    """Let the source look for changes; the pipeline asks it for what is current."""
+    async for _ in source.changes():
+        pass

@@ -1,0 +1,1 @@
+"""The public APIs, one module each: bytes in, bytes out, nothing else."""

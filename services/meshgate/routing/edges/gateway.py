@@ -1,0 +1,61 @@
+"""The typed public API."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from meshgate.dialects.answers import RequestHead
+from meshgate.routing.arrival import Arrival
+from meshgate.routing.pipeline import Pipeline, Reply
+from meshgate.runtime.errors import InvalidRequestError
+from meshgate.v1 import chat_pb2
+from meshgate.v1 import gateway_service_pb2 as pb
+from meshgate.v1 import gateway_service_pb2_grpc as rpc
+from meshgate.v1 import provider_service_pb2 as provider_pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["GatewayService"]
+
+
+class GatewayServicer(rpc.GatewayServiceServicer):
+    """GatewayService, by way of the pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def Chat(self, request: pb.ChatRequest, context: Any) -> pb.ChatResponse:
+        arrival = Arrival.from_context(context, "GatewayService.Chat")
+        reply = await self._answer(arrival, request, stream=False)
+        await context.send_initial_metadata(reply.headers)
+        return pb.ChatResponse.FromString(reply.body)
+
+    async def StreamChat(
+        self, request: pb.StreamChatRequest, context: Any
+    ) -> AsyncIterator[pb.StreamChatResponse]:
+        arrival = Arrival.from_context(context, "GatewayService.StreamChat")
+        reply = await self._answer(arrival, request.chat, stream=True)
+        if reply.chunks is None:
+            raise TypeError("a streamed question has a streamed answer")
+        headers = reply.headers
+        async with aclosing(reply.chunks) as chunks:
+            async for chunk in chunks:
+                if headers:
+                    await context.send_initial_metadata(headers)
+                    headers = ()
+                for event in chat_pb2.ChatEvents.FromString(chunk).events:
+                    yield pb.StreamChatResponse(event=event)
+
+    async def _answer(self, arrival: Arrival, request: pb.ChatRequest, *, stream: bool) -> Reply:
+        def read_head(_body: bytes) -> RequestHead:
+            _check(request)
+            return RequestHead(request.model, stream, include_usage=True)
+
+        return await self._pipeline.answer(
+            arrival, provider_pb.DIALECT_MESHGATE_CHAT, request.SerializeToString(), read_head
+        )
+
+
+def _check(request: pb.ChatRequest) -> None:
+    if not request.model:
+        raise InvalidRequestError("the request names no model", field="model")
+    if not request.messages:
+        raise InvalidRequestError("the request holds no message", field="messages")

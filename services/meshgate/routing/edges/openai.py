@@ -1,0 +1,85 @@
+"""OpenAI's HTTP API."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from google.api.httpbody_pb2 import HttpBody
+
+from meshgate.dialects.openai_api import model_list
+from meshgate.dialects.openai_chat import errors as chat_errors
+from meshgate.dialects.openai_chat import read_request as read_chat
+from meshgate.dialects.openai_embeddings import read_request as read_embeddings
+from meshgate.routing.arrival import Arrival
+from meshgate.routing.pipeline import Pipeline, Reply
+from meshgate.runtime.errors import GatewayError
+from meshgate.runtime.service import ErrorBody
+from meshgate.v1 import openai_service_pb2 as pb
+from meshgate.v1 import openai_service_pb2_grpc as rpc
+from meshgate.v1 import provider_service_pb2 as provider_pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["OpenAiService"]
+
+_JSON = "application/json"
+_EVENTS = "text/event-stream; charset=utf-8"
+
+
+class OpenAiServicer(rpc.OpenAiServiceServicer):
+    """OpenAiService, by way of the pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def ChatCompletions(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
+        arrival = Arrival.from_context(context, "OpenAiService.ChatCompletions")
+        reply = await self._pipeline.answer(
+            arrival, provider_pb.DIALECT_OPENAI_CHAT, request.data, read_chat.read_head
+        )
+        async with aclosing(_bodies(reply, context)) as bodies:
+            async for body in bodies:
+                yield body
+
+    async def Embeddings(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
+        arrival = Arrival.from_context(context, "OpenAiService.Embeddings")
+        reply = await self._pipeline.answer(
+            arrival, provider_pb.DIALECT_OPENAI_EMBEDDINGS, request.data, read_embeddings.read_head
+        )
+        async with aclosing(_bodies(reply, context)) as bodies:
+            async for body in bodies:
+                yield body
+
+    async def ListModels(self, request: Any, context: Any) -> HttpBody:
+        names = await self._pipeline.models(
+            Arrival.from_context(context, "OpenAiService.ListModels")
+        )
+        return HttpBody(content_type=_JSON, data=model_list.write_models(names))
+
+    async def GetModel(self, request: pb.GetOpenAiModelRequest, context: Any) -> HttpBody:
+        arrival = Arrival.from_context(context, "OpenAiService.GetModel")
+        name = await self._pipeline.model(arrival, request.id)
+        return HttpBody(content_type=_JSON, data=model_list.write_model(name))
+
+
+def error_body(error: GatewayError) -> ErrorBody:
+    """An error as OpenAI's clients expect it."""
+    return ErrorBody(error.http_status, chat_errors.write_error(error))
+
+
+async def _bodies(reply: Reply, context: Any) -> AsyncGenerator[HttpBody, None]:
+    """The reply as messages; headers go out with the first, so that an error before it is bare."""
+    if reply.chunks is None:
+        await context.send_initial_metadata(reply.headers)
+        yield HttpBody(content_type=_JSON, data=reply.body)
+        return
+    first = True
+    async with aclosing(reply.chunks) as chunks:
+        try:
+            async for chunk in chunks:
+                if first:
+                    await context.send_initial_metadata(reply.headers)
+                    first = False
+                yield HttpBody(content_type=_EVENTS, data=chunk)
+        except GatewayError as error:
+            if not first:
+                yield HttpBody(content_type=_EVENTS, data=chat_errors.write_error_event(error))
+            raise

@@ -1,0 +1,1 @@
+"""The caller's side of each service that routing calls."""

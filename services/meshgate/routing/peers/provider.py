@@ -1,0 +1,205 @@
+"""Running a request at an upstream: the caller's side of ProviderService."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from meshgate.config.snapshot import Target, Timeouts
+from meshgate.routing.failure import Failure
+from meshgate.routing.planning import Plan
+from meshgate.routing.question import Question
+from meshgate.runtime.errors import (
+    DeadlineExceededError,
+    RevisionBehindError,
+    ServiceUnavailableError,
+)
+from meshgate.runtime.status import error_of_call
+from meshgate.v1 import provider_service_pb2 as pb
+from meshgate.v1 import provider_service_pb2_grpc as rpc
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAnswer:
+    """A whole answer, in the caller's dialect."""
+
+    body: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """The good beginning of an answer."""
+
+    headers: Headers
+    chunks: "Chunks"
+
+
+class Providers:
+    """Makes attempts by way of ProviderService.
+
+    Args:
+        channel: To provider.
+    """
+
+    def __init__(self, channel: Any) -> None:
+        self._stub: Any = rpc.ProviderServiceStub(channel)
+        self._timeouts: dict[Timeouts, pb.PhaseTimeouts] = {}
+
+    async def execute(
+        self, question: Question, plan: Plan, target: Target
+    ) -> PlainAnswer | Failure:
+        """One attempt at a plain answer."""
+        seconds_left = question.arrival.deadline.seconds_left(plan.model.timeouts.total_seconds)
+        request = pb.ExecuteRequest(**self._attempt(question, plan, target))
+        try:
+            response = await self._stub.Execute(request, timeout=seconds_left)
+        except grpc.aio.AioRpcError as error:
+            return _mesh_failure(error, target)
+        if response.HasField("failure"):
+            return _failure(response.failure, target.provider)
+        return PlainAnswer(response.answer.body, _headers(response.answer.headers))
+
+    async def stream(
+        self, question: Question, plan: Plan, target: Target
+    ) -> StreamedAnswer | Failure:
+        """One attempt at a streamed answer, up to its good beginning."""
+        seconds_left = question.arrival.deadline.seconds_left(plan.model.timeouts.total_seconds)
+        request = pb.StreamExecuteRequest(**self._attempt(question, plan, target))
+        try:
+            call = self._stub.StreamExecute(request, timeout=seconds_left)
+            steps = aiter(call)
+            step = await anext(steps, None)
+        except grpc.aio.AioRpcError as error:
+            return _mesh_failure(error, target)
+        if step is None:
+            return Failure("connection", target.provider, message="the answer never began")
+        if step.HasField("failure"):
+            return _failure(step.failure, target.provider)
+        return StreamedAnswer(
+            _headers(step.head.headers), Chunks(call, steps, plan.model.name, target.provider)
+        )
+
+    async def list_targets(self, timeout_seconds: float) -> list[pb.TargetStatus]:
+        """How the upstreams fare.
+
+        Raises:
+            GatewayError: The service does not say.
+        """
+        targets: list[pb.TargetStatus] = []
+        page_token = ""
+        try:
+            while True:
+                request = pb.ListTargetsRequest(page_size=1000, page_token=page_token)
+                response = await self._stub.ListTargets(request, timeout=timeout_seconds)
+                targets += response.targets
+                page_token = response.next_page_token
+                if not page_token:
+                    return targets
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error, "provider") from None
+
+    def _attempt(self, question: Question, plan: Plan, target: Target) -> dict[str, Any]:
+        return {
+            "context": question.arrival.call_context(
+                question.principal.principal_id, question.revision
+            ),
+            "target": pb.Target(provider=target.provider, model=target.model),
+            "dialect": question.dialect,
+            "body": question.body,
+            "timeouts": self._phase_timeouts(plan.model.timeouts),
+        }
+
+    def _phase_timeouts(self, timeouts: Timeouts) -> pb.PhaseTimeouts:
+        """The message for a model's timeouts, made once."""
+        message = self._timeouts.get(timeouts)
+        if message is None:
+            message = self._timeouts[timeouts] = pb.PhaseTimeouts(
+                connect=_duration(timeouts.connect_seconds),
+                first_token=_duration(timeouts.first_token_seconds),
+                between_tokens=_duration(timeouts.between_tokens_seconds),
+                total=_duration(timeouts.total_seconds),
+            )
+        return message
+
+
+class Chunks:
+    """What follows the good beginning of an answer.
+
+    Ends when the answer is whole, or raises a GatewayError when it will never be. Closing it early
+    cancels the upstream's work.
+    """
+
+    def __init__(self, call: Any, steps: Any, model: str, provider: str) -> None:
+        self._call = call
+        self._steps = steps
+        self._model = model
+        self._provider = provider
+
+    def __aiter__(self) -> "Chunks":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            step = await anext(self._steps, None)
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error, "provider") from None
+        if step is None:
+            cut = Failure("connection", self._provider, message="the answer was cut")
+            raise cut.as_error(self._model)
+        match step.WhichOneof("step"):
+            case "chunk":
+                chunk: bytes = step.chunk
+                return chunk
+            case "failure":
+                raise _failure(step.failure, self._provider).as_error(self._model)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Give up what is still to come."""
+        self._call.cancel()
+        await self._steps.aclose()
+
+
+def _mesh_failure(call: grpc.aio.AioRpcError, target: Target) -> Failure:
+    """A failure of the mesh itself: another instance may do better.
+
+    Raises:
+        GatewayError: Nobody would do better.
+    """
+    error = error_of_call(call, "provider")
+    if isinstance(error, ServiceUnavailableError | RevisionBehindError):
+        return Failure("connection", target.provider, error=error)
+    if isinstance(error, DeadlineExceededError):
+        return Failure(
+            "timeout", target.provider, message="no answer came within the time of the request"
+        )
+    raise error
+
+
+def _failure(failure: pb.Failure, provider: str) -> Failure:
+    retry_after = (
+        failure.retry_after.ToNanoseconds() / 1e9 if failure.HasField("retry_after") else None
+    )
+    return Failure(
+        kind=pb.FailureKind.Name(failure.kind).removeprefix("FAILURE_KIND_").lower(),
+        provider=provider,
+        upstream_status=failure.upstream_status,
+        retry_after_seconds=retry_after,
+        message=failure.message,
+        code=failure.code,
+        field=failure.field,
+    )
+
+
+def _headers(headers: Any) -> Headers:
+    return tuple((header.name, header.value) for header in headers)
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(int(seconds * 1e9))
+    return duration

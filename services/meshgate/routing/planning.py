@@ -1,0 +1,95 @@
+"""Which targets a request may go to, and in what order."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from meshgate.config.snapshot import Model, Snapshot, Target
+from meshgate.runtime.errors import ModelNotFoundError
+
+Draw = Callable[[], float]
+"""A number from 0 up to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The targets of one model, in the order in which they are to be tried."""
+
+    model: Model
+    targets: tuple[Target, ...]
+
+
+class Planner:
+    """Makes plans from one state of the configuration.
+
+    Args:
+        snapshot: The configuration.
+        draw: The source of chance.
+    """
+
+    def __init__(self, snapshot: Snapshot, draw: Draw = random.random) -> None:
+        self._snapshot = snapshot
+        self._draw = draw
+
+    def plan(self, name: str) -> Plan:
+        """The plan for a model.
+
+        Raises:
+            ModelNotFoundError: No such model is configured.
+        """
+        model = served(self._snapshot, name)
+        return Plan(model, _ORDERS[model.strategy](model.targets, self._draw))
+
+    def plans(self, name: str) -> Iterator[Plan]:
+        """The plan for a model, and then those of its fallbacks and theirs, each model once.
+
+        Raises:
+            ModelNotFoundError: No such model is configured.
+        """
+        todo, seen = [name], {name}
+        while todo:
+            plan = self.plan(todo.pop(0))
+            yield plan
+            for fallback in plan.model.fallbacks:
+                if fallback not in seen:
+                    seen.add(fallback)
+                    todo.append(fallback)
+
+
+def served(snapshot: Snapshot, name: str) -> Model:
+    """The model of that name.
+
+    Raises:
+        ModelNotFoundError: No such model is configured.
+    """
+    model = snapshot.models.get(name)
+    if model is None:
+        name = name[:200]
+        raise ModelNotFoundError(
+            f"the model {name!r} does not exist; GET /v1/models lists those that do", model=name
+        )
+    return model
+
+
+def as_written(targets: Sequence[Target], _draw: Draw) -> tuple[Target, ...]:
+    """In the order of the configuration."""
+    return tuple(targets)
+
+
+def by_weight(targets: Sequence[Target], draw: Draw) -> tuple[Target, ...]:
+    """The lowest priority number first; among equals at random, by weight.
+
+    Drawn without replacement: each gets the key u^(1/w), and the largest comes first (Efraimidis
+    and Spirakis, 2006).
+    """
+    if len(targets) == 1:
+        return tuple(targets)
+    keys = [(target.priority, -(draw() ** (1 / target.weight))) for target in targets]
+    order = sorted(range(len(targets)), key=keys.__getitem__)
+    return tuple(targets[index] for index in order)
+
+
+_ORDERS: Mapping[str, Callable[[Sequence[Target], Draw], tuple[Target, ...]]] = {
+    "priority": as_written,
+    "weighted": by_weight,
+}

@@ -1,0 +1,29 @@
+"""What is asked, once its head is read."""
+
+from dataclasses import dataclass
+
+from meshgate.dialects.answers import RequestHead
+from meshgate.routing.arrival import Arrival
+from meshgate.routing.principal import Principal
+from meshgate.v1 import provider_service_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request that may be answered.
+
+    Attributes:
+        arrival: The call that it came with.
+        principal: Who asks.
+        head: What routing knows of the body.
+        dialect: The format of the body, and of the answer.
+        body: The request as it came.
+        revision: The configuration that it is answered by.
+    """
+
+    arrival: Arrival
+    principal: Principal
+    head: RequestHead
+    dialect: pb.Dialect.ValueType
+    body: bytes
+    revision: str
