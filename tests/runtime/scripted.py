@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from meshgate.runtime.deadline import Deadline
-from meshgate.runtime.errors import UpstreamRateLimitedError
+from meshgate.runtime.errors import InvalidRequestError, UpstreamRateLimitedError
 from meshgate.runtime.service import Implementation
 from meshgate.v1 import provider_service_pb2 as pb
 
@@ -38,6 +38,10 @@ class ScriptedProvider:
                 )
             case "broken":
                 raise RuntimeError(request.body.decode())
+            case "refusing":
+                raise InvalidRequestError(request.body.decode())
+            case "cancelling":
+                raise asyncio.CancelledError
             case "patient":
                 await self.go_on.wait()
                 return pb.ExecuteResponse()
@@ -63,13 +67,12 @@ class ScriptedProvider:
                     yield pb.StreamExecuteResponse(chunk=chunk)
                 return
             case "reusing":
-                response = pb.StreamExecuteResponse()
-                for chunk in (b"one", b"two", b"three"):
-                    response.chunk = chunk
+                async for response in self._reused():
                     yield response
                 return
         yield pb.StreamExecuteResponse(chunk=b"one")
-        await self._hang()
+        await self._wait(request.target.model)
+        yield pb.StreamExecuteResponse(chunk=b"two")
 
     async def ListTargets(self, request: Any, context: Any) -> pb.ListTargetsResponse:
         return pb.ListTargetsResponse()
@@ -87,6 +90,15 @@ class ScriptedProvider:
                 yield pb.StreamExecuteResponse(chunk=chunk)
         finally:
             self.cancelled.set()
+
+    async def _wait(self, model: str) -> Any:
+        return await (self.go_on.wait() if model == "patient" else self._hang())
+
+    async def _reused(self) -> AsyncIterator[Any]:
+        response = pb.StreamExecuteResponse()
+        for chunk in (b"one", b"two", b"three"):
+            response.chunk = chunk
+            yield response
 
     async def _hang(self) -> Any:
         try:

@@ -2,54 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import pytest
+from runtime.binding import BOUND_SECONDS, asking, bound, read, settled, streaming
 from runtime.scripted import ScriptedProvider
 
-from meshgate.runtime.channel import RemoteChannel
 from meshgate.runtime.errors import UpstreamRateLimitedError
-from meshgate.runtime.health import Health
-from meshgate.runtime.identity import MeshIdentity
-from meshgate.runtime.in_process import InProcessChannel
-from meshgate.runtime.interception import intercepted
-from meshgate.runtime.server import make_server
 from meshgate.runtime.status import error_of_call
-from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1 import provider_service_pb2_grpc as rpc
-
-BOUND_SECONDS = 20
-IDENTITY = MeshIdentity("the token of the mesh")
-
-
-@asynccontextmanager
-async def bound(binding: str, provider: ScriptedProvider) -> AsyncIterator[Any]:
-    """A channel to the provider."""
-    health = Health()
-    health.serve()
-    methods = intercepted(provider.implementation(internal=True), IDENTITY)
-    if binding == "in-process":
-        yield InProcessChannel(methods, IDENTITY.metadata())
-        return
-    server = make_server(binding, [*methods, *intercepted(health.implementation(), IDENTITY)])
-    port = await server.start("127.0.0.1:0")
-    channel = RemoteChannel("provider", [f"127.0.0.1:{port}"], IDENTITY.metadata())
-    await channel.resolve()
-    await until(lambda: channel.serving_count == 1)
-    try:
-        yield channel
-    finally:
-        await channel.close()
-        await server.stop(0)
-
-
-async def until(condition: Any) -> None:
-    """Wait for something that will come true by itself."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture(params=["in-process", "grpc", "native"])
@@ -66,14 +28,6 @@ def provider() -> ScriptedProvider:
 async def stub(binding: str, provider: ScriptedProvider) -> AsyncIterator[Any]:
     async with bound(binding, provider) as channel:
         yield rpc.ProviderServiceStub(channel)
-
-
-def asking(model: str, body: bytes = b"") -> Any:
-    return pb.ExecuteRequest(target=pb.Target(model=model), body=body)
-
-
-def streaming(model: str, body: bytes = b"") -> Any:
-    return pb.StreamExecuteRequest(target=pb.Target(model=model), body=body)
 
 
 async def test_an_answer_comes_back(stub: Any) -> None:
@@ -123,10 +77,9 @@ async def test_an_error_arrives_with_code_reason_values_and_retry(stub: Any) -> 
 
 @pytest.mark.parametrize(("model", "before"), [("limited", []), ("late-failure", [b"one"])])
 async def test_a_stream_may_end_with_an_error(stub: Any, model: str, before: list[bytes]) -> None:
-    chunks = []
+    chunks: list[bytes] = []
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        async for response in stub.StreamExecute(streaming(model), timeout=BOUND_SECONDS):
-            chunks.append(response.chunk)  # noqa: PERF401 - what came before the error counts
+        await read(stub.StreamExecute(streaming(model), timeout=BOUND_SECONDS), chunks)
 
     assert chunks == before
     assert error_of_call(raised.value, "provider").values == {"model": "gpt-x"}
@@ -143,6 +96,13 @@ async def test_an_unexpected_exception_says_internal_error_only(
     captured = capsys.readouterr()
     assert "unexpected exception" in captured.out + captured.err
     assert "secret detail" not in captured.out + captured.err
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_an_internal_error(stub: Any) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await stub.Execute(asking("cancelling"), timeout=BOUND_SECONDS)
+
+    assert raised.value.code() == grpc.StatusCode.INTERNAL
 
 
 async def test_a_stranger_is_refused(binding: str, provider: ScriptedProvider) -> None:
@@ -179,10 +139,9 @@ async def test_a_call_past_its_deadline_ends_on_both_sides(
 async def test_a_stream_past_its_deadline_ends_on_both_sides(
     stub: Any, provider: ScriptedProvider
 ) -> None:
-    chunks = []
+    chunks: list[bytes] = []
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        async for response in stub.StreamExecute(streaming("hang"), timeout=0.1):
-            chunks.append(response.chunk)  # noqa: PERF401 - what came before the error counts
+        await read(stub.StreamExecute(streaming("hang"), timeout=0.1), chunks)
 
     assert chunks == [b"one"]
     assert raised.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
@@ -223,11 +182,7 @@ async def test_cancelling_a_stream_cancels_the_handler(
 ) -> None:
     call = stub.StreamExecute(streaming("hang"), timeout=BOUND_SECONDS)
 
-    async def read() -> None:
-        async for _ in call:
-            pass
-
-    reading = asyncio.create_task(read())
+    reading = asyncio.create_task(read(call, []))
     async with asyncio.timeout(BOUND_SECONDS):
         await provider.entered.wait()
         await asyncio.sleep(0)
@@ -242,11 +197,8 @@ async def test_cancelling_a_stream_cancels_the_handler(
 async def test_cancelling_the_task_that_reads_a_stream_cancels_the_handler(
     stub: Any, provider: ScriptedProvider
 ) -> None:
-    async def read() -> None:
-        async for _ in stub.StreamExecute(streaming("hang"), timeout=BOUND_SECONDS):
-            pass
-
-    reading = asyncio.create_task(read())
+    call = stub.StreamExecute(streaming("hang"), timeout=BOUND_SECONDS)
+    reading = asyncio.create_task(read(call, []))
     async with asyncio.timeout(BOUND_SECONDS):
         await provider.entered.wait()
         reading.cancel()
@@ -299,13 +251,3 @@ async def test_stalled_readers_do_not_hold_others_back(stub: Any) -> None:
     assert plain.answer.body == b"still here"
     for call in stalled:
         call.cancel()
-
-
-async def settled(measure: Any) -> int:
-    """The value once it no longer moves."""
-    before = -1
-    while (now := measure()) != before:
-        before = now
-        for _ in range(40):
-            await asyncio.sleep(0.005)
-    return int(now)
