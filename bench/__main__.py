@@ -36,6 +36,8 @@ SMALLEST_SCALE = 0.05
 def main() -> int:
     """Measures, prints, and returns the exit status."""
     options = _options()
+    # Also where a shell has told us to ignore it, as it does with jobs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return _run(options)

@@ -55,7 +55,7 @@ def _watch(program: str, pid: int, file: Path, seconds: float) -> subprocess.Pop
     # py-spy takes whole seconds only.
     length = ["--duration", str(max(1, round(seconds))), "--format", "speedscope"]
     return subprocess.Popen(
-        [*command, *length, "--rate", "200", "--nonblocking", "--native"],
+        [*command, *length, "--rate", "200"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

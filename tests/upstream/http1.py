@@ -121,6 +121,7 @@ class Connection(asyncio.StreamReaderProtocol):
         if self.gone.is_set():
             raise ClientGoneError
         self.writer.write(data)
+        await asyncio.sleep(0)  # uvloop writes at the end of a turn, and the client may be next
         if self.writer.transport.get_write_buffer_size():
             self.on_stall()
             await self.unless_gone(self._drain())

@@ -169,7 +169,6 @@ class Performance:
     async def _pieces(self, pieces: Iterable[bytes]) -> None:
         for piece in pieces:
             await self._body(chunk(piece))
-            await asyncio.sleep(0)  # lets the reader, if it lives in this loop, see each piece
 
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
         await self._head(status, [*headers, _length(body)])

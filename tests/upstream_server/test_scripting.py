@@ -55,6 +55,7 @@ async def test_a_record_holds_what_arrived(
     assert [first.number, second.number] == [0, 1]
     assert first.connection == second.connection
     assert second.outcome == "answered"
+    assert second.stalls == 0
 
 
 async def test_a_chunked_request_body_is_read(
