@@ -61,6 +61,12 @@ gen-check: $(VENV)/.dev  ## fail if gen/ is stale
 	  cmp $$d/meshgate.pb $(DESCRIPTOR) && rm $$d/meshgate.pb && \
 	  diff -r -x __pycache__ $$d gen && rm -rf $$d
 
+envoy: $(VENV)/.run  ## render Envoy's configuration for docker-compose.yml
+	@$(BIN)/python -m meshgate.edge compose > envoy/envoy.yaml
+
+envoy-check: $(VENV)/.run  ## fail if that rendering is stale
+	@$(BIN)/python -m meshgate.edge compose | diff - envoy/envoy.yaml
+
 protos: $(VENV)/.dev  ## lint the contract
 	@BIN=$(BIN) GOOGLE_PROTOS=$(GOOGLE_PROTOS) sh scripts/lint_protos.sh
 
@@ -74,10 +80,10 @@ types: $(VENV)/.dev  ## mypy strict
 	@$(BIN)/mypy services
 
 layers: $(VENV)/.dev  ## who may import whom
-	@PYTHONPATH=services:gen $(BIN)/lint-imports --verbose
+	@PYTHONPATH=services:gen $(BIN)/lint-imports --no-cache
 
 dependencies: $(VENV)/.dev  ## what is declared is used, and the other way round
-	@$(BIN)/deptry services --known-first-party meshgate
+	@$(BIN)/deptry services
 
 clean:  ## forget the virtual environment and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build

@@ -82,7 +82,7 @@ async def running(
         tasks.start(services)
         server = make_server(settings.stack, methods)
         port = await server.start(settings.listen)
-        stack.push_async_callback(_drain, server, health, settings)
+        stack.push_async_callback(_drain, server, health, services, settings)
         health.serve()
         _log.info("serving", services=list(assemblies), port=port, stack=settings.stack)
         yield Running(port, health)
@@ -115,13 +115,17 @@ def _methods(service: Service, settings: ServerSettings) -> list[Method]:
     ]
 
 
-async def _drain(server: Server, health: Health, settings: ServerSettings) -> None:
+async def _drain(
+    server: Server, health: Health, services: Sequence[Service], settings: ServerSettings
+) -> None:
     """Tell everyone first, then close the door, then let those inside finish."""
     health.drain()
     try:
         await asyncio.sleep(settings.drain_notice_seconds)
     finally:
         health.close()
+        for service in services:
+            service.drain()
         await server.stop(settings.drain_grace_seconds)
 
 

@@ -82,6 +82,10 @@ class Implementation:
         )
 
 
+def _nothing() -> None:
+    """Most services have no stream that never ends."""
+
+
 @dataclass(frozen=True)
 class Service:
     """A service of the mesh: the unit that is deployed and scaled.
@@ -90,11 +94,14 @@ class Service:
         name: For instance `auth`.
         implementations: What it serves.
         tasks: What it does besides answering, for as long as it lives.
+        drain: Ends streams that would otherwise go on for ever; called once the callers know that
+            this process is leaving.
     """
 
     name: str
     implementations: tuple[Implementation, ...]
     tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    drain: Callable[[], None] = _nothing
 
 
 Assembly = AbstractAsyncContextManager[Service]
