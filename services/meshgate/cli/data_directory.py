@@ -1,0 +1,110 @@
+"""What a gateway keeps on this machine: the admin key, logs, and the lock that makes it the only one."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+DEFAULT = Path("~/.local/share/meshgate")
+_ADMIN_KEY_BYTES = 32
+
+data_directory_option = click.option(
+    "--data-dir",
+    "data_directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT,
+    show_default=True,
+    envvar="MESHGATE_DATA_DIR",
+    help="Holds the admin key and logs.",
+    callback=lambda _context, _option, path: DataDirectory(path.expanduser().absolute()),
+)
+
+
+@dataclass(frozen=True)
+class DataDirectory:
+    """The directory that --data-dir names."""
+
+    path: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def admin_key_file(self) -> Path:
+        return self.path / "admin.key"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the directory if need be, and be the only gateway in it for the block.
+
+        Raises:
+            click.ClickException: Another gateway runs in it, or it cannot be written.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise click.ClickException(
+                f"cannot write in {self.path} ({error.strerror}): choose another --data-dir"
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise click.ClickException(_taken(self.path)) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def admin_key(self) -> str | None:
+        """The admin key of the directory, if one was made.
+
+        Raises:
+            click.ClickException: It cannot be read.
+        """
+        try:
+            return self.admin_key_file.read_text().strip() or None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise click.ClickException(
+                f"cannot read {self.admin_key_file} ({error.strerror}): set MESHGATE_ADMIN_KEY, "
+                "or name another --data-dir"
+            ) from None
+
+    def made_admin_key(self) -> str:
+        """The admin key of the directory, made the first time."""
+        key = self.admin_key()
+        if key is None:
+            key = f"mg-admin-{secrets.token_urlsafe(_ADMIN_KEY_BYTES)}"
+            write_private(self.admin_key_file, key + "\n")
+        return key
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, all at once: no reader sees half of it."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(draft, "w", opener=_private) as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _taken(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((path / "lock").read_text())
+        return (
+            f"a gateway already runs on {path} (process {pid}): stop it, or choose another "
+            "--data-dir"
+        )
+    return f"a gateway already runs on {path}: stop it, or choose another --data-dir"

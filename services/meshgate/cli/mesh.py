@@ -1,0 +1,256 @@
+"""The processes of a gateway on one machine: which there are, and how they find each other."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
+
+import httpx
+
+from meshgate.cli.child import Program
+from meshgate.cli.ports import free_port, is_free
+from meshgate.cli.probes import HealthProbe, PageProbe
+from meshgate.cli.serving import SERVICES
+from meshgate.cli.supervision import StartError, Supervisor
+from meshgate.edge import binary
+from meshgate.edge.rendering import Address, EdgeSettings, laptop_files, write
+from meshgate.runtime.environment import Environment
+
+LOOPBACK = "127.0.0.1"
+EDGE = "envoy"
+COMPACT = "compact"
+START_SECONDS = 60.0
+
+# On one machine the news that a service drains has been heard after two looks of Envoy's.
+_HEALTH_CHECK_SECONDS = 0.25
+_DRAIN_NOTICE = "500ms"
+_DRAIN_GRACE = "10s"
+_STOP_SLACK_SECONDS = 3.0
+_EDGE_STOP_SECONDS = 5.0
+_PORT_ATTEMPTS = 5
+_ADMIN_SECONDS = 2.0
+_ENVOY_VARIABLES = ("PATH", "HOME", "LANG", "TZ")
+
+Shape: TypeAlias = Sequence[Mapping[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to run.
+
+    Attributes:
+        public: Where clients come in.
+        shape: The services of each kind of process, by its name, in the order in which they are
+            needed: those of the first group at the same time, then those of the next.
+        workers: How many processes of a kind there are, but for `auth` alone.
+        variables: The environment of every service.
+        admin_key: For the processes that host `auth`.
+        directory: Where Envoy's configuration and logs lie.
+        run_directory: Where Envoy's admin socket lies: a short path.
+    """
+
+    public: Address
+    shape: Shape
+    workers: int
+    variables: Mapping[str, str]
+    admin_key: str
+    directory: Path
+    run_directory: Path
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self.grpc_target}"
+
+    @property
+    def grpc_target(self) -> str:
+        host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.public.host, self.public.host)  # noqa: S104
+        return f"[{host}]:{self.public.port}" if ":" in host else f"{host}:{self.public.port}"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.run_directory / "admin.sock"
+
+
+SEPARATE: Shape = ({"auth": ("auth",), "provider": ("provider",)}, {"routing": ("routing",)})
+TOGETHER: Shape = ({COMPACT: SERVICES},)
+
+
+@dataclass(frozen=True)
+class ServiceProcess:
+    """A process that hosts services."""
+
+    name: str
+    kind: str
+    services: tuple[str, ...]
+    port: int
+    metrics_port: int
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def metrics_address(self) -> str:
+        return f"{LOOPBACK}:{self.metrics_port}"
+
+
+class Mesh:
+    """Starts and stops the processes of a plan, each when those that it needs are there."""
+
+    def __init__(self, plan: Plan, supervisor: Supervisor) -> None:
+        self._plan = plan
+        self._supervisor = supervisor
+        self._token = secrets.token_urlsafe(32)
+        self._processes: list[ServiceProcess] = []
+        self._deadline = 0.0
+
+    async def start(self) -> None:
+        """Start everything; return when requests are served.
+
+        Raises:
+            StartError: A process does not come to serve within START_SECONDS of the beginning.
+        """
+        self._deadline = asyncio.get_running_loop().time() + START_SECONDS
+        for group in self._plan.shape:
+            peers = self._peers()
+            starts = [
+                self._start_service(name, kind, services, peers)
+                for kind, services in group.items()
+                for name in self._names(kind)
+            ]
+            self._processes += await _together(starts)
+        await self._supervisor.start(self._edge(), self._remaining_seconds())
+
+    async def stop(self) -> None:
+        """Stop everything in an order in which no request in flight is lost.
+
+        Envoy closes its door first and ends last, for answers still pass through it; in between,
+        the services end before those that they call.
+        """
+        await self._close_door()
+        groups = [
+            [p.name for p in self._processes if p.kind in kinds] for kinds in self._plan.shape
+        ]
+        await self._supervisor.stop([*reversed(groups), [EDGE]])
+
+    def pids(self) -> dict[str, Any]:
+        """The process of Envoy, and those of each kind of service."""
+        pids: dict[str, Any] = {EDGE: self._supervisor.pid(EDGE)}
+        for process in self._processes:
+            pids.setdefault(process.kind, []).append(self._supervisor.pid(process.name))
+        return pids
+
+    def metrics(self) -> dict[str, list[str]]:
+        """The addresses of the Prometheus metrics of each kind of service."""
+        addresses: dict[str, list[str]] = {}
+        for process in self._processes:
+            url = f"http://{process.metrics_address}/metrics"
+            addresses.setdefault(process.kind, []).append(url)
+        return addresses
+
+    def _names(self, kind: str) -> list[str]:
+        count = 1 if kind == "auth" else self._plan.workers
+        return [kind] if count == 1 else [f"{kind}-{number}" for number in range(1, count + 1)]
+
+    def _peers(self) -> dict[str, str]:
+        """Where the services are that have been started."""
+        addresses: dict[str, list[str]] = {}
+        for process in self._processes:
+            for service in process.services:
+                addresses.setdefault(service, []).append(process.address)
+        return {f"MESHGATE_PEER_{name.upper()}": ",".join(at) for name, at in addresses.items()}
+
+    async def _start_service(
+        self, name: str, kind: str, services: tuple[str, ...], peers: Mapping[str, str]
+    ) -> ServiceProcess:
+        attempts_left = _PORT_ATTEMPTS
+        while True:
+            attempts_left -= 1
+            process = ServiceProcess(name, kind, services, free_port(), free_port())
+            program = self._program(process, peers)
+            try:
+                await self._supervisor.start(program, self._remaining_seconds())
+            except StartError:
+                # Somebody else may have taken a port since it was found free.
+                if not attempts_left or _are_free(process):
+                    raise
+            else:
+                return process
+
+    def _program(self, process: ServiceProcess, peers: Mapping[str, str]) -> Program:
+        variables = {
+            "MESHGATE_DRAIN_NOTICE": _DRAIN_NOTICE,
+            "MESHGATE_DRAIN_GRACE": _DRAIN_GRACE,
+            **self._plan.variables,
+            **peers,
+            "MESHGATE_MESH_TOKEN": self._token,
+            "MESHGATE_LISTEN": process.address,
+            "MESHGATE_METRICS_LISTEN": process.metrics_address,
+        }
+        if "auth" in process.services:
+            variables["MESHGATE_ADMIN_KEY"] = self._plan.admin_key
+        return Program(
+            process.name,
+            (sys.executable, "-m", "meshgate.cli.main", "serve", *process.services),
+            variables,
+            lambda: HealthProbe(process.address),
+            _drain_seconds(Environment(variables)) + _STOP_SLACK_SECONDS,
+        )
+
+    def _edge(self) -> Program:
+        config = self._plan.directory / "envoy.yaml"
+        routing = [process for process in self._processes if "routing" in process.services]
+        settings = EdgeSettings(
+            listen=self._plan.public,
+            routing=tuple(Address(LOOPBACK, process.port) for process in routing),
+            files=laptop_files(),
+            admin_socket=PurePosixPath(self._plan.admin_socket),
+            access_log=PurePosixPath(self._plan.directory / "logs" / "access.log"),
+            health_check_interval_seconds=_HEALTH_CHECK_SECONDS,
+        )
+        write(settings, config)
+        variables = self._plan.variables
+        return Program(
+            EDGE,
+            tuple(binary.command(binary.find(variables), config)),
+            # Whoever faces the world holds no secrets.
+            {name: variables[name] for name in _ENVOY_VARIABLES if name in variables},
+            lambda: PageProbe(f"{self._plan.base_url}/readyz"),
+            _EDGE_STOP_SECONDS,
+        )
+
+    async def _close_door(self) -> None:
+        """Have Envoy take no more connections, and ask clients to let go of those that there are."""
+        transport = httpx.AsyncHTTPTransport(uds=str(self._plan.admin_socket))
+        try:
+            async with httpx.AsyncClient(transport=transport, timeout=_ADMIN_SECONDS) as admin:
+                await admin.post("http://envoy/healthcheck/fail")
+                await admin.post("http://envoy/drain_listeners")
+        except httpx.HTTPError:
+            return  # It is not running: there is no door.
+
+    def _remaining_seconds(self) -> float:
+        return max(0.0, self._deadline - asyncio.get_running_loop().time())
+
+
+async def _together(
+    starts: Sequence[Coroutine[Any, Any, ServiceProcess]],
+) -> list[ServiceProcess]:
+    """Do them all at once; the first that fails ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(start) for start in starts]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _are_free(process: ServiceProcess) -> bool:
+    return is_free(LOOPBACK, process.port) and is_free(LOOPBACK, process.metrics_port)
+
+
+def _drain_seconds(env: Environment) -> float:
+    return env.seconds("MESHGATE_DRAIN_NOTICE", 0.0) + env.seconds("MESHGATE_DRAIN_GRACE", 0.0)

@@ -1,0 +1,66 @@
+"""`meshgate serve`: services in this process."""
+
+import importlib
+import os
+from collections.abc import Sequence
+from typing import cast
+
+import click
+
+from meshgate.cli.examples import examples
+
+SERVICES = ("auth", "provider", "routing")
+"""Those that others call come first: that is the order in which they are assembled."""
+
+
+@click.command(
+    "serve",
+    short_help="Host one or several services in this process.",
+    epilog=examples(
+        "meshgate serve auth --listen 0.0.0.0:9001",
+        "meshgate serve auth provider routing",
+    ),
+)
+@click.argument("services", nargs=-1, required=True, type=click.Choice(SERVICES))
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Where to serve gRPC.  [default: 127.0.0.1:9000]"
+)
+def serve_command(services: Sequence[str], listen: str | None) -> None:
+    """Host one or several services in this process.
+
+    All else is set by environment variables, as docs/configuration.md lists them: peers by
+    MESHGATE_PEER_<SERVICE>, the token that they share by MESHGATE_MESH_TOKEN, the configuration by
+    MESHGATE_CONFIG. Stops on SIGTERM or SIGINT, after the calls in flight.
+    """
+    run_services(services, {**os.environ, **({"MESHGATE_LISTEN": listen} if listen else {})})
+
+
+def run_services(services: Sequence[str], variables: dict[str, str]) -> None:
+    """Host services until SIGTERM or SIGINT.
+
+    Raises:
+        click.ClickException: A setting or the configuration is wrong, or a port is taken.
+    """
+    # Here, so that `meshgate --help` and the other commands need none of it.
+    import uvloop  # noqa: PLC0415
+
+    from meshgate.config.problems import ConfigurationError  # noqa: PLC0415
+    from meshgate.runtime.environment import Environment, SettingError  # noqa: PLC0415
+    from meshgate.runtime.server import Assemble, serve  # noqa: PLC0415
+    from meshgate.runtime.settings import ServerSettings  # noqa: PLC0415
+    from meshgate.runtime.telemetry import configure_logs  # noqa: PLC0415
+
+    env = Environment(variables)
+    names = [name for name in SERVICES if name in services]
+    try:
+        settings = ServerSettings.read(env)
+        configure_logs("+".join(names), settings.log_level)
+        # Only now, and only these: a process loads what it hosts.
+        assemblies = {name: cast("Assemble", _assembly(name)) for name in names}
+        uvloop.run(serve(assemblies, env, settings))
+    except (SettingError, ConfigurationError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _assembly(name: str) -> object:
+    return importlib.import_module(f"meshgate.{name}.assembly").assemble

@@ -1,0 +1,293 @@
+"""`meshgate up`: the whole gateway on this machine."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import os
+import shlex
+import signal
+import tempfile
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from meshgate.cli.configuration import print_problems
+from meshgate.cli.data_directory import DataDirectory, data_directory_option, write_private
+from meshgate.cli.examples import examples
+from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan, Shape
+from meshgate.cli.ports import free_port, is_free
+from meshgate.cli.supervision import StartError, Supervisor
+from meshgate.config.discovery import discover
+from meshgate.config.loading import check, load
+from meshgate.config.secrets import LocalSecrets
+from meshgate.config.snapshot import Snapshot
+from meshgate.edge.assets import AssetsMissingError
+from meshgate.edge.binary import BinaryMissingError, find
+from meshgate.edge.rendering import Address
+from meshgate.runtime.environment import SettingError
+
+_DEFAULT_CONFIG = Path("meshgate.yaml")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What `meshgate up` was asked for.
+
+    `ready_file` and `as_json` say who is told that it serves, and how.
+    """
+
+    public: Address
+    data: DataDirectory
+    shape: Shape
+    workers: int
+    ready_file: Path | None
+    as_json: bool
+
+
+def _ip_address(_context: click.Context, _option: click.Parameter, host: str) -> str:
+    try:
+        return str(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host))
+    except ValueError:
+        raise click.BadParameter(f"{host!r} is not an IP address") from None
+
+
+@click.command(
+    "up",
+    short_help="Start the whole gateway on this machine.",
+    epilog=examples(
+        "meshgate up",
+        "meshgate up --config team.yaml --port 9090 --workers 4",
+        "meshgate up --compact --ready-file /tmp/ready.json",
+    ),
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="MESHGATE_CONFIG",
+    help="The configuration.  [default: ./meshgate.yaml if there is one, else what the environment"
+    " holds keys for, else the demo provider]",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, callback=_ip_address)
+@data_directory_option
+@click.option("--compact", is_flag=True, help="All services in each process.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes of `provider` and of `routing`; with --compact, of everything.",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Receives JSON when everything serves, and is removed at the end.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print that JSON when everything serves.")
+def up_command(  # noqa: PLR0913 - one for each option
+    *,
+    config: Path | None,
+    port: int,
+    host: str,
+    data_directory: DataDirectory,
+    compact: bool,
+    workers: int,
+    ready_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Start the whole gateway on this machine: Envoy and every service, each in its own process.
+
+    What dies is started again. Ctrl-C (or SIGTERM) stops everything, after the requests in flight;
+    a second one stops at once.
+    """
+    shape = TOGETHER if compact else SEPARATE
+    public = Address(host, port or free_port(host))
+    options = UpOptions(public, data_directory, shape, workers, ready_file, as_json)
+    with data_directory.locked():
+        _check_machine(public)
+        config_file, snapshot = _configuration(config)
+        # Admin sockets have short paths, and data directories may not.
+        with tempfile.TemporaryDirectory(prefix="meshgate-") as run_directory:
+            plan = _plan(options, config_file, Path(run_directory))
+            try:
+                asyncio.run(_Up(options, plan, snapshot).run())
+            except (StartError, SettingError, OSError) as error:
+                raise click.ClickException(str(error)) from None
+
+
+def _check_machine(public: Address) -> None:
+    try:
+        find(os.environ)
+        free = is_free(public.host, public.port)
+    except (BinaryMissingError, AssetsMissingError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {public.host}:{public.port} ({error.strerror}): choose another "
+            "--host or --port"
+        ) from None
+    if not free:
+        raise click.ClickException(
+            f"{public.host}:{public.port} is taken: stop what listens there, or choose another "
+            "--port"
+        )
+
+
+def _configuration(config: Path | None) -> tuple[Path | None, Snapshot]:
+    """The file that the services read, if any, and what it says.
+
+    Raises:
+        click.ClickException: There is something wrong; all of it is printed.
+    """
+    if config is None and _DEFAULT_CONFIG.is_file():
+        config = _DEFAULT_CONFIG
+    if config is None:
+        return None, _discovered()
+    problems = check(config, LocalSecrets(os.environ))
+    if problems:
+        print_problems(problems)
+        raise SystemExit(1)
+    return config.absolute(), load(config)
+
+
+def _discovered() -> Snapshot:
+    try:
+        discovery = discover(os.environ)
+    except SettingError as error:
+        raise click.ClickException(str(error)) from None
+    for notice in discovery.notices:
+        _say(notice)
+    return discovery.snapshot
+
+
+def _plan(options: UpOptions, config_file: Path | None, run_directory: Path) -> Plan:
+    admin_key = os.environ.get("MESHGATE_ADMIN_KEY") or options.data.made_admin_key()
+    own = ("MESHGATE_CONFIG", "MESHGATE_ADMIN_KEY")
+    variables = {name: value for name, value in os.environ.items() if name not in own}
+    if config_file is not None:
+        variables["MESHGATE_CONFIG"] = str(config_file)
+    return Plan(
+        public=options.public,
+        shape=options.shape,
+        workers=options.workers,
+        variables=variables,
+        admin_key=admin_key,
+        directory=options.data.path,
+        run_directory=run_directory,
+    )
+
+
+class _Up:
+    """One run of the gateway."""
+
+    def __init__(self, options: UpOptions, plan: Plan, snapshot: Snapshot) -> None:
+        self._options = options
+        self._plan = plan
+        self._model = next(iter(snapshot.models), "MODEL")
+        self._stop = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start, serve until a signal, stop.
+
+        Raises:
+            StartError: A process does not come to serve; all others were stopped.
+        """
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        self._forget_ready_file()
+        try:
+            async with Supervisor(
+                self._options.data.logs, _say, changed=lambda: self._renew_ready_file(mesh)
+            ) as supervisor:
+                mesh = Mesh(self._plan, supervisor)
+                if await _unless(self._stop, mesh.start()):
+                    self._write_ready_file(mesh)
+                    self._announce(mesh)
+                    await self._stop.wait()
+                    _say("stopping, after the requests in flight (Ctrl-C again stops at once)")
+                    await _unless(self._stop_now, mesh.stop())
+        finally:
+            self._forget_ready_file()
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._stop_now.set()
+        self._stop.set()
+
+    def _ready(self, mesh: Mesh) -> dict[str, Any]:
+        key_file = None if _key_is_in_environment() else str(self._options.data.admin_key_file)
+        return {
+            "base_url": self._plan.base_url,
+            "grpc_target": self._plan.grpc_target,
+            "admin_key_file": key_file,
+            "redis_url": None,
+            "pids": mesh.pids(),
+            "metrics": mesh.metrics(),
+            "envoy_admin": f"unix:{self._plan.admin_socket}",
+            "logs": str(self._options.data.logs),
+        }
+
+    def _write_ready_file(self, mesh: Mesh) -> None:
+        if self._options.ready_file is not None:
+            write_private(self._options.ready_file, json.dumps(self._ready(mesh)) + "\n")
+
+    def _renew_ready_file(self, mesh: Mesh) -> None:
+        if self._options.ready_file is not None and self._options.ready_file.exists():
+            self._write_ready_file(mesh)
+
+    def _forget_ready_file(self) -> None:
+        if self._options.ready_file is not None:
+            self._options.ready_file.unlink(missing_ok=True)
+
+    def _announce(self, mesh: Mesh) -> None:
+        if self._options.as_json:
+            click.echo(json.dumps(self._ready(mesh)))
+            return
+        place = key = "$MESHGATE_ADMIN_KEY"
+        if not _key_is_in_environment():
+            place = shlex.quote(str(self._options.data.admin_key_file))
+            key = f"$(cat {place})"
+        click.echo(f"Meshgate is ready on {self._plan.base_url} (admin key: {place}). Try:")
+        for line in _example(self._plan.base_url, key, self._model):
+            click.echo(f"  {line}")
+
+
+def _key_is_in_environment() -> bool:
+    return bool(os.environ.get("MESHGATE_ADMIN_KEY"))
+
+
+def _example(base_url: str, key: str, model: str) -> list[str]:
+    question = {"model": model, "messages": [{"role": "user", "content": "Hello!"}]}
+    return [
+        f"curl {base_url}/v1/chat/completions \\",
+        f'  -H "authorization: Bearer {key}" -H "content-type: application/json" \\',
+        f"  -d {shlex.quote(json.dumps(question))}",
+    ]
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work unless the event comes first; say whether it was done."""
+    working = asyncio.create_task(work)
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if working.done():
+        working.result()
+        return True
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return False
+
+
+def _say(text: str) -> None:
+    # The terminal may be gone, which is no reason to leave processes behind.
+    with contextlib.suppress(OSError):
+        click.echo(f"meshgate: {text}", err=True)
