@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_server
-from typing import Literal
+from typing import Any, Literal
 
 from bench.loading import plain
 from bench.processes import running
@@ -218,7 +218,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_for_file(path: Path, process: subprocess.Popen[bytes], log: Path) -> dict:
+def wait_for_file(path: Path, process: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
     """Waits for a ready file, and reads it."""
     for _ in _tries(process, log):
         try:
