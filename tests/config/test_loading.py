@@ -276,7 +276,9 @@ def test_a_mistake_in_an_included_list_is_told_in_its_own_file(directory):
 @pytest.mark.parametrize(
     ("include", "expected"),
     [
-        ("[none.yaml]", "meshgate.yaml:1: include[0]: there is no file none.yaml"),
+        ("[none.yaml]", "none.yaml:1: cannot be read: check that it exists"),
+        ("['a**/b.yaml']", "meshgate.yaml:1: include[0]: cannot be used as a pattern"),
+        ('["a\\0b.yaml"]', "meshgate.yaml:1: include[0]: "),
         ("none.yaml", "meshgate.yaml:1: include: must be a list of file names"),
         ("[nested.yaml]", "nested.yaml:1: include: is read in the first file only"),
         ("[list.yaml]", "list.yaml:1: must hold fields"),
@@ -311,6 +313,7 @@ VALUES = st.recursive(
         | st.dictionaries(
             st.sampled_from(
                 [
+                    "include",
                     "providers",
                     "models",
                     "keys",

@@ -106,6 +106,17 @@ def test_a_file_that_went_away_is_refused_until_it_is_back(directory):
     assert list(source.poll().models) == ["b"]
 
 
+def test_an_included_file_that_comes_back_is_found(directory):
+    more = directory.write("models: {c: {targets: [{provider: demo}]}}\n", "more.yaml")
+    source = FileSource(directory.write(ONE + "include: [more.yaml]\n"))
+    more.unlink()
+    source.poll()
+
+    directory.write("models: {d: {targets: [{provider: demo}]}}\n", "more.yaml")
+
+    assert list(source.poll().models) == ["a", "d"]
+
+
 async def test_changes_yields_what_was_loaded_well(directory):
     ticks = Ticks()
     source = FileSource(directory.write(ONE), sleep=ticks.sleep)

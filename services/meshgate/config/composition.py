@@ -104,8 +104,7 @@ class _Merge:
             sentence = 'must be a list of file names, for instance ["conf.d/*.yaml"]'
             self._refuse(self._places["include",], sentence, "include")
             return ()
-        self._check_existence(found)
-        return tuple(found)
+        return tuple(item for at, item in enumerate(found) if self._is_usable(item, at))
 
     def composition(self, files: Files) -> Composition:
         if len(files.contents) > MAXIMUM_FILES:
@@ -114,11 +113,14 @@ class _Merge:
         value = None if self._unreadable else self._value
         return Composition(value, self._places, self._problems, files)
 
-    def _check_existence(self, patterns: list[str]) -> None:
-        for at, pattern in enumerate(patterns):
-            if not _is_pattern(pattern) and not (self._root.parent / pattern).is_file():
-                place = self._places["include", at]
-                self._refuse(place, f"there is no file {pattern}: add it", f"include[{at}]")
+    def _is_usable(self, pattern: str, at: int) -> bool:
+        try:
+            _matches(self._root.parent, pattern)
+        except ValueError as error:
+            sentence = f"cannot be used as a pattern: {error}"
+            self._refuse(self._places["include", at], sentence, f"include[{at}]")
+            return False
+        return True
 
     def _refuse(self, place: Place, sentence: str, path: str = "") -> None:
         self._unreadable = True
@@ -184,6 +186,8 @@ def _paths(root: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _matches(directory: Path, pattern: str) -> list[Path]:
+    if "\0" in pattern:
+        raise ValueError("it holds a zero byte")
     if not _is_pattern(pattern):
         return [directory / pattern]
     start = Path(Path(pattern).anchor) if Path(pattern).is_absolute() else directory
