@@ -189,7 +189,7 @@ def _profile(py_spy: str, gateways: dict[str, Running], bed: Bed) -> None:
 def _say(results: dict[str, Result], machine: str, options: argparse.Namespace) -> None:
     """The answer on stdout; what makes the run a failure on stderr."""
     print(f"{machine}; {options.rounds} rounds, scale {options.scale:g}\n")
-    print(report.table(results))
+    print(report.tables(results))
     if options.marks:
         print(f"\n{report.marks(results)}")
     if options.json:

@@ -1,4 +1,4 @@
-"""Writes the figures down: a markdown table, the marks, JSON."""
+"""Writes the figures down: markdown tables, the marks, JSON."""
 
 import os
 import platform
@@ -55,12 +55,14 @@ class Column:
     digits: int = 0
 
 
-COLUMNS = (
+COST = (
     Column("CPU µs/request, c=64", "cpu_us_64"),
     Column("of it Envoy", "cpu_envoy_us"),
     Column("of it Python", "cpu_python_us"),
     Column("CPU µs/chunk", "chunk_us", 1),
     Column("CPU µs/stream (base)", "stream_us"),
+)
+SPEED = (
     *(Column(f"requests/s, c={c}", f"rps_{c}") for c in CONNECTIONS),
     *(
         Column(f"added ms, c={c}, {p}", f"added_{p}_ms_{c}", 2)
@@ -68,23 +70,34 @@ COLUMNS = (
         for p in ("p50", "p99")
     ),
 )
-RATIO_COLUMNS = (
+RATIOS = (
     Column("request ÷ Envoy", "cpu_us_64", 2),
     Column("chunk ÷ Envoy", "chunk_us", 2),
 )
 
 
-def table(results: Results) -> str:
-    """The figures, a gateway to a row."""
-    titles = ["gateway", *(c.title for c in RATIO_COLUMNS + COLUMNS)]
+def tables(results: Results) -> str:
+    """What the gateways cost, and how fast they are; a gateway to a row."""
+    cost = {
+        name: [cell(ratio(results, name, c.figure), c.digits) for c in RATIOS]
+        + _cells(result, COST)
+        for name, result in results.items()
+    }
+    speed = {name: _cells(result, SPEED) for name, result in results.items()}
+
+    return f"{_table(results, RATIOS + COST, cost)}\n\n{_table(results, SPEED, speed)}"
+
+
+def _table(results: Results, columns: Sequence[Column], rows: Mapping[str, Sequence[str]]) -> str:
+    titles = ["gateway", *(column.title for column in columns)]
     lines = [titles, ["---"] * len(titles)]
-    for name, result in results.items():
-        cells = [f"**{name}** ({result.about})"]
-        cells += [cell(ratio(results, name, c.figure), c.digits) for c in RATIO_COLUMNS]
-        cells += [cell(_values(result, c.figure), c.digits) for c in COLUMNS]
-        lines.append(cells)
+    lines += [[f"**{n}** ({results[n].about})", *cells] for n, cells in rows.items()]
 
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(result: Result, columns: Sequence[Column]) -> list[str]:
+    return [cell(_values(result, column.figure), column.digits) for column in columns]
 
 
 def _values(result: Result, figure: str) -> list[float]:

@@ -1,5 +1,5 @@
 from bench.figures import CONNECTIONS, Figures
-from bench.report import Result, cell, document, faults, marks, table
+from bench.report import Result, cell, document, faults, marks, tables
 
 
 def round_of(cpu_us: float, chunk_us: float) -> Figures:
@@ -22,25 +22,27 @@ def results(compact_cpu_us: float = 250.0, compact_chunk_us: float = 60.0) -> di
 
 
 def test_a_row_begins_with_the_ratios_to_plain_envoy_in_the_same_round() -> None:
-    rows = table(results()).splitlines()
+    cost, speed = tables(results()).split("\n\n")
+    rows = cost.splitlines()
 
-    assert len(rows) == 4
+    assert len(rows) == len(speed.splitlines()) == 4
     assert rows[2].startswith("| **envoy** (plain) | 1.00 | 1.00 | 55 (50 to 60) |")
     assert rows[3].startswith("| **compact** (ours) | 4.58 (4.17 to 5.00) | 3.00 | 250 |")
     assert len({row.count("|") for row in rows}) == 1
+    assert speed.splitlines()[3].startswith("| **compact** (ours) | 1000 | 1000 | 1000 | 0.25 |")
 
 
 def test_without_plain_envoy_there_are_figures_but_no_ratios() -> None:
     alone = {"compact": results()["compact"]}
 
-    assert table(alone).splitlines()[2].startswith("| **compact** (ours) | - | - | 250 |")
+    assert tables(alone).splitlines()[2].startswith("| **compact** (ours) | - | - | 250 |")
     assert marks(alone).count("not measured") == 3
 
 
 def test_a_gateway_that_did_not_start_has_an_empty_row_and_a_fault() -> None:
     broken = results() | {"mesh": Result("ours", [], ["did not start: no"])}
 
-    assert set(table(broken).splitlines()[4].split(" | ")[1:-1]) == {"-"}
+    assert set(tables(broken).splitlines()[4].split(" | ")[1:-1]) == {"-"}
     assert faults(broken) == ["mesh: did not start: no"]
 
 
