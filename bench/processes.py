@@ -97,8 +97,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     family = tree(process.pid)
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    try:
         process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        family = [*family, *tree(process.pid)]  # a supervisor may have started others meanwhile
     for member in family:
         still = _read(member.pid)
         if still is not None and still.start_ticks == member.start_ticks:

@@ -80,6 +80,8 @@ class Connection(asyncio.StreamReaderProtocol):
             head = await self.reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
+        except asyncio.LimitOverrunError as error:
+            raise MalformedError("the head does not end") from error
         lines = head[:-4].decode("latin-1").split("\r\n")
         try:
             method, path, _version = lines[0].split(" ")

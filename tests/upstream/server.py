@@ -1,5 +1,6 @@
 """The fake upstream itself: who asks for what, and who answers."""
 
+from contextlib import suppress
 from typing import Any, Self
 
 import msgspec
@@ -106,7 +107,8 @@ class FakeUpstream:
         except (ClientGoneError, BrokenOffError):
             return
         except MalformedError:
-            await connection.write(head(400, [("content-length", "0"), ("connection", "close")]))
+            with suppress(ClientGoneError):
+                await connection.write(head(400, [("content-length", "0")]))
 
     async def _answer(self, connection: Connection, incoming: Incoming) -> None:
         if incoming.path.startswith("/_/"):

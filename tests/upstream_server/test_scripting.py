@@ -1,6 +1,7 @@
 """Who is told to do what, and what is known afterwards."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,6 +70,37 @@ async def test_a_chunked_request_body_is_read(
 
     assert answer.status_code == 200
     assert upstream.requests[0].header("transfer-encoding") == "chunked"
+
+
+async def test_a_client_that_waits_for_leave_to_send_its_body_gets_it(
+    upstream: FakeUpstream,
+) -> None:
+    body = json.dumps(ask("x")).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(upstream.origin.split(":")[2]))
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nexpect: 100-continue\r\n"
+    writer.write(head + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
+
+    leave = await reader.readuntil(b"\r\n\r\n")
+    writer.write(body)
+    answer = await reader.read()
+    writer.close()
+
+    assert leave == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"hello\r\n\r\n", b"GET / HTTP/1.1\r\ncontent-length: x\r\n\r\n", b"x" * 3_000_000]
+)
+async def test_what_is_not_http_is_refused(upstream: FakeUpstream, sent: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(upstream.origin.split(":")[2]))
+
+    writer.write(sent)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert upstream.requests == []
 
 
 async def test_an_echo_holds_what_arrived(
