@@ -185,6 +185,7 @@ def _is_ordinary(data: bytes) -> bool:
         and data.endswith(b"}\n\n")
         and data.count(b"\n") == 2 * ends
         and data.count(b"\n\ndata: {") == ends - 1
+        and data.count(b'"choices"') == ends
         and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null')
         and data.count(b'"usage"') == data.count(b'"usage":null')
         and b'"error"' not in data

@@ -70,8 +70,7 @@ class _ResponseFormat(Struct, forbid_unknown_fields=True):
 
 
 class _Request(Struct):
-    model: _ModelName
-    messages: Annotated[list[conversation.WireMessage], Meta(min_length=1)]
+    messages: list[conversation.WireMessage]
     tools: list[_Tool] | None = None
     tool_choice: str | _NamedTool | None = None
     parallel_tool_calls: bool | None = None
@@ -115,17 +114,16 @@ def read(body: bytes) -> ChatRequest:
         InvalidRequestError: The body is malformed.
         UnsupportedError: The neutral form cannot express a field.
     """
+    head = read_head(body)
     members = decode(_MEMBERS, body)
     for name, harmless in INEXPRESSIBLE.items():
         asked = bytes(members.pop(name, Raw(b"null"))).translate(None, b" \t\r\n")
         if asked != b"null" and asked not in harmless:
             raise unsupported(name)
     request = decode(_REQUEST, body)
-    if not request.model:
-        raise missing("model")
     extra = {name: value for name, value in members.items() if name not in EXPRESSED}
     return ChatRequest(
-        model=request.model,
+        model=head.model,
         messages=conversation.read(request.messages),
         tools=tuple(_tool(tool, at) for at, tool in enumerate(request.tools or ())),
         tool_choice=_tool_choice(request.tool_choice),
