@@ -58,6 +58,12 @@ local function is_error_status(text)
   return text ~= nil and string.match(text, "^[45]%d%d$") ~= nil
 end
 
+-- For the access log, which is written when the status is no longer there. A string, because it
+-- may not be known: Envoy made the answer itself, or the transcoder has converted the status.
+local function note(handle, grpc_status)
+  handle:streamInfo():dynamicMetadata():set("meshgate", "grpc_status", grpc_status or "-")
+end
+
 -- Whoever is told to come back later is told when.
 local function complete_retry_after(headers)
   local status = headers:get(":status")
@@ -74,6 +80,7 @@ function envoy_on_response(handle)
   local body = headers:get("x-meshgate-error")
   local grpc_message = headers:get("grpc-message")
 
+  note(handle, grpc_status)
   hide(headers)
   if failed and is_error_status(exact_status) then
     headers:replace(":status", exact_status)
@@ -95,6 +102,7 @@ function envoy_on_response(handle)
   -- Waiting for it holds nothing back.
   local trailers = handle:trailers()
   if trailers ~= nil then
+    note(handle, trailers:get("grpc-status"))
     hide(trailers)
   end
 end

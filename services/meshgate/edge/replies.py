@@ -58,7 +58,7 @@ def mappers() -> list[Json]:
 
 def _mapper(reply: LocalReply, dialect: ReplyDialect) -> Json:
     when = reply.when if dialect.when is None else _all_of(reply.when, dialect.when)
-    mapper = {"filter": when, "body_format_override": dialect.body(reply)}
+    mapper: dict[str, Any] = {"filter": when, "body_format_override": dialect.body(reply)}
     # A request that cannot even be parsed was given no id on its way in.
     headers = [_header_to_add("x-request-id", "%UNIQUE_ID%", "ADD_IF_ABSENT")]
     if reply.rpc_code in {_UNAVAILABLE, _RESOURCE_EXHAUSTED}:
@@ -163,7 +163,7 @@ _REPLIES = (
     LocalReply(
         _status_is(400),
         _INVALID_ARGUMENT, _REQUEST, "bad_request",
-        "The request cannot be read: %LOCAL_REPLY_BODY%",
+        "The request cannot be read: %LOCAL_REPLY_BODY% (%RESPONSE_CODE_DETAILS%)",
     ),
     LocalReply(
         _status_is(401),
@@ -224,6 +224,6 @@ _REPLIES = (
     LocalReply(
         _status_from(400),
         _INVALID_ARGUMENT, _REQUEST, None,
-        "The request cannot be served: %LOCAL_REPLY_BODY%",
+        "The request cannot be served: %LOCAL_REPLY_BODY% (%RESPONSE_CODE_DETAILS%)",
     ),
 )  # fmt: skip

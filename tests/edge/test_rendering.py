@@ -1,0 +1,109 @@
+"""The configuration: complete, accepted by Envoy, and fresh where it is committed."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from meshgate.edge import assets, binary
+from meshgate.edge.rendering import COMPOSE, Address, EdgeSettings, laptop_files, render
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> EdgeSettings:
+    return EdgeSettings(
+        listen=Address("127.0.0.1", 8080),
+        routing=(Address("127.0.0.1", 9000), Address("127.0.0.1", 9001)),
+        files=laptop_files(),
+        admin_socket=tmp_path / "admin.sock",
+        access_log=tmp_path / "access.log",
+        health_check_interval_seconds=0.25,
+        trusted_proxy_hops=2,
+    )
+
+
+def routing_cluster(settings: EdgeSettings) -> dict:
+    [cluster] = yaml.safe_load(render(settings))["static_resources"]["clusters"]
+    return cluster
+
+
+def validate(config: Path) -> tuple[int, str]:
+    command = [*binary.command(binary.find(), config), "--mode", "validate"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return outcome.returncode, outcome.stdout + outcome.stderr
+
+
+def test_envoy_accepts_the_laptops_rendering_without_a_warning(laptop, tmp_path):
+    config = tmp_path / "envoy.yaml"
+    config.write_text(render(laptop), encoding="utf-8")
+
+    status, said = validate(config)
+
+    assert status == 0, said
+    assert "warning" not in said
+
+
+def test_envoy_accepts_the_rendering_for_compose(tmp_path):
+    config = tmp_path / "envoy.yaml"
+    # The same, but for the place of the files: /etc/envoy exists in the container only.
+    config.write_text(render(replace(COMPOSE, files=laptop_files())), encoding="utf-8")
+
+    status, said = validate(config)
+
+    assert status == 0, said
+    assert "warning" not in said
+
+
+def test_the_committed_rendering_is_fresh():
+    committed = (CHECKOUT / "envoy" / "envoy.yaml").read_text(encoding="utf-8")
+
+    assert committed == render(COMPOSE), "run `make envoy`"
+
+
+def test_compose_finds_routing_by_name():
+    cluster = routing_cluster(COMPOSE)
+
+    assert cluster["type"] == "STRICT_DNS"
+    assert cluster["load_assignment"]["endpoints"] == [
+        {
+            "lb_endpoints": [
+                {
+                    "endpoint": {
+                        "address": {"socket_address": {"address": "routing", "port_value": 9000}}
+                    }
+                }
+            ]
+        }
+    ]
+
+
+def test_addresses_need_no_dns(laptop):
+    cluster = routing_cluster(laptop)
+
+    assert cluster["type"] == "STATIC"
+    assert len(cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 2
+
+
+def test_a_name_among_addresses_needs_dns(laptop):
+    mixed = replace(laptop, routing=(Address("127.0.0.1", 9000), Address("routing", 9000)))
+
+    assert routing_cluster(mixed)["type"] == "STRICT_DNS"
+
+
+def test_paths_are_quoted(laptop):
+    awkward = replace(laptop, access_log=Path('/tmp/a "b": c/access.log'))
+
+    assert '/tmp/a \\"b\\": c/access.log' in render(awkward)
+    yaml.safe_load(render(awkward))
+
+
+def test_no_placeholder_remains(laptop):
+    assert "$" not in render(laptop)
+
+
+def test_the_files_are_those_of_the_checkout():
+    assert assets.directory() == CHECKOUT / "envoy"
