@@ -57,7 +57,7 @@ class AuthServiceServicer:
         """BatchAuthenticate finds the principals of credentials. Results come in the
         order of the items, one each; an item that is refused does not fail the
         others. Changes nothing, so it may be repeated. Reasons of an item:
-        CREDENTIAL_INVALID.
+        CREDENTIAL_INVALID, PERMISSION_DENIED (from that network).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,7 +22,7 @@ class AuthServiceStub:
     """BatchAuthenticate finds the principals of credentials. Results come in the
     order of the items, one each; an item that is refused does not fail the
     others. Changes nothing, so it may be repeated. Reasons of an item:
-    CREDENTIAL_INVALID.
+    CREDENTIAL_INVALID, PERMISSION_DENIED (from that network).
     """
     WatchPrincipals: _aio.UnaryStreamMultiCallable[_auth_service_pb2.WatchPrincipalsRequest, _auth_service_pb2.WatchPrincipalsResponse]
     """WatchPrincipals tells what changed, so that callers may keep principals: on
@@ -47,7 +47,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """BatchAuthenticate finds the principals of credentials. Results come in the
         order of the items, one each; an item that is refused does not fail the
         others. Changes nothing, so it may be repeated. Reasons of an item:
-        CREDENTIAL_INVALID.
+        CREDENTIAL_INVALID, PERMISSION_DENIED (from that network).
         """
 
     @_abc_1.abstractmethod

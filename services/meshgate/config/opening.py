@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import structlog
+
 from meshgate.config.discovery import discover
 from meshgate.config.problems import ConfigurationError
 from meshgate.config.source import ConfigSource, FileSource, FixedSource
 from meshgate.runtime.environment import Environment, SettingError
+
+_log = structlog.get_logger("meshgate.config")
 
 
 def open_source(env: Environment) -> ConfigSource:
@@ -16,7 +20,10 @@ def open_source(env: Environment) -> ConfigSource:
     """
     path = env.optional_text("MESHGATE_CONFIG")
     if path is None:
-        return FixedSource(discover(env.variables).snapshot)
+        discovery = discover(env.variables)
+        for notice in discovery.notices:
+            _log.info(notice)
+        return FixedSource(discovery.snapshot)
     try:
         return FileSource(Path(path))
     except ConfigurationError as error:
