@@ -54,13 +54,8 @@ class UpstreamErrorDetail(Struct, frozen=True, kw_only=True):
     param: str = ""
 
 
-class UpstreamErrorEvent(Struct, frozen=True, kw_only=True):
+class UpstreamErrorEvent(UpstreamErrorDetail, frozen=True, kw_only=True):
     """An error that the upstream reports inside a stream that began well; it ends the answer."""
-
-    message: str = ""
-    type: str = ""
-    code: str = ""
-    param: str = ""
 
 
 class AnswerStream(Protocol):

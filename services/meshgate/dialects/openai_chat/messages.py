@@ -46,7 +46,11 @@ def write(messages: Iterable[Message]) -> list[dict[str, object]]:
 
 
 def write_assistant(parts: Sequence[Part]) -> dict[str, object]:
-    """Write what the model said. Here its kinds have places of their own, and no order."""
+    """Write what the model said.
+
+    Here thoughts, texts and calls have places of their own: their order among each other is not
+    kept, and several thoughts become one.
+    """
     written: dict[str, object] = {"role": "assistant"}
     thoughts = [part.text for part in parts if isinstance(part, Reasoning)]
     if thoughts:
