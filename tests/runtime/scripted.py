@@ -53,9 +53,9 @@ class ScriptedProvider:
     async def StreamExecute(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self._enter(request, context)
         match request.target.model:
-            case "flood":
-                async for chunk in self._flood(request.body):
-                    yield chunk
+            case "flood" | "reusing" as model:
+                async for response in self._many(model, request.body):
+                    yield response
                 return
             case "late-failure":
                 yield pb.StreamExecuteResponse(chunk=b"one")
@@ -65,10 +65,6 @@ class ScriptedProvider:
             case "three":
                 for chunk in (b"one", b"two", b"three"):
                     yield pb.StreamExecuteResponse(chunk=chunk)
-                return
-            case "reusing":
-                async for response in self._reused():
-                    yield response
                 return
         yield pb.StreamExecuteResponse(chunk=b"one")
         await self._wait(request.target.model)
@@ -90,6 +86,9 @@ class ScriptedProvider:
                 yield pb.StreamExecuteResponse(chunk=chunk)
         finally:
             self.cancelled.set()
+
+    def _many(self, model: str, body: bytes) -> AsyncIterator[Any]:
+        return self._flood(body) if model == "flood" else self._reused()
 
     async def _wait(self, model: str) -> Any:
         return await (self.go_on.wait() if model == "patient" else self._hang())

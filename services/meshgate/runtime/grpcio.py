@@ -1,13 +1,19 @@
 """A gRPC server on grpc.aio, with TLS where it is asked for."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
+import structlog
+from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
 from meshgate.runtime.limits import Limits
 from meshgate.runtime.service import Method
+from meshgate.runtime.telemetry import described
+
+_log = structlog.get_logger("meshgate.server")
 
 
 class GrpcioServer:
@@ -81,8 +87,49 @@ def _handler(method: Method) -> Any:
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[method.request_streaming, method.response_streaming]
-    return kind(
-        method.handler,
-        request_deserializer=method.request_type.FromString,
-        response_serializer=method.response_type.SerializeToString,
-    )
+    wire = _Wire(method)
+    return kind(wire.streamed if method.response_streaming else wire.plain)
+
+
+class _Wire:
+    """Reads requests and writes answers of a method.
+
+    Left to grpcio, the text of the exception goes to the caller where one cannot be read or sent.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self._method = method
+
+    async def plain(self, received: Any, context: Any) -> bytes:
+        request = await self._request(received, context)
+        return await self._written(await self._method.handler(request, context), context)
+
+    async def streamed(self, received: Any, context: Any) -> AsyncIterator[bytes]:
+        request = await self._request(received, context)
+        async with aclosing(self._method.handler(request, context)) as responses:
+            async for response in responses:
+                yield await self._written(response, context)
+
+    async def _request(self, received: Any, context: Any) -> Any:
+        if self._method.request_streaming:
+            return self._requests(received, context)
+        return await self._read(received, context)
+
+    async def _requests(self, received: Any, context: Any) -> AsyncIterator[Any]:
+        async for payload in received:
+            yield await self._read(payload, context)
+
+    async def _read(self, payload: bytes, context: Any) -> Any:
+        try:
+            return self._method.request_type.FromString(payload)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message cannot be read")
+
+    async def _written(self, response: Any, context: Any) -> bytes:
+        try:
+            data: bytes = response.SerializeToString()
+        except Exception as error:
+            _log.error("answer cannot be sent", method=self._method.path, **described(error))
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            raise AssertionError("abort raises") from error
+        return data

@@ -48,9 +48,9 @@ class Health:
         context: Any,
     ) -> AsyncIterator[pb.HealthCheckResponse]:
         while True:
-            changed = self._changed
+            changed, closed = self._changed, self._closed
             yield pb.HealthCheckResponse(status=self._status)
-            if self._closed:
+            if closed:
                 return
             await changed.wait()
 

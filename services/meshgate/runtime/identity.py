@@ -24,6 +24,8 @@ class MeshIdentity:
                 "MESHGATE_MESH_TOKEN is not set: give every service of the mesh the same random "
                 "token, or set MESHGATE_INSECURE_MESH=true on a network where nobody else is"
             )
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise SettingError("MESHGATE_MESH_TOKEN may hold only printable ASCII, without spaces")
         return cls(token)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
