@@ -131,17 +131,12 @@ async def test_metadata_of_a_good_answer_cannot_change_its_status(rest, script):
     assert leaked(answer) == []
 
 
-async def test_a_large_error_still_arrives(rest, script):
-    error = {"error": {"message": "x" * 12_000}}
+@pytest.mark.parametrize("message", ["x" * 16_000, "ü" * 2_700])
+async def test_an_error_of_16_kb_arrives(rest, script, message):
+    error = {"error": {"message": message}}
 
     async def refuse(request, context):
-        await fail(
-            context,
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "x" * 12_000,
-            http_status=422,
-            error=error,
-        )
+        await fail(context, grpc.StatusCode.INVALID_ARGUMENT, message, http_status=422, error=error)
         yield
 
     script.on("ChatCompletions", refuse)
