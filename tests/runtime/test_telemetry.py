@@ -163,6 +163,29 @@ async def test_logs_are_json_with_the_request_id_and_hold_no_secret(
         assert secret.encode() not in process.output
 
 
+LIBRARY = """
+import logging
+from meshgate.runtime.telemetry import configure_logs
+configure_logs("provider")
+log = logging.getLogger("library")
+log.info("too quiet")
+log.error("call %d failed", 7, exc_info=ValueError("text of a prompt"))
+"""
+
+
+async def test_what_libraries_log_is_json_too_without_the_text_of_exceptions() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LIBRARY, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(BOUND_SECONDS):
+        _, output = await process.communicate()
+
+    [line] = [json.loads(line) for line in output.splitlines()]
+    assert (line["event"], line["level"]) == ("call 7 failed", "error")
+    assert line["exception"] == "ValueError"
+    assert b"text of a prompt" not in output
+
+
 async def test_metrics_are_prometheus_text() -> None:
     address = f"127.0.0.1:{free_port()}"
     async with hosted({"MESHGATE_METRICS_LISTEN": address}) as process:

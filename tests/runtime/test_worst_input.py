@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
-from runtime.binding import BOUND_SECONDS, IDENTITY, asking, read, streaming, until
+from runtime.binding import BOUND_SECONDS, IDENTITY, asking, bound, read, streaming, until
 from runtime.hosting import plain_channel
 from runtime.scripted import ScriptedProvider
 
@@ -37,7 +37,7 @@ async def channel(port: int) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-async def expect_service(channel: grpc.aio.Channel) -> None:
+async def expect_service(channel: Any) -> None:
     answer = await rpc.ProviderServiceStub(channel).Execute(
         asking("echo", b"still here"), timeout=BOUND_SECONDS
     )
@@ -208,10 +208,9 @@ class WrongAnswers(ScriptedProvider):
         yield "a string"
 
 
-@pytest.mark.parametrize("stack", ["grpc", "native"])
-async def test_an_answer_that_cannot_be_sent_is_an_internal_error(stack: Any) -> None:
-    server = make_server(stack, intercepted(WrongAnswers().implementation(), IDENTITY), LIMITS)
-    async with plain_channel(await server.start("127.0.0.1:0")) as channel:
+@pytest.mark.parametrize("binding", ["in-process", "grpc", "native"])
+async def test_an_answer_that_cannot_be_sent_is_an_internal_error(binding: str) -> None:
+    async with bound(binding, WrongAnswers()) as channel:
         stub = rpc.ProviderServiceStub(channel)
 
         plain = await code_of(stub.Execute(pb.ExecuteRequest(), timeout=BOUND_SECONDS))
@@ -221,4 +220,3 @@ async def test_an_answer_that_cannot_be_sent_is_an_internal_error(stack: Any) ->
 
         assert plain == streamed == grpc.StatusCode.INTERNAL
         await expect_service(channel)
-    await server.stop(0)

@@ -11,10 +11,14 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from typing import Any, NoReturn
 
 import grpc
+import structlog
 
 from meshgate.runtime.context import LocalContext, Metadata
 from meshgate.runtime.deadline import DEFAULT_SECONDS
 from meshgate.runtime.service import Method
+from meshgate.runtime.telemetry import described
+
+_log = structlog.get_logger("meshgate.server")
 
 _PEER = "in-process"
 
@@ -86,6 +90,13 @@ class _Call:
         context = self._context
         raise _error(context.status_code, context.status_details, context.trailing) from None
 
+    def _answered(self, response: Any) -> Any:
+        try:
+            return _copy(self._method.response_type, response)
+        except TypeError as error:
+            _log.error("answer cannot be sent", method=self._method.path, **described(error))
+        raise _error(grpc.StatusCode.INTERNAL, "internal error", ())
+
     @staticmethod
     def _raise_late() -> NoReturn:
         raise _error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", ()) from None
@@ -109,7 +120,7 @@ class _PlainCall(_Call):
             self._raise_late()
         finally:
             self._runner = None
-        return _copy(self._method.response_type, response)
+        return self._answered(response)
 
 
 class _StreamCall(_Call):
@@ -123,7 +134,7 @@ class _StreamCall(_Call):
                 response = await self._next(responses)
                 if response is None:
                     return
-                yield _copy(self._method.response_type, response)
+                yield self._answered(response)
         finally:
             await responses.aclose()
 

@@ -23,7 +23,7 @@ def configure_logs(service: str, level: str = "info") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _Named(service),
-        structlog.processors.format_exc_info,
+        _describe_exception,
     ]
     renderer = structlog.processors.JSONRenderer(serializer=_serialize)
     _configure_libraries([*processors, renderer])
@@ -58,6 +58,18 @@ class _Named:
     ) -> MutableMapping[str, Any]:
         event["service"] = self._service
         return event
+
+
+def _describe_exception(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    raised = event.pop("exc_info", None)
+    error = raised[1] if isinstance(raised, tuple) else raised
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event.update(described(error))
+    return event
 
 
 def _serialize(event: dict[str, Any], **_: Any) -> str:
