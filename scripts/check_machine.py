@@ -6,7 +6,9 @@ import sys
 problems = []
 if sys.version_info < (3, 11):
     problems.append(f"Python 3.11 or newer is needed; this is {platform.python_version()}.")
-if (platform.system(), platform.machine()) != ("Linux", "x86_64") or platform.libc_ver()[0] != "glibc":
+if (platform.system(), platform.machine()) != ("Linux", "x86_64") or platform.libc_ver()[
+    0
+] != "glibc":
     problems.append(
         "Envoy's binary is for Linux on x86-64 with glibc; elsewhere use `docker compose up`."
     )
