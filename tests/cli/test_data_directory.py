@@ -1,4 +1,5 @@
 import stat
+from pathlib import Path
 
 import click
 import pytest
@@ -61,3 +62,20 @@ def test_a_private_file_is_replaced_as_a_whole(tmp_path):
 
     assert file.read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["ready.json"]
+
+
+def test_a_socket_lies_in_the_directory():
+    data = DataDirectory(Path("/data"))
+
+    with data.socket("admin.sock") as path:
+        assert path == Path("/data/admin.sock")
+
+
+def test_a_directory_with_a_long_path_has_its_socket_elsewhere(tmp_path):
+    data = DataDirectory(tmp_path / ("long" * 30))
+
+    with data.socket("admin.sock") as path:
+        assert len(str(path)) <= 107
+        assert path.parent.is_dir()
+
+    assert not path.parent.exists()

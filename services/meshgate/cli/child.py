@@ -60,15 +60,18 @@ class Child:
 
     @classmethod
     async def launch(cls, program: Program, log: ProcessLog) -> "Child":
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", _TETHER, str(os.getpid()), *program.argv),
-            env=dict(program.env),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        return cls(process, log)
+        """Start the program; nothing of it is left where this is cancelled.
+
+        Raises:
+            OSError: The machine has no room for another process.
+        """
+        launching = asyncio.create_task(_launch(program))
+        try:
+            return cls(await asyncio.shield(launching), log)
+        except asyncio.CancelledError:
+            # Not every event loop ends a process whose start was cancelled.
+            await cls(await launching, log).kill()
+            raise
 
     @property
     def pid(self) -> int:
@@ -111,6 +114,17 @@ class Child:
         assert self._process.stdout is not None  # noqa: S101 - asked for at the launch
         while data := await self._process.stdout.read(_READ_BYTES):
             self._log.feed(data)
+
+
+async def _launch(program: Program) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", _TETHER, str(os.getpid()), *program.argv),
+        env=dict(program.env),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _outcome(status: int) -> str:

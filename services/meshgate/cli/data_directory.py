@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 DEFAULT = Path("~/.local/share/meshgate")
 _ADMIN_KEY_BYTES = 32
+_SOCKET_PATH_BYTES = 107
 
 data_directory_option = click.option(
     "--data-dir",
@@ -62,6 +64,19 @@ class DataDirectory:
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+    @contextlib.contextmanager
+    def socket(self, name: str) -> Iterator[Path]:
+        """A path for a Unix socket, in the directory unless its path is too long for one."""
+        path = self.path / name
+        if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+            try:
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
+        else:
+            with tempfile.TemporaryDirectory(prefix="meshgate-") as directory:
+                yield Path(directory) / name
 
     def admin_key(self) -> str | None:
         """The admin key of the directory, if one was made.

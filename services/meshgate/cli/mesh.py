@@ -24,9 +24,11 @@ EDGE = "envoy"
 COMPACT = "compact"
 START_SECONDS = 60.0
 
-# On one machine the news that a service drains has been heard after two looks of Envoy's.
+# On one machine Envoy has heard that a service drains after two looks. The services behind routing
+# stop when it has gone, so that nobody is left to hear of it.
 _HEALTH_CHECK_SECONDS = 0.25
 _DRAIN_NOTICE = "500ms"
+_DRAIN_NOTICE_BEHIND = "0ms"
 _DRAIN_GRACE = "10s"
 _STOP_SLACK_SECONDS = 3.0
 _EDGE_STOP_SECONDS = 5.0
@@ -49,7 +51,7 @@ class Plan:
         variables: The environment of every service.
         admin_key: For the processes that host `auth`.
         directory: Where Envoy's configuration and logs lie.
-        run_directory: Where Envoy's admin socket lies: a short path.
+        admin_socket: Where Envoy makes its admin socket: a short path.
     """
 
     public: Address
@@ -58,7 +60,7 @@ class Plan:
     variables: Mapping[str, str]
     admin_key: str
     directory: Path
-    run_directory: Path
+    admin_socket: Path
 
     @property
     def base_url(self) -> str:
@@ -68,10 +70,6 @@ class Plan:
     def grpc_target(self) -> str:
         host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(self.public.host, self.public.host)  # noqa: S104
         return f"[{host}]:{self.public.port}" if ":" in host else f"{host}:{self.public.port}"
-
-    @property
-    def admin_socket(self) -> Path:
-        return self.run_directory / "admin.sock"
 
 
 SEPARATE: Shape = ({"auth": ("auth",), "provider": ("provider",)}, {"routing": ("routing",)})
@@ -181,8 +179,9 @@ class Mesh:
                 return process
 
     def _program(self, process: ServiceProcess, peers: Mapping[str, str]) -> Program:
+        notice = _DRAIN_NOTICE if "routing" in process.services else _DRAIN_NOTICE_BEHIND
         variables = {
-            "MESHGATE_DRAIN_NOTICE": _DRAIN_NOTICE,
+            "MESHGATE_DRAIN_NOTICE": notice,
             "MESHGATE_DRAIN_GRACE": _DRAIN_GRACE,
             **self._plan.variables,
             **peers,

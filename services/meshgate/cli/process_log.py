@@ -18,6 +18,8 @@ _SHOWN_LINES = 20
 _SHOWN_SECONDS = 10.0
 _LEAVE_OUT = ("event", "level", "timestamp", "service", "exception")
 _ENVOY = re.compile(r"\[[-\d :.]+\]\[\d+\]\[(?P<level>\w+)\]\[\w+\] (?:\[[^\]]*\] )?(?P<text>.*)")
+# What Envoy says to a signal of ours.
+_EXPECTED = ("caught ENVOY_SIGTERM",)
 
 
 class ProcessLog:
@@ -105,14 +107,16 @@ class ProcessLog:
 
 
 def notable(line: str) -> str | None:
-    """The line in a person's words, if it is a warning or worse; a line in no known form is."""
+    """The line in a person's words, if it says that it is a warning or worse."""
     event = _json_object(line)
     if event is not None:
         return _event_text(event) if event.get("level") in _SHOWN_LEVELS else None
     envoy = _ENVOY.match(line)
-    if envoy is not None:
-        return f"{envoy['level']}: {envoy['text']}" if envoy["level"] in _SHOWN_LEVELS else None
-    return line
+    if envoy is None or envoy["text"] in _EXPECTED:
+        return None
+    if envoy["level"] in _SHOWN_LEVELS:
+        return f"{envoy['level']}: {envoy['text']}"
+    return None
 
 
 def _json_object(line: str) -> dict[str, Any] | None:

@@ -165,7 +165,8 @@ class Supervisor:
         healthy_seconds = 0.0
         while True:
             delay = backoff.next_seconds(healthy_seconds)
-            self._say(f"{program.name} ended ({how}); starting it again in {delay:g} s")
+            log = self._logs[program.name].path
+            self._say(f"{program.name} ended ({how}, see {log}); starting it again in {delay:g} s")
             await self._sleep(delay)
             started = self._now()
             how = await self._live(program)

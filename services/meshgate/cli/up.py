@@ -3,22 +3,19 @@
 import asyncio
 import contextlib
 import ipaddress
-import json
 import os
-import shlex
 import signal
-import tempfile
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 
+from meshgate.cli.announcement import Announcement
 from meshgate.cli.configuration import print_problems
-from meshgate.cli.data_directory import DataDirectory, data_directory_option, write_private
+from meshgate.cli.data_directory import DataDirectory, data_directory_option
 from meshgate.cli.examples import examples
-from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan, Shape
+from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan
 from meshgate.cli.ports import free_port, is_free
 from meshgate.cli.supervision import StartError, Supervisor
 from meshgate.config.discovery import discover
@@ -32,21 +29,6 @@ from meshgate.runtime.environment import SettingError
 
 _DEFAULT_CONFIG = Path("meshgate.yaml")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class UpOptions:
-    """What `meshgate up` was asked for.
-
-    `ready_file` and `as_json` say who is told that it serves, and how.
-    """
-
-    public: Address
-    data: DataDirectory
-    shape: Shape
-    workers: int
-    ready_file: Path | None
-    as_json: bool
 
 
 def _ip_address(_context: click.Context, _option: click.Parameter, host: str) -> str:
@@ -105,19 +87,32 @@ def up_command(  # noqa: PLR0913 - one for each option
     What dies is started again. Ctrl-C (or SIGTERM) stops everything, after the requests in flight;
     a second one stops at once.
     """
-    shape = TOGETHER if compact else SEPARATE
     public = Address(host, port or free_port(host))
-    options = UpOptions(public, data_directory, shape, workers, ready_file, as_json)
-    with data_directory.locked():
+    key = os.environ.get("MESHGATE_ADMIN_KEY")
+    with data_directory.locked(), data_directory.socket("envoy-admin.sock") as admin_socket:
         _check_machine(public)
         config_file, snapshot = _configuration(config)
-        # Admin sockets have short paths, and data directories may not.
-        with tempfile.TemporaryDirectory(prefix="meshgate-") as run_directory:
-            plan = _plan(options, config_file, Path(run_directory))
-            try:
-                asyncio.run(_Up(options, plan, snapshot).run())
-            except (StartError, SettingError, OSError) as error:
-                raise click.ClickException(str(error)) from None
+        plan = Plan(
+            public=public,
+            shape=TOGETHER if compact else SEPARATE,
+            workers=workers,
+            variables=_variables(config_file),
+            admin_key=key or data_directory.made_admin_key(),
+            directory=data_directory.path,
+            admin_socket=admin_socket,
+        )
+        announcement = Announcement(
+            plan=plan,
+            logs=data_directory.logs,
+            admin_key_file=None if key else data_directory.admin_key_file,
+            ready_file=ready_file,
+            model=next(iter(snapshot.models), "MODEL"),
+        )
+        news = announcement.json if as_json else announcement.text
+        try:
+            asyncio.run(_Run(plan, announcement, lambda mesh: click.echo(news(mesh))).run())
+        except (StartError, SettingError, OSError) as error:
+            raise click.ClickException(str(error)) from None
 
 
 def _check_machine(public: Address) -> None:
@@ -165,30 +160,24 @@ def _discovered() -> Snapshot:
     return discovery.snapshot
 
 
-def _plan(options: UpOptions, config_file: Path | None, run_directory: Path) -> Plan:
-    admin_key = os.environ.get("MESHGATE_ADMIN_KEY") or options.data.made_admin_key()
+def _variables(config_file: Path | None) -> dict[str, str]:
+    """What the services inherit. Only `auth` is told the admin key, and not by this."""
     own = ("MESHGATE_CONFIG", "MESHGATE_ADMIN_KEY")
     variables = {name: value for name, value in os.environ.items() if name not in own}
     if config_file is not None:
         variables["MESHGATE_CONFIG"] = str(config_file)
-    return Plan(
-        public=options.public,
-        shape=options.shape,
-        workers=options.workers,
-        variables=variables,
-        admin_key=admin_key,
-        directory=options.data.path,
-        run_directory=run_directory,
-    )
+    return variables
 
 
-class _Up:
-    """One run of the gateway."""
+class _Run:
+    """One run of the gateway, from its start to a signal."""
 
-    def __init__(self, options: UpOptions, plan: Plan, snapshot: Snapshot) -> None:
-        self._options = options
+    def __init__(
+        self, plan: Plan, announcement: Announcement, announce: Callable[[Mesh], None]
+    ) -> None:
         self._plan = plan
-        self._model = next(iter(snapshot.models), "MODEL")
+        self._announcement = announcement
+        self._announce = announce
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -200,75 +189,29 @@ class _Up:
         """
         for number in _STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
-        self._forget_ready_file()
+        logs = self._announcement.logs
+        self._announcement.forget()
         try:
             async with Supervisor(
-                self._options.data.logs, _say, changed=lambda: self._renew_ready_file(mesh)
+                logs, _say, changed=lambda: self._announcement.renew(mesh)
             ) as supervisor:
                 mesh = Mesh(self._plan, supervisor)
                 if await _unless(self._stop, mesh.start()):
-                    self._write_ready_file(mesh)
-                    self._announce(mesh)
-                    await self._stop.wait()
-                    _say("stopping, after the requests in flight (Ctrl-C again stops at once)")
-                    await _unless(self._stop_now, mesh.stop())
+                    await self._serve(mesh)
         finally:
-            self._forget_ready_file()
+            self._announcement.forget()
+
+    async def _serve(self, mesh: Mesh) -> None:
+        self._announcement.write(mesh)
+        self._announce(mesh)
+        await self._stop.wait()
+        _say("stopping, after the requests in flight (Ctrl-C again stops at once)")
+        await _unless(self._stop_now, mesh.stop())
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
             self._stop_now.set()
         self._stop.set()
-
-    def _ready(self, mesh: Mesh) -> dict[str, Any]:
-        key_file = None if _key_is_in_environment() else str(self._options.data.admin_key_file)
-        return {
-            "base_url": self._plan.base_url,
-            "grpc_target": self._plan.grpc_target,
-            "admin_key_file": key_file,
-            "redis_url": None,
-            "pids": mesh.pids(),
-            "metrics": mesh.metrics(),
-            "envoy_admin": f"unix:{self._plan.admin_socket}",
-            "logs": str(self._options.data.logs),
-        }
-
-    def _write_ready_file(self, mesh: Mesh) -> None:
-        if self._options.ready_file is not None:
-            write_private(self._options.ready_file, json.dumps(self._ready(mesh)) + "\n")
-
-    def _renew_ready_file(self, mesh: Mesh) -> None:
-        if self._options.ready_file is not None and self._options.ready_file.exists():
-            self._write_ready_file(mesh)
-
-    def _forget_ready_file(self) -> None:
-        if self._options.ready_file is not None:
-            self._options.ready_file.unlink(missing_ok=True)
-
-    def _announce(self, mesh: Mesh) -> None:
-        if self._options.as_json:
-            click.echo(json.dumps(self._ready(mesh)))
-            return
-        place = key = "$MESHGATE_ADMIN_KEY"
-        if not _key_is_in_environment():
-            place = shlex.quote(str(self._options.data.admin_key_file))
-            key = f"$(cat {place})"
-        click.echo(f"Meshgate is ready on {self._plan.base_url} (admin key: {place}). Try:")
-        for line in _example(self._plan.base_url, key, self._model):
-            click.echo(f"  {line}")
-
-
-def _key_is_in_environment() -> bool:
-    return bool(os.environ.get("MESHGATE_ADMIN_KEY"))
-
-
-def _example(base_url: str, key: str, model: str) -> list[str]:
-    question = {"model": model, "messages": [{"role": "user", "content": "Hello!"}]}
-    return [
-        f"curl {base_url}/v1/chat/completions \\",
-        f'  -H "authorization: Bearer {key}" -H "content-type: application/json" \\',
-        f"  -d {shlex.quote(json.dumps(question))}",
-    ]
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
