@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
         gateways = _start(started, bench, results)
         _measure(gateways, bed, results, options.rounds)
         if py_spy is not None:
-            _profile(py_spy, gateways, bed)
+            _profile(py_spy, gateways, bed, results)
     _say(results, machine, options)
 
     return 1 if report.faults(results) else 0
@@ -179,11 +179,14 @@ def _noting(result: Result) -> Iterator[None]:
         _progress(f"FAULT: {fault}")
 
 
-def _profile(py_spy: str, gateways: dict[str, Running], bed: Bed) -> None:
+def _profile(
+    py_spy: str, gateways: dict[str, Running], bed: Bed, results: dict[str, Result]
+) -> None:
     for name, gateway in gateways.items():
         _progress(f"profiling {name}")
-        for line in profiling.profile(py_spy, name, gateway, bed):
-            _progress(f"  {line}")
+        with _noting(results[name]):
+            for line in profiling.profile(py_spy, name, gateway, bed):
+                _progress(f"  {line}")
 
 
 def _say(results: dict[str, Result], machine: str, options: argparse.Namespace) -> None:

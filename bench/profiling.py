@@ -33,6 +33,8 @@ def profile(program: str, name: str, gateway: Running, bed: Bed) -> list[str]:
     folder = CACHE / "profiles"
     folder.mkdir(parents=True, exist_ok=True)
     pids = [process.pid for process in tree(gateway.pid) if process.kind == "python"]
+    if not pids:
+        return []
     files = {
         pid: folder / f"{name}-{gateway.services.get(pid, 'main')}-{pid}.speedscope.json"
         for pid in pids
