@@ -57,7 +57,8 @@ def _watch(program: str, pid: int, file: Path, seconds: float) -> subprocess.Pop
     # py-spy takes whole seconds only.
     length = ["--duration", str(max(1, round(seconds))), "--format", "speedscope"]
     return subprocess.Popen(
-        [*command, *length, "--rate", "200"],
+        # Threads that wait in native code look busy to py-spy; those with the GIL truly are.
+        [*command, *length, "--rate", "200", "--gil"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
