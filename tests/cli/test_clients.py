@@ -135,8 +135,9 @@ def test_an_address_that_is_none_is_refused(run, monkeypatch):
     assert "MESHGATE_URL is 'localhost:8080'" in result.stderr
 
 
-def test_what_is_no_gateway_is_not_taken_for_one(run, gateway, admin_key):
-    gateway.stream("/v1/models", "<html>")
+@pytest.mark.parametrize("content", ["<html>", "[]", "{}", "17"])
+def test_what_is_no_gateway_is_not_taken_for_one(run, gateway, admin_key, content):
+    gateway.stream("/v1/models", content)
 
     result = run("models")
 
@@ -145,8 +146,8 @@ def test_what_is_no_gateway_is_not_taken_for_one(run, gateway, admin_key):
 
 
 def test_an_answer_is_printed_as_it_comes(run, gateway, admin_key):
-    usage = 'data: {"choices":[],"usage":{}}\n\n'
-    gateway.stream(CHAT, chunk("Hel") + chunk("lo!") + usage + "data: [DONE]\n\n")
+    end = 'data: {"choices":[{"delta":{}}]}\n\ndata: {"choices":[],"usage":{}}\n\n'
+    gateway.stream(CHAT, chunk("Hel") + chunk("lo!") + end + "data: [DONE]\n\n")
 
     result = run("chat", "demo", "Hi")
 

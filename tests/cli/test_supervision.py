@@ -16,7 +16,7 @@ SERVE = "import pathlib, signal, sys; pathlib.Path(sys.argv[1]).touch(); signal.
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(BOUND_SECONDS):
-        while not condition():  # noqa: ASYNC110 - other processes give no event to wait for
+        while not condition():
             await asyncio.sleep(0.01)
 
 

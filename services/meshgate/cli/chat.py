@@ -82,8 +82,8 @@ class Conversation:
             chunk = self._gateway.parsed(data)
             if "error" in chunk:
                 raise click.ClickException(error_message(chunk) or "the answer was cut off")
-            for choice in chunk["choices"]:
-                yield choice["delta"].get("content") or ""
+            for choice in chunk.get("choices", ()):
+                yield choice.get("delta", {}).get("content") or ""
         raise click.ClickException("the answer was cut off: ask again")
 
 
@@ -111,10 +111,11 @@ def _converse(conversation: Conversation) -> None:
 
 
 def _print_answer(conversation: Conversation, question: str) -> None:
-    written = ""
+    begun = False
     try:
-        for written in conversation.ask(question):
-            click.echo(written, nl=False)
+        for text in conversation.ask(question):
+            click.echo(text, nl=False)
+            begun = True
     finally:
-        if written:
+        if begun:
             click.echo()

@@ -53,8 +53,8 @@ class Gateway:
             base_url=self.url, headers=headers, timeout=_TIMEOUT, trust_env=not _is_local(self.url)
         )
 
-    def get(self, path: str) -> Any:
-        """The JSON that a path answers with.
+    def get(self, path: str, *members: str) -> dict[str, Any]:
+        """The JSON object that a path answers with, with at least these members.
 
         Raises:
             click.ClickException: The gateway cannot be reached, or refuses.
@@ -62,7 +62,10 @@ class Gateway:
         with self.reached(), self.client() as client:
             answer = client.get(path)
             self.check(answer)
-        return self.parsed(answer.content)
+        body = self.parsed(answer.content)
+        if not body.keys() >= set(members):
+            raise self._stranger(answer.content)
+        return body
 
     @contextmanager
     def reached(self) -> Iterator[None]:
@@ -98,18 +101,25 @@ class Gateway:
             raise click.ClickException(f"{message.rstrip('.')}: {self.key_hint}")
         raise click.ClickException(f"{message} (HTTP {answer.status_code})")
 
-    def parsed(self, content: bytes | str) -> Any:
-        """What the gateway sent, as JSON.
+    def parsed(self, content: bytes) -> dict[str, Any]:
+        """What the gateway sent, as a JSON object.
 
         Raises:
             click.ClickException: It is none, so this is no gateway.
         """
         try:
-            return json.loads(content)
+            body = json.loads(content)
         except ValueError:
-            raise click.ClickException(
-                f"{self.url} answers what no gateway does ({content[:40]!r}): check MESHGATE_URL"
-            ) from None
+            raise self._stranger(content) from None
+        if not isinstance(body, dict):
+            raise self._stranger(content)
+        return body
+
+    def _stranger(self, content: bytes) -> click.ClickException:
+        start = content[:40].decode(errors="replace")
+        return click.ClickException(
+            f"{self.url} answers what no gateway does ({start!r}): check MESHGATE_URL"
+        )
 
 
 def message_of(answer: httpx.Response) -> str:

@@ -18,7 +18,7 @@ from meshgate.cli.gateway import Gateway
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def models_command(data_directory: DataDirectory, as_json: bool) -> None:
     """List the models that the key may use: that in MESHGATE_KEY, or else the admin key."""
-    models = Gateway.for_models(data_directory).get("/v1/models")["data"]
+    models = Gateway.for_models(data_directory).get("/v1/models", "data")["data"]
     if as_json:
         click.echo(json.dumps(models, indent=2))
         return

@@ -24,7 +24,7 @@ _SERVING = "SERVICE_HEALTH_SERVING"
 def status_command(data_directory: DataDirectory, as_json: bool) -> None:
     """Show the health of every service and provider; exit 1 unless every service serves."""
     gateway = Gateway.for_admin(data_directory)
-    status = gateway.get("/meshgate/v1/status")
+    status = gateway.get("/meshgate/v1/status", "services", "targets")
     if as_json:
         click.echo(json.dumps(status, indent=2))
     else:

@@ -28,7 +28,6 @@ from meshgate.edge.rendering import Address
 from meshgate.runtime.environment import SettingError
 
 _DEFAULT_CONFIG = Path("meshgate.yaml")
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _ip_address(_context: click.Context, _option: click.Parameter, host: str) -> str:
@@ -187,8 +186,7 @@ class _Run:
         Raises:
             StartError: A process does not come to serve; all others were stopped.
         """
-        for number in _STOP_SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        self._handle_signals()
         logs = self._announcement.logs
         self._announcement.forget()
         try:
@@ -207,6 +205,14 @@ class _Run:
         await self._stop.wait()
         _say("stopping, after the requests in flight (Ctrl-C again stops at once)")
         await _unless(self._stop_now, mesh.stop())
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        # Under nohup a terminal that goes away is none of our business.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
