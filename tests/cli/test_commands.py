@@ -1,7 +1,10 @@
 """Exit statuses and sentences of the commands that need no gateway."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -54,6 +57,29 @@ def test_an_unknown_service_is_a_usage_error(run):
 
     assert result.exit_code == 2
     assert "'nobody' is not one of 'auth', 'provider', 'routing'" in result.stderr
+
+
+@pytest.mark.parametrize("address", ["localhost", ":8080", "localhost:http"])
+def test_a_service_listens_at_a_host_and_a_port(run, address):
+    result = run("serve", "auth", "--listen", address)
+
+    assert result.exit_code == 2
+    assert "is not of the form HOST:PORT" in result.stderr
+
+
+def test_a_service_whose_port_is_taken_says_so():
+    # In a process of its own: hosting a service sets up logging and signals for good.
+    command = [sys.executable, "-m", "meshgate.cli.main", "serve", "auth"]
+    env = {**os.environ, "MESHGATE_INSECURE_MESH": "true"}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        result = subprocess.run(
+            [*command, "--listen", address], env=env, capture_output=True, text=True, check=False
+        )
+
+    assert result.returncode == 1
+    assert f"\nError: cannot serve: {address}: Address already in use" in result.stderr
 
 
 def test_a_service_whose_settings_are_wrong_says_which(run, monkeypatch):

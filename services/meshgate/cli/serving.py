@@ -13,6 +13,13 @@ SERVICES = ("auth", "provider", "routing")
 """Those that others call come first: that is the order in which they are assembled."""
 
 
+def _address(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    host, _, port = (value or "").rpartition(":")
+    if value is not None and not (host and port.isdecimal()):
+        raise click.BadParameter(f"{value!r} is not of the form HOST:PORT")
+    return value
+
+
 @click.command(
     "serve",
     short_help="Host one or several services in this process.",
@@ -23,7 +30,10 @@ SERVICES = ("auth", "provider", "routing")
 )
 @click.argument("services", nargs=-1, required=True, type=click.Choice(SERVICES))
 @click.option(
-    "--listen", metavar="HOST:PORT", help="Where to serve gRPC.  [default: 127.0.0.1:9000]"
+    "--listen",
+    metavar="HOST:PORT",
+    callback=_address,
+    help="Where to serve gRPC.  [default: MESHGATE_LISTEN, or else 127.0.0.1:9000]",
 )
 def serve_command(services: Sequence[str], listen: str | None) -> None:
     """Host one or several services in this process.
@@ -58,8 +68,10 @@ def run_services(services: Sequence[str], variables: dict[str, str]) -> None:
         # Only now, and only these: a process loads what it hosts.
         assemblies = {name: cast("Assemble", _assembly(name)) for name in names}
         uvloop.run(serve(assemblies, env, settings))
-    except (SettingError, ConfigurationError, OSError) as error:
+    except (SettingError, ConfigurationError) as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"cannot serve: {error.strerror or error}") from None
 
 
 def _assembly(name: str) -> object:
