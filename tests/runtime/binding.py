@@ -43,7 +43,7 @@ async def bound(binding: str, provider: ScriptedProvider) -> AsyncIterator[Any]:
 async def until(condition: Any) -> None:
     """Wait for something that will come true by itself."""
     async with asyncio.timeout(BOUND_SECONDS):
-        while not condition():  # noqa: ASYNC110 - what it asks about sets no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -202,7 +202,7 @@ async def test_the_grant_of_a_waiter_that_leaves_as_it_lands_is_given_back(
     door.let_through()
 
     # The waiter is woken by its outcome, and told to leave before it runs.
-    while not task._fut_waiter.done():  # type: ignore[attr-defined]  # noqa: ASYNC110
+    while not task._fut_waiter.done():  # type: ignore[attr-defined]
         await asyncio.sleep(0)
     task.cancel()
 

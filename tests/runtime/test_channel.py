@@ -166,13 +166,33 @@ async def test_an_instance_that_drains_gets_no_new_calls_and_ends_its_own(
     assert (draining.calls, other.calls) == (1, 5)
 
 
-async def test_an_instance_that_ends_the_watch_is_left_out(start: Start, connect: Open) -> None:
-    replica = await start()
-    channel = await connect(NameServer(replica.address))
+class ForgetfulHealth(Health):
+    """Ends its watches without a word."""
 
-    replica.health.close()
+    def __init__(self) -> None:
+        super().__init__()
+        self.forget = asyncio.Event()
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if not self.forget.is_set():
+            yield await self.Check(request, context)
+            await self.forget.wait()
+
+
+async def test_an_instance_that_ends_the_watch_is_left_out() -> None:
+    replica, health = Replica(), ForgetfulHealth()
+    replica.health = health
+    health.serve()
+    await replica.start()
+    channel = RemoteChannel("provider", [f"127.0.0.1:{replica.port}"], ())
+    await channel.resolve()
+    await until(lambda: channel.serving_count == 1)
+
+    health.forget.set()
 
     await until(lambda: channel.serving_count == 0)
+    await channel.close()
+    await replica.kill()
 
 
 async def test_a_killed_instance_is_left_out_and_comes_back(start: Start, connect: Open) -> None:
