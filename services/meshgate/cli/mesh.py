@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-import httpx
-
+from meshgate.cli.access_log import AccessLog
 from meshgate.cli.child import Program
+from meshgate.cli.envoy_admin import EnvoyAdmin
 from meshgate.cli.ports import free_port, is_free
 from meshgate.cli.probes import HealthProbe, PageProbe
 from meshgate.cli.serving import SERVICES
@@ -33,7 +33,6 @@ _DRAIN_GRACE = "10s"
 _STOP_SLACK_SECONDS = 3.0
 _EDGE_STOP_SECONDS = 5.0
 _PORT_ATTEMPTS = 5
-_ADMIN_SECONDS = 2.0
 _ENVOY_VARIABLES = ("PATH", "HOME", "LANG", "TZ")
 
 Shape: TypeAlias = Sequence[Mapping[str, tuple[str, ...]]]
@@ -61,6 +60,10 @@ class Plan:
     admin_key: str
     directory: Path
     admin_socket: Path
+
+    @property
+    def access_log(self) -> Path:
+        return self.directory / "logs" / "access.log"
 
     @property
     def base_url(self) -> str:
@@ -104,6 +107,8 @@ class Mesh:
         self._token = secrets.token_urlsafe(32)
         self._processes: list[ServiceProcess] = []
         self._deadline = 0.0
+        self._envoy = EnvoyAdmin(plan.admin_socket)
+        self._access_log = AccessLog(plan.access_log, self._envoy.reopen_logs)
 
     async def start(self) -> None:
         """Start everything; return when requests are served.
@@ -120,7 +125,12 @@ class Mesh:
                 for name in self._names(kind)
             ]
             self._processes += await _together(starts)
+        self._access_log.rotate()
         await self._supervisor.start(self._edge(), self._remaining_seconds())
+
+    async def tend(self) -> None:
+        """See to what must be seen to while the processes run; without end."""
+        await self._access_log.keep_small()
 
     async def stop(self) -> None:
         """Stop everything in an order in which no request in flight is lost.
@@ -128,7 +138,7 @@ class Mesh:
         Envoy closes its door first and ends last, for answers still pass through it; in between,
         the services end before those that they call.
         """
-        await self._close_door()
+        await self._envoy.close_door()
         groups = [
             [p.name for p in self._processes if p.kind in kinds] for kinds in self._plan.shape
         ]
@@ -207,7 +217,7 @@ class Mesh:
             routing=tuple(Address(LOOPBACK, process.port) for process in routing),
             files=laptop_files(),
             admin_socket=PurePosixPath(self._plan.admin_socket),
-            access_log=PurePosixPath(self._plan.directory / "logs" / "access.log"),
+            access_log=PurePosixPath(self._plan.access_log),
             health_check_interval_seconds=_HEALTH_CHECK_SECONDS,
         )
         write(settings, config)
@@ -220,16 +230,6 @@ class Mesh:
             lambda: PageProbe(f"{self._plan.base_url}/readyz"),
             _EDGE_STOP_SECONDS,
         )
-
-    async def _close_door(self) -> None:
-        """Have Envoy take no more connections, and ask clients to let go of those that there are."""
-        transport = httpx.AsyncHTTPTransport(uds=str(self._plan.admin_socket))
-        try:
-            async with httpx.AsyncClient(transport=transport, timeout=_ADMIN_SECONDS) as admin:
-                await admin.post("http://envoy/healthcheck/fail")
-                await admin.post("http://envoy/drain_listeners")
-        except httpx.HTTPError:
-            return  # It is not running: there is no door.
 
     def _remaining_seconds(self) -> float:
         return max(0.0, self._deadline - asyncio.get_running_loop().time())

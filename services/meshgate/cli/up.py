@@ -202,7 +202,7 @@ class _Run:
     async def _serve(self, mesh: Mesh) -> None:
         self._announcement.write(mesh)
         self._announce(mesh)
-        await self._stop.wait()
+        await _unless(self._stop, mesh.tend())
         _say("stopping, after the requests in flight (Ctrl-C again stops at once)")
         await _unless(self._stop_now, mesh.stop())
 
