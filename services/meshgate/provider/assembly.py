@@ -1,0 +1,55 @@
+"""Builds the provider service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from meshgate.config.opening import open_source
+from meshgate.config.secrets import LocalSecrets
+from meshgate.config.source import ConfigSource
+from meshgate.provider.execution import Execution
+from meshgate.provider.httpx_client import HttpxClient
+from meshgate.provider.pyreqwest_client import PyreqwestClient
+from meshgate.provider.servicer import ProviderServicer
+from meshgate.provider.settings import ClientName, Settings
+from meshgate.provider.targets import Targets
+from meshgate.provider.upstream import ClientFactory
+from meshgate.provider.upstreams import Upstreams
+from meshgate.runtime.environment import Environment
+from meshgate.runtime.peers import Peers
+from meshgate.runtime.service import Implementation, Service
+from meshgate.v1 import provider_service_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ProviderService"]
+
+CLIENTS: Mapping[ClientName, ClientFactory] = {"pyreqwest": PyreqwestClient, "httpx": HttpxClient}
+
+
+@asynccontextmanager
+async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
+    """The provider service, for as long as the block lasts."""
+    del peers  # it calls upstreams, and no service of the mesh
+    settings = Settings.read(env)
+    source = open_source(env)
+    upstreams = Upstreams(LocalSecrets(env.variables), CLIENTS[settings.upstream_client])
+    targets = Targets()
+    upstreams.follow(source.current())
+    servicer = ProviderServicer(Execution(upstreams, targets), targets, source.current)
+    try:
+        yield Service(
+            name="provider",
+            implementations=(Implementation(SERVICE, servicer, internal=True),),
+            tasks={"follow the configuration": lambda: _follow(source, upstreams, targets)},
+        )
+    finally:
+        await upstreams.close()
+
+
+async def _follow(source: ConfigSource, upstreams: Upstreams, targets: Targets) -> None:
+    """Go by each new configuration. In a thread, for secrets and certificates are read from files."""
+    changes = source.changes()
+    snapshot = source.current()
+    while True:
+        targets.forget(await asyncio.to_thread(upstreams.follow, snapshot))
+        await upstreams.close_replaced()
+        snapshot = await anext(changes)

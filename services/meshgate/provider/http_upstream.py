@@ -1,0 +1,246 @@
+"""Attempts at upstreams that are reached over HTTP, whatever API they have."""
+
+import re
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+
+from meshgate.dialects.answers import AnswerStream, MalformedAnswerError
+from meshgate.dialects.openai_api.errors import read_error
+from meshgate.dialects.translation import CallerAnswer, Translator, UpstreamRequest
+from meshgate.provider import failures
+from meshgate.provider.attempt import (
+    Answer,
+    Attempt,
+    Headers,
+    Step,
+    StreamDone,
+    StreamHead,
+    Timings,
+)
+from meshgate.provider.failures import UPSTREAM_ERRORS, AttemptFailedError, Failure
+from meshgate.provider.phases import PhaseClock
+from meshgate.provider.retry_after import read_retry_after
+from meshgate.provider.upstream import (
+    MIB,
+    PLAIN_ANSWER_LIMIT_BYTES,
+    UpstreamClient,
+    UpstreamResponse,
+)
+from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
+
+_GOOD = range(200, 300)
+_ERROR_LIMIT_BYTES = MIB
+_SHOWN_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+# After the last event an upstream has nothing more to say but the end of the body.
+_END_SECONDS = 0.1
+_END_READS = 4
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What answers requests of one dialect.
+
+    Attributes:
+        url: Where.
+        translator: Between the caller's dialect and the endpoint's.
+    """
+
+    url: str
+    translator: Translator
+
+
+@dataclass(frozen=True)
+class Api:
+    """What is particular to one upstream.
+
+    Attributes:
+        endpoints: By the caller's dialect.
+        headers: What goes with every request, credentials included.
+        shown_headers: The upstream's headers that clients may see, and under which name.
+        hidden: What must not stand in a message: credentials and addresses.
+    """
+
+    endpoints: Mapping[str, Endpoint]
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    shown_headers: tuple[tuple[str, str], ...] = ()
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+
+
+class HttpUpstream:
+    """Runs attempts at one upstream."""
+
+    def __init__(self, api: Api, client: UpstreamClient) -> None:
+        self._api = api
+        self._client = client
+        # A compressed stream may be held back until a block of it is full.
+        self._plain_headers = (*api.headers, ("accept", "application/json"))
+        self._stream_headers = (
+            *api.headers,
+            ("accept", "text/event-stream"),
+            ("accept-encoding", "identity"),
+        )
+
+    async def answer(self, attempt: Attempt) -> Answer:
+        endpoint = self._endpoint(attempt)
+        request = endpoint.translator.request(attempt.body, attempt.model, stream=False)
+        if request.head.stream:
+            raise InvalidRequestError("this request asks for a stream", field="stream")
+        clock = PhaseClock(attempt.timeouts)
+        headers = _with_request_id(self._plain_headers, attempt)
+        try:
+            async with self._client.post(endpoint.url, headers, request.body, clock) as response:
+                if response.status not in _GOOD:
+                    raise self._failed(await _refusal(response))
+                body = await response.read(PLAIN_ANSWER_LIMIT_BYTES)
+                shown = self._shown(response)
+            answer = self._understood(endpoint, body)
+        except UPSTREAM_ERRORS as error:
+            raise self._failed(failures.of_error(error)) from None
+        finally:
+            clock.close()
+        return Answer(
+            body=answer.body,
+            served_model=answer.glance.served_model,
+            usage=answer.glance.usage,
+            finish_reason=answer.glance.finish_reason,
+            timings=_timings(clock),
+            headers=shown,
+        )
+
+    async def stream(self, attempt: Attempt) -> AsyncGenerator[Step, None]:
+        endpoint = self._endpoint(attempt)
+        request = endpoint.translator.request(attempt.body, attempt.model, stream=True)
+        answer = endpoint.translator.stream(
+            created=int(time.time()), include_usage=request.head.include_usage
+        )
+        _check_streams(attempt, request)
+        clock = PhaseClock(attempt.timeouts)
+        headers = _with_request_id(self._stream_headers, attempt)
+        try:
+            async with self._client.post(endpoint.url, headers, request.body, clock) as response:
+                await self._check_begin(response)
+                opened = False
+                async with aclosing(response.chunks()) as chunks:
+                    async for piece in _pieces(chunks, answer):
+                        if not opened and answer.started and answer.error is None:
+                            opened = True
+                            yield StreamHead(self._shown(response))
+                        if opened and piece:
+                            yield piece
+                    if answer.error is not None:
+                        raise self._failed(failures.of_event(answer.error, answer.usage))
+                    timings = _timings(clock)
+                    await _read_end(chunks, clock)
+            yield _done(answer, timings)
+        except UPSTREAM_ERRORS as error:
+            raise self._failed(failures.of_error(error, answer.usage)) from None
+        finally:
+            clock.close()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _endpoint(self, attempt: Attempt) -> Endpoint:
+        endpoint = self._api.endpoints.get(attempt.dialect)
+        if endpoint is None:
+            raise UnsupportedError(
+                f"this provider cannot answer requests in {attempt.dialect}",
+                dialect=attempt.dialect,
+            )
+        return endpoint
+
+    def _understood(self, endpoint: Endpoint, body: bytes) -> CallerAnswer:
+        try:
+            return endpoint.translator.answer(body, created=int(time.time()))
+        except MalformedAnswerError:
+            raise self._failed(failures.of_good_status(body)) from None
+
+    async def _check_begin(self, response: UpstreamResponse) -> None:
+        """Look at the head of what should be a stream.
+
+        Raises:
+            AttemptFailedError: It is none.
+        """
+        if response.status not in _GOOD:
+            raise self._failed(await _refusal(response))
+        media_type = response.header("content-type")
+        if media_type and not media_type.lower().startswith("text/event-stream"):
+            raise self._failed(failures.of_good_status(await _error_body(response)))
+
+    def _shown(self, response: UpstreamResponse) -> Headers:
+        values = [(shown, response.header(name)) for name, shown in self._api.shown_headers]
+        return tuple(header for header in values if _SHOWN_VALUE.fullmatch(header[1]))
+
+    def _failed(self, failure: Failure) -> AttemptFailedError:
+        """The failure without what clients must not see, should the upstream have repeated it."""
+        message, code = failure.message, failure.code
+        for hidden in self._api.hidden:
+            message, code = message.replace(hidden, "***"), code.replace(hidden, "***")
+        return AttemptFailedError(replace(failure, message=message, code=code))
+
+
+async def _pieces(
+    chunks: AsyncGenerator[bytes, None], answer: AnswerStream
+) -> AsyncGenerator[bytes, None]:
+    """What each read of the upstream brings for the caller, up to the end of the answer."""
+    async for chunk in chunks:
+        piece = answer.feed(chunk)
+        yield piece
+        if answer.done or answer.error is not None:
+            return
+    yield answer.close()
+
+
+async def _read_end(chunks: AsyncGenerator[bytes, None], clock: PhaseClock) -> None:
+    """Read the end of the body: only then the connection can be used again."""
+    clock.between(_END_SECONDS)
+    with suppress(*UPSTREAM_ERRORS):
+        for _ in range(_END_READS):
+            if await anext(chunks, None) is None:
+                return
+
+
+async def _refusal(response: UpstreamResponse) -> Failure:
+    retry_after = read_retry_after(
+        response.header("retry-after-ms"), response.header("retry-after")
+    )
+    detail = read_error(response.status, await _error_body(response))
+    return failures.of_answer(response.status, detail, retry_after)
+
+
+async def _error_body(response: UpstreamResponse) -> bytes:
+    """What the upstream says about an error; nothing if it does not manage to."""
+    try:
+        return await response.read(_ERROR_LIMIT_BYTES)
+    except UPSTREAM_ERRORS:
+        return b""
+
+
+def _check_streams(attempt: Attempt, request: UpstreamRequest) -> None:
+    if attempt.dialect == "openai_chat" and not request.head.stream:
+        raise InvalidRequestError("this request does not ask for a stream", field="stream")
+
+
+def _with_request_id(
+    headers: tuple[tuple[str, str], ...], attempt: Attempt
+) -> tuple[tuple[str, str], ...]:
+    if not _REQUEST_ID.fullmatch(attempt.request_id):
+        return headers
+    return (*headers, ("x-request-id", attempt.request_id))
+
+
+def _timings(clock: PhaseClock) -> Timings:
+    now = time.monotonic()
+    return Timings((clock.first_byte_at or now) - clock.started_at, now - clock.started_at)
+
+
+def _done(answer: AnswerStream, timings: Timings) -> StreamDone:
+    return StreamDone(
+        served_model=answer.served_model,
+        usage=answer.usage,
+        finish_reason=answer.finish_reason,
+        timings=timings,
+    )

@@ -1,0 +1,148 @@
+"""The fallback client: httpx, in Python. Slower by far, and without anything native."""
+
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from types import TracebackType
+
+import httpx
+
+from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutError
+from meshgate.provider.upstream import (
+    AnswerTooLargeError,
+    BrokenConnectionError,
+    ClientOptions,
+    ConnectFailedError,
+    Headers,
+)
+
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=50.0)
+
+
+class HttpxClient:
+    """An UpstreamClient on httpx.
+
+    Raises:
+        ValueError: The certificates or the proxy cannot be used.
+    """
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._connect_seconds = options.connect_seconds
+        self._client = _build(options)
+        self._open_calls = 0
+        self._closing = False
+
+    def post(self, url: str, headers: Headers, body: bytes, clock: PhaseClock) -> "_Call":
+        connect_seconds = min(self._connect_seconds, clock.timeouts.connect_seconds)
+        timeout = httpx.Timeout(
+            None, connect=None if connect_seconds == UNBOUNDED else connect_seconds
+        )
+        request = self._client.build_request(
+            "POST", url, headers=list(headers), content=body, timeout=timeout
+        )
+        return _Call(self, request, clock)
+
+    async def close(self) -> None:
+        self._closing = True
+        if not self._open_calls:
+            await self._client.aclose()
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the answer must be given back to `end`."""
+        self._open_calls += 1
+        try:
+            return await self._client.send(request, stream=True)
+        except BaseException:
+            await self.end(None)
+            raise
+
+    async def end(self, response: httpx.Response | None) -> None:
+        """Take an answer back; the last one closes a client that was told to close."""
+        self._open_calls -= 1
+        try:
+            if response is not None:
+                await response.aclose()
+        finally:
+            if self._closing:
+                await self.close()
+
+
+class _Call:
+    def __init__(self, client: HttpxClient, request: httpx.Request, clock: PhaseClock) -> None:
+        self._client = client
+        self._request = request
+        self._clock = clock
+        self._response: httpx.Response | None = None
+
+    async def __aenter__(self) -> "HttpxResponse":
+        try:
+            with self._clock:
+                self._response = await self._client.send(self._request)
+        except httpx.ConnectTimeout:
+            raise PhaseTimeoutError(Phase.CONNECT) from None
+        except (httpx.ConnectError, httpx.ProxyError):
+            raise ConnectFailedError from None
+        except httpx.HTTPError:
+            raise BrokenConnectionError from None
+        return HttpxResponse(self._response, self._clock)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._client.end(self._response)
+
+
+class HttpxResponse:
+    """An UpstreamResponse on httpx."""
+
+    def __init__(self, response: httpx.Response, clock: PhaseClock) -> None:
+        self._response = response
+        self._clock = clock
+        self.status = response.status_code
+
+    def header(self, name: str) -> str:
+        value: str = self._response.headers.get(name, "")
+        return value
+
+    async def read(self, limit_bytes: int) -> bytes:
+        body = bytearray()
+        async for piece in self.chunks():
+            body += piece
+            if len(body) > limit_bytes:
+                raise AnswerTooLargeError
+        return bytes(body)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        clock = self._clock
+        async with aclosing(self._response.aiter_bytes()) as pieces:  # type: ignore[type-var]
+            while True:
+                try:
+                    with clock:
+                        chunk = await anext(pieces, None)
+                except httpx.HTTPError:
+                    raise BrokenConnectionError from None
+                if chunk is None:
+                    return
+                clock.first_byte()
+                if chunk:
+                    yield chunk
+
+
+def _build(options: ClientOptions) -> httpx.AsyncClient:
+    verify = ssl.create_default_context()
+    try:
+        if options.ca_pem:
+            verify.load_verify_locations(cadata=options.ca_pem.decode("ascii"))
+        return httpx.AsyncClient(
+            verify=verify,
+            proxy=options.proxy or None,
+            limits=_LIMITS,
+            follow_redirects=False,
+            trust_env=False,
+        )
+    except (ValueError, ssl.SSLError):
+        # Its text may hold the proxy's password.
+        raise ValueError("the certificates or the proxy cannot be used") from None

@@ -1,0 +1,202 @@
+"""ProviderService: proto to attempts and back."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from meshgate.config.snapshot import Snapshot
+from meshgate.dialects.meshgate_chat.usage import write_finish_reason, write_usage
+from meshgate.provider.attempt import Answer, Attempt, Headers, Step, StreamHead, Timings
+from meshgate.provider.execution import Execution
+from meshgate.provider.failures import Failure, FailureKind
+from meshgate.provider.phases import UNBOUNDED, PhaseTimeouts
+from meshgate.provider.targets import TargetHealth, TargetName, Targets, TargetStatus
+from meshgate.runtime.deadline import Deadline
+from meshgate.runtime.errors import InvalidRequestError
+from meshgate.v1 import provider_service_pb2 as pb
+from meshgate.v1.provider_service_pb2_grpc import ProviderServiceServicer
+
+DEFAULT_PAGE_SIZE = 100
+MAXIMUM_PAGE_SIZE = 1000
+# What is left for the failure itself to reach the caller before the deadline does.
+_RETURN_SECONDS = 0.02
+
+_DIALECTS: dict[int, str] = {
+    pb.DIALECT_OPENAI_CHAT: "openai_chat",
+    pb.DIALECT_OPENAI_EMBEDDINGS: "openai_embeddings",
+    pb.DIALECT_MESHGATE_CHAT: "meshgate_chat",
+}
+_KINDS = {kind: pb.FailureKind.Value(f"FAILURE_KIND_{kind.name}") for kind in FailureKind}
+_HEALTH = {health: pb.TargetHealth.Value(f"TARGET_HEALTH_{health.name}") for health in TargetHealth}
+
+
+class ProviderServicer(ProviderServiceServicer):
+    """Makes attempts, and tells how upstreams fare.
+
+    Args:
+        execution: Makes the attempts.
+        targets: Remembers how they went.
+        snapshot: Gives the present configuration.
+    """
+
+    def __init__(
+        self, execution: Execution, targets: Targets, snapshot: Callable[[], Snapshot]
+    ) -> None:
+        self._execution = execution
+        self._targets = targets
+        self._snapshot = snapshot
+
+    async def Execute(self, request: pb.ExecuteRequest, context: Any) -> pb.ExecuteResponse:
+        outcome = await self._execution.answer(
+            request.target.provider, _attempt(request, UNBOUNDED, context)
+        )
+        if isinstance(outcome, Answer):
+            return pb.ExecuteResponse(answer=_answer(outcome))
+        return pb.ExecuteResponse(failure=_failure(outcome))
+
+    async def StreamExecute(
+        self, request: pb.StreamExecuteRequest, context: Any
+    ) -> AsyncIterator[pb.StreamExecuteResponse]:
+        between_seconds = _seconds(request.timeouts, "between_tokens")
+        attempt = _attempt(request, between_seconds, context)
+        async with aclosing(self._execution.stream(request.target.provider, attempt)) as steps:
+            async for step in steps:
+                yield _step(step)
+
+    async def ListTargets(
+        self, request: pb.ListTargetsRequest, context: Any
+    ) -> pb.ListTargetsResponse:
+        size = min(max(request.page_size, 0) or DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE)
+        configured = _configured(self._snapshot())
+        # One more than asked for tells whether there is another page.
+        page = self._targets.page(configured, _read_token(request.page_token), size + 1)
+        return pb.ListTargetsResponse(
+            targets=[_status(status) for status in page[:size]],
+            next_page_token=_token(page[size - 1].name) if len(page) > size else "",
+        )
+
+
+def _attempt(
+    request: pb.ExecuteRequest | pb.StreamExecuteRequest, between_seconds: float, context: Any
+) -> Attempt:
+    dialect = _DIALECTS.get(request.dialect)
+    if dialect is None:
+        raise InvalidRequestError("the dialect is not a known one", field="dialect")
+    if not request.target.model:
+        raise InvalidRequestError("the target names no model", field="target.model")
+    timeouts = request.timeouts
+    left_seconds = Deadline.from_context(context).seconds_left()
+    return Attempt(
+        model=request.target.model,
+        dialect=dialect,
+        body=request.body,
+        timeouts=PhaseTimeouts(
+            connect_seconds=_seconds(timeouts, "connect"),
+            first_token_seconds=_seconds(timeouts, "first_token"),
+            between_tokens_seconds=between_seconds,
+            total_seconds=min(
+                _seconds(timeouts, "total"), max(left_seconds - _RETURN_SECONDS, left_seconds / 2)
+            ),
+        ),
+        request_id=request.context.request_id,
+    )
+
+
+def _seconds(timeouts: pb.PhaseTimeouts, phase: Any) -> float:
+    if not timeouts.HasField(phase):
+        return UNBOUNDED
+    duration: Duration = getattr(timeouts, phase)
+    return duration.seconds + duration.nanos / 1e9
+
+
+def _duration(seconds: float) -> Duration:
+    whole = int(seconds)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def _answer(answer: Answer) -> pb.Answer:
+    return pb.Answer(
+        body=answer.body,
+        served_model=answer.served_model,
+        usage=write_usage(answer.usage),
+        finish_reason=write_finish_reason(answer.finish_reason),
+        headers=_headers(answer.headers),
+        timings=_timings(answer.timings),
+    )
+
+
+def _step(step: Step | Failure) -> pb.StreamExecuteResponse:
+    if isinstance(step, bytes):
+        return pb.StreamExecuteResponse(chunk=step)
+    if isinstance(step, Failure):
+        return pb.StreamExecuteResponse(failure=_failure(step))
+    if isinstance(step, StreamHead):
+        return pb.StreamExecuteResponse(head=pb.StreamHead(headers=_headers(step.headers)))
+    done = pb.StreamDone(
+        served_model=step.served_model,
+        usage=write_usage(step.usage),
+        finish_reason=write_finish_reason(step.finish_reason),
+        timings=_timings(step.timings),
+    )
+    return pb.StreamExecuteResponse(done=done)
+
+
+def _failure(failure: Failure) -> pb.Failure:
+    seconds = failure.retry_after_seconds
+    return pb.Failure(
+        kind=_KINDS[failure.kind],
+        upstream_status=failure.upstream_status,
+        retry_after=None if seconds is None else _duration(seconds),
+        message=failure.message,
+        code=failure.code,
+        field=failure.field,
+        usage=write_usage(failure.usage),
+    )
+
+
+def _headers(headers: Headers) -> list[pb.Header]:
+    return [pb.Header(name=name, value=value) for name, value in headers]
+
+
+def _timings(timings: Timings) -> pb.Timings:
+    return pb.Timings(
+        first_byte=_duration(timings.first_byte_seconds), total=_duration(timings.total_seconds)
+    )
+
+
+def _configured(snapshot: Snapshot) -> Iterable[TargetName]:
+    return {
+        TargetName(target.provider, target.model)
+        for model in snapshot.models.values()
+        for target in model.targets
+    }
+
+
+def _status(status: TargetStatus) -> pb.TargetStatus:
+    return pb.TargetStatus(
+        target=pb.Target(provider=status.name.provider, model=status.name.model),
+        health=_HEALTH[status.health],
+        last_failure=(
+            pb.FAILURE_KIND_UNSPECIFIED
+            if status.last_failure is None
+            else _KINDS[status.last_failure]
+        ),
+    )
+
+
+def _token(name: TargetName) -> str:
+    return base64.urlsafe_b64encode("\0".join(name).encode()).decode()
+
+
+def _read_token(token: str) -> TargetName | None:
+    if not token:
+        return None
+    try:
+        provider, model = base64.urlsafe_b64decode(token.encode()).decode().split("\0")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError("the page token is none", field="page_token") from error
+    return TargetName(provider, model)

@@ -1,0 +1,436 @@
+"""What every upstream client must do, whatever it is made of."""
+
+import asyncio
+import gzip
+import os
+import socket
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+from upstream import Behaviour, Close, Cut, FakeUpstream, Gate, Hang, Match, Refuse
+
+from meshgate.provider.httpx_client import HttpxClient
+from meshgate.provider.phases import Phase, PhaseClock, PhaseTimeoutError, PhaseTimeouts
+from meshgate.provider.pyreqwest_client import PyreqwestClient
+from meshgate.provider.upstream import (
+    AnswerTooLargeError,
+    BrokenConnectionError,
+    ClientOptions,
+    ConnectFailedError,
+)
+from provider.raw_server import answering, raw_server, tls_server
+
+PLAIN = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
+STREAMED = b'{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true}'
+HEADERS = (("content-type", "application/json"), ("authorization", "Bearer sk-upstream"))
+MIB = 1 << 20
+
+
+@pytest.fixture(params=[PyreqwestClient, HttpxClient], ids=["pyreqwest", "httpx"])
+async def make_client(request):
+    clients = []
+
+    def make(**options):
+        clients.append(request.param(ClientOptions(**options)))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+def client(make_client):
+    return make_client()
+
+
+@pytest.fixture
+async def upstream():
+    async with FakeUpstream() as fake:
+        yield fake
+
+
+@asynccontextmanager
+async def posted(client, url, body=PLAIN, headers=HEADERS, **timeouts):
+    clock = PhaseClock(PhaseTimeouts(**timeouts))
+    try:
+        async with client.post(url, headers, body, clock) as response:
+            yield response
+    finally:
+        clock.close()
+
+
+async def plain(client, url, body=PLAIN, limit_bytes=64 * MIB, **options):
+    async with posted(client, url, body, **options) as response:
+        return response.status, await response.read(limit_bytes)
+
+
+def chat(upstream):
+    return f"{upstream.base_url}/chat/completions"
+
+
+async def test_the_request_arrives_as_it_was_given(client, upstream):
+    status, body = await plain(client, chat(upstream))
+
+    assert status == 200
+    assert b'"chat.completion"' in body
+    assert upstream.requests[0].raw_body == PLAIN
+    assert upstream.requests[0].header("authorization") == "Bearer sk-upstream"
+    assert upstream.requests[0].header("content-type") == "application/json"
+
+
+async def test_headers_of_the_answer_can_be_looked_up(client, upstream):
+    upstream.default(Behaviour(headers={"Openai-Processing-Ms": "12"}))
+
+    async with posted(client, chat(upstream)) as response:
+        assert response.header("openai-processing-ms") == "12"
+        assert response.header("nowhere") == ""
+
+
+async def test_connections_are_used_again(client, upstream):
+    for _ in range(3):
+        await plain(client, chat(upstream))
+
+    assert {request.connection for request in upstream.requests} == {0}
+
+
+async def test_a_stream_that_was_read_to_its_end_leaves_its_connection_for_the_next(
+    client, upstream
+):
+    for _ in range(3):
+        async with posted(client, chat(upstream), STREAMED) as response:
+            assert [chunk async for chunk in response.chunks()]
+
+    assert {request.connection for request in upstream.requests} == {0}
+
+
+async def test_the_head_arrives_before_the_body(client, upstream):
+    gate = Gate()
+    upstream.script(Match(), Behaviour(), gate=gate)
+    gate.let(1)
+
+    async with posted(client, chat(upstream), STREAMED) as response:
+        assert response.status == 200
+        assert upstream.requests[0].events_sent == 0
+        gate.open()
+
+
+async def test_each_event_arrives_at_once(client, upstream):
+    gate = Gate()
+    upstream.script(Match(), Behaviour(), gate=gate)
+    gate.let(1)
+
+    async with (
+        posted(client, chat(upstream), STREAMED) as response,
+        aclosing(response.chunks()) as chunks,
+    ):
+        for number in range(1, 4):
+            gate.let(1)
+            async with asyncio.timeout(10):
+                assert (await anext(chunks)).endswith(b"\n\n")
+            assert upstream.requests[0].events_sent == number
+        gate.open()
+
+
+async def test_an_error_status_is_an_answer(client, upstream):
+    upstream.default(Behaviour(fault=Refuse(429, retry_after="2")))
+
+    async with posted(client, chat(upstream)) as response:
+        assert response.status == 429
+        assert response.header("retry-after") == "2"
+        assert b"rate_limit_exceeded" in await response.read(MIB)
+
+
+@pytest.mark.parametrize("by", ["eof", "reset"])
+async def test_a_cut_stream_is_a_broken_connection(client, upstream, by):
+    upstream.default(Behaviour(fault=Cut(after_events=2, by=by)))
+
+    with pytest.raises(BrokenConnectionError):
+        async with posted(client, chat(upstream), STREAMED) as response:
+            async for _ in response.chunks():
+                pass
+
+
+@pytest.mark.parametrize("by", ["eof", "reset"])
+async def test_a_cut_answer_is_a_broken_connection(client, upstream, by):
+    upstream.default(Behaviour(fault=Cut(by=by)))
+
+    with pytest.raises(BrokenConnectionError):
+        await plain(client, chat(upstream))
+
+
+@pytest.mark.parametrize("by", ["eof", "reset"])
+async def test_a_connection_that_closes_without_an_answer_is_broken(client, upstream, by):
+    upstream.default(Behaviour(fault=Close(by=by)))
+
+    with pytest.raises(BrokenConnectionError):
+        await plain(client, chat(upstream))
+
+
+async def test_what_is_no_http_is_a_broken_connection(client):
+    async with raw_server(answering(b"SSH-2.0-OpenSSH_9.2\r\n")) as url:
+        with pytest.raises(BrokenConnectionError):
+            await plain(client, url)
+
+
+async def test_a_port_where_nobody_listens_is_a_failed_connection(client):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    with pytest.raises(ConnectFailedError):
+        await plain(client, f"http://127.0.0.1:{port}/")
+
+
+async def test_a_name_that_does_not_exist_is_a_failed_connection(client):
+    with pytest.raises(ConnectFailedError):
+        await plain(client, "http://nowhere.invalid/")
+
+
+@pytest.mark.parametrize("whose", ["provider", "attempt"])
+async def test_connecting_is_bounded_by_the_shorter_of_two_timeouts(make_client, whose):
+    of_provider, of_attempt = (0.05, 60.0) if whose == "provider" else (60.0, 0.05)
+    client = make_client(connect_seconds=of_provider)
+
+    with full_backlog() as url, pytest.raises(PhaseTimeoutError) as caught:
+        await plain(client, url, connect_seconds=of_attempt)
+
+    assert caught.value.phase is Phase.CONNECT
+
+
+async def test_an_upstream_that_never_answers_exceeds_the_first_timeout(client, upstream):
+    upstream.default(Behaviour(fault=Hang(at="head")))
+
+    with pytest.raises(PhaseTimeoutError) as caught:
+        await plain(client, chat(upstream), first_token_seconds=0.05)
+
+    assert caught.value.phase is Phase.FIRST_TOKEN
+    assert (await upstream.ending()).outcome == "client_gone"
+
+
+@pytest.mark.parametrize("body", [PLAIN, STREAMED], ids=["plain", "streamed"])
+async def test_a_head_without_a_body_exceeds_the_first_timeout(client, upstream, body):
+    upstream.default(Behaviour(fault=Hang(at="body")))
+
+    with pytest.raises(PhaseTimeoutError) as caught:
+        await plain(client, chat(upstream), body, first_token_seconds=0.05)
+
+    assert caught.value.phase is Phase.FIRST_TOKEN
+    assert (await upstream.ending()).outcome == "client_gone"
+
+
+async def test_a_stream_that_stops_exceeds_the_timeout_between_tokens(client, upstream):
+    upstream.default(Behaviour(fault=Hang(at="event", after_events=2)))
+
+    with pytest.raises(PhaseTimeoutError) as caught:
+        async with posted(
+            client,
+            chat(upstream),
+            STREAMED,
+            first_token_seconds=60,
+            between_tokens_seconds=0.05,
+        ) as response:
+            chunks = [chunk async for chunk in response.chunks()]
+            assert not chunks
+
+    assert caught.value.phase is Phase.BETWEEN_TOKENS
+    assert (await upstream.ending()).outcome == "client_gone"
+
+
+async def test_the_total_bounds_everything(client, upstream):
+    upstream.default(Behaviour(fault=Hang(at="event", after_events=1)))
+
+    with pytest.raises(PhaseTimeoutError) as caught:
+        async with posted(
+            client,
+            chat(upstream),
+            STREAMED,
+            first_token_seconds=60,
+            between_tokens_seconds=60,
+            total_seconds=0.1,
+        ) as response:
+            async for _ in response.chunks():
+                pass
+
+    assert caught.value.phase is Phase.TOTAL
+
+
+@pytest.mark.parametrize("at", ["head", "body", "event"])
+async def test_cancelling_closes_the_connection(client, upstream, at):
+    upstream.default(Behaviour(fault=Hang(at=at)))
+    call = asyncio.create_task(plain(client, chat(upstream), STREAMED))
+    await upstream.arrival()
+    if at == "event":
+        await upstream.events(0, 1)
+
+    call.cancel()
+
+    async with asyncio.timeout(1):
+        assert (await upstream.ending()).outcome == "client_gone"
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+async def test_leaving_a_stream_early_closes_the_connection(client, upstream):
+    upstream.default(Behaviour(fault=Hang(at="event", after_events=1)))
+
+    async with (
+        posted(client, chat(upstream), STREAMED) as response,
+        aclosing(response.chunks()) as chunks,
+    ):
+        await anext(chunks)
+
+    async with asyncio.timeout(1):
+        assert (await upstream.ending()).outcome == "client_gone"
+
+
+@pytest.mark.parametrize("body", [PLAIN, STREAMED], ids=["plain", "streamed"])
+async def test_a_large_answer_arrives_whole(client, upstream, body):
+    upstream.default(Behaviour(text_bytes=20 * MIB))
+
+    status, answer = await plain(client, chat(upstream), body)
+
+    assert status == 200
+    assert len(answer) > 20 * MIB
+
+
+async def test_a_large_request_arrives_whole(client, upstream):
+    body = b'{"model":"m","messages":[{"role":"user","content":"%b"}]}' % (b"x" * 20 * MIB)
+
+    await plain(client, chat(upstream), body)
+
+    assert upstream.requests[0].raw_body == body
+
+
+@pytest.mark.parametrize("body", [PLAIN, STREAMED], ids=["known length", "unknown length"])
+async def test_an_answer_over_the_bound_is_given_up(client, upstream, body):
+    upstream.default(Behaviour(text_bytes=4 * MIB))
+
+    with pytest.raises(AnswerTooLargeError):
+        await plain(client, chat(upstream), body, limit_bytes=2 * MIB)
+
+
+async def test_a_bomb_of_compressed_data_is_given_up(client):
+    body = gzip.compress(b"\0" * 4 * MIB)
+
+    async with raw_server(answering(gzipped(body))) as url:
+        with pytest.raises(AnswerTooLargeError):
+            await plain(client, url, limit_bytes=2 * MIB)
+
+
+async def test_compressed_answers_are_uncompressed(client):
+    async with raw_server(answering(gzipped(gzip.compress(b'{"ok":true}')))) as url:
+        status, body = await plain(client, url)
+
+    assert (status, body) == (200, b'{"ok":true}')
+
+
+async def test_a_broken_compression_is_a_broken_connection(client):
+    async with raw_server(answering(gzipped(b"this was never compressed"))) as url:
+        with pytest.raises(BrokenConnectionError):
+            await plain(client, url)
+
+
+async def test_a_header_that_is_no_text_does_no_harm(client):
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-request-id: \xff\xfe\r\n\r\nok"
+
+    async with raw_server(answering(answer)) as url, posted(client, url) as response:
+        response.header("x-request-id")
+        assert await response.read(MIB) == b"ok"
+
+
+async def test_redirects_are_not_followed(client, upstream):
+    answer = (
+        b"HTTP/1.1 307 Temporary Redirect\r\ncontent-length: 0\r\nlocation: %b\r\n\r\n"
+        % chat(upstream).encode()
+    )
+
+    async with raw_server(answering(answer)) as url:
+        status, _ = await plain(client, url)
+
+    assert status == 307
+    assert not upstream.requests
+
+
+async def test_proxies_in_the_environment_are_not_used(make_client, upstream, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setitem(os.environ, name, "http://127.0.0.1:1")
+
+    status, _ = await plain(make_client(), chat(upstream))
+
+    assert status == 200
+
+
+async def test_a_configured_proxy_is_used(make_client):
+    seen = []
+
+    async with raw_server(
+        answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", seen)
+    ) as url:
+        client = make_client(proxy=url.replace("http://", "http://user:secret@").rstrip("/"))
+        _, body = await plain(client, "http://upstream.invalid/v1/chat/completions")
+
+    assert body == b"ok"
+    assert seen[0].startswith(b"POST http://upstream.invalid/v1/chat/completions HTTP/1.1")
+    assert b"proxy-authorization: basic dxnlcjpzzwnyzxq=" in seen[0].lower()
+
+
+async def test_a_certificate_of_an_own_authority_is_trusted_when_configured(make_client, tmp_path):
+    async with tls_server(
+        tmp_path, answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    ) as (
+        url,
+        ca_pem,
+    ):
+        _, body = await plain(make_client(ca_pem=b"# ours\n" + ca_pem + ca_pem), url)
+
+    assert body == b"ok"
+
+
+async def test_a_certificate_of_an_unknown_authority_is_a_failed_connection(make_client, tmp_path):
+    async with tls_server(
+        tmp_path, answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    ) as (
+        url,
+        _,
+    ):
+        with pytest.raises(ConnectFailedError):
+            await plain(make_client(), url)
+
+
+@pytest.mark.parametrize(
+    "options", [{"ca_pem": b"no certificate"}, {"proxy": "no://user:secret@proxy"}], ids=str
+)
+async def test_options_that_cannot_be_used_are_told_without_their_text(make_client, options):
+    with pytest.raises(ValueError, match="cannot be used|holds none") as caught:
+        make_client(**options)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_with_a_password_is_not_shown():
+    assert "secret" not in repr(ClientOptions(proxy="http://user:secret@proxy"))
+
+
+def gzipped(body):
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    return head + body
+
+
+class full_backlog:  # noqa: N801 - reads as a function
+    """An address that takes no more connections and refuses none: they wait until they give up."""
+
+    def __enter__(self):
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        self._waiting = []
+        for _ in range(4):
+            waiting = socket.socket()
+            waiting.setblocking(False)
+            waiting.connect_ex(self._listener.getsockname())
+            self._waiting.append(waiting)
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def __exit__(self, *_):
+        for opened in [*self._waiting, self._listener]:
+            opened.close()
