@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
@@ -10,6 +10,11 @@ from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import call_context_pb2 as pb
 
 CLIENT_ADDRESS_KEY = "x-envoy-external-address"
+
+# What is only passed on, or kept beside a credential, must not grow with what clients send.
+_LONGEST_ADDRESS = 64
+_LONGEST_REQUEST_ID = 256
+_LONGEST_TRACEPARENT = 256
 
 _TIMEOUT = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h)?")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -22,7 +27,7 @@ class Arrival:
     Attributes:
         credential: What the client proves itself with, or None.
         client_address: As Envoy saw it; empty for callers inside the mesh.
-        request_id: For correlation only.
+        request_id: For correlation only; cut where it is very long.
         traceparent: The W3C trace context, or nothing.
         method: The full name of the RPC.
         deadline: The client's own, or the longest that any call may take.
@@ -46,12 +51,17 @@ class Arrival:
         at_most = _timeout_seconds(metadata) if "x-meshgate-timeout" in metadata else None
         return cls(
             credential=_credential(metadata),
-            client_address=metadata.get(CLIENT_ADDRESS_KEY, ""),
-            request_id=metadata.get("x-request-id", ""),
-            traceparent=metadata.get("traceparent", ""),
+            client_address=metadata.get(CLIENT_ADDRESS_KEY, "")[:_LONGEST_ADDRESS],
+            request_id=metadata.get("x-request-id", "")[:_LONGEST_REQUEST_ID],
+            traceparent=_traceparent(metadata),
             method=method,
             deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
         )
+
+    def within(self, seconds: float) -> "Arrival":
+        """The same, with so much time from now at most."""
+        at = min(self.deadline.at, Deadline.after(seconds).at)
+        return replace(self, deadline=Deadline(at))
 
     def call_context(self, principal_id: str, revision: str) -> pb.CallContext:
         """What goes along with calls to other services."""
@@ -73,7 +83,13 @@ def _credential(metadata: Mapping[str, str]) -> str | None:
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() == "bearer" and credential.strip():
             return credential.strip()
-    return metadata.get("x-api-key") or None
+    return metadata.get("x-api-key", "").strip() or None
+
+
+def _traceparent(metadata: Mapping[str, str]) -> str:
+    """The trace context; nothing where it is too long to be one, for a part of it is none."""
+    traceparent = metadata.get("traceparent", "")
+    return traceparent if len(traceparent) <= _LONGEST_TRACEPARENT else ""
 
 
 def _timeout_seconds(metadata: Mapping[str, str]) -> float:

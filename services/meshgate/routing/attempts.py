@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -45,15 +47,18 @@ class Attempts:
     Args:
         sleep: Waits for so many seconds.
         draw: The source of chance for the jitter.
+        now: The monotonic clock.
     """
 
     def __init__(
         self,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Draw = random.random,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sleep = sleep
         self._draw = draw
+        self._now = now
 
     async def first_good(
         self, question: Question, plans: Iterable[Plan], execute: Execute[Answer]
@@ -66,7 +71,7 @@ class Attempts:
         count = 0
         error = GatewayError("internal error")
         for plan in plans:
-            tries = _Tries(plan, self._draw)
+            tries = _Tries(plan, self._draw, self._now)
             while (target := tries.next()) is not None:
                 count += 1
                 result = await execute(question, plan, target)
@@ -76,55 +81,65 @@ class Attempts:
                 error = result.as_error(plan.model.name, count)
                 if result.kind in OF_THE_REQUEST:
                     raise error
-                pause_seconds = tries.failed(target, result)
-                if pause_seconds:
+                tries.failed(target, result)
+                if pause_seconds := tries.pause_seconds():
+                    if pause_seconds >= question.arrival.deadline.seconds_left():
+                        break  # nobody would be there any more; a fallback needs no pause
                     await self._sleep(pause_seconds)
         raise error
 
 
 class _Tries:
-    """Whose turn it is, within one plan."""
+    """Whose turn it is, within one plan: those not tried yet, then the others once more, in order."""
 
-    def __init__(self, plan: Plan, draw: Draw) -> None:
+    def __init__(self, plan: Plan, draw: Draw, now: Callable[[], float]) -> None:
         self._retries: Retries = plan.model.retries
         self._draw = draw
-        self._targets = list(plan.targets)
+        self._now = now
+        self._queue = deque(plan.targets)
         self._left = self._retries.attempts
-        self._turn = 0
+        self._failures: dict[Target, int] = {}
+        self._ready_at: dict[Target, float] = {}
 
     def next(self) -> Target | None:
         """The target to try; None when there is nothing more to try here."""
-        if not self._left or not self._targets:
+        if not self._left or not self._queue:
             return None
         self._left -= 1
-        return self._targets[self._turn % len(self._targets)]
+        return self._queue.popleft()
 
-    def failed(self, target: Target, failure: Failure) -> float:
-        """Take note of a failure, and return the seconds to wait before the next try.
+    def failed(self, target: Target, failure: Failure) -> None:
+        """Take note of a failure: of whether there is a next try, of this target or of another.
 
-        There is no wait before a target that was not tried yet, and no next try of one that asks
-        for a longer pause than the model's retries allow.
+        A target that asks for a longer pause than the model's retries allow is not tried again.
         """
-        if failure.kind in OF_THE_TARGET:
-            self._targets.remove(target)
-        elif failure.kind in self._retries.on:
-            self._turn += 1
-        else:
-            self._left = 0
-        if not self._left or self._turn < len(self._targets):
-            return 0.0
         asked_seconds = failure.retry_after_seconds or 0.0
-        if asked_seconds > self._retries.backoff_max_seconds:
+        if failure.kind in OF_THE_TARGET:
+            self._queue = deque(other for other in self._queue if not _same(other, target))
+        elif failure.kind not in self._retries.on:
             self._left = 0
-            return 0.0
-        return max(self._backoff_seconds(), asked_seconds)
+        elif asked_seconds <= self._retries.backoff_max_seconds:
+            self._queue.append(target)
+            self._failures[target] = self._failures.get(target, 0) + 1
+            self._ready_at[target] = self._now() + asked_seconds
 
-    def _backoff_seconds(self) -> float:
-        """Exponential in the rounds over the targets, with full jitter."""
+    def pause_seconds(self) -> float:
+        """The seconds to wait before the next try: none before a target that was not tried yet."""
+        if not self._left or not self._queue or self._queue[0] not in self._failures:
+            return 0.0
+        target = self._queue[0]
+        asked_seconds = self._ready_at[target] - self._now()
+        return max(self._backoff_seconds(self._failures[target]), asked_seconds)
+
+    def _backoff_seconds(self, failures: int) -> float:
+        """Exponential in the failures of the target, with full jitter."""
         retries = self._retries
-        rounds = self._turn // max(1, len(self._targets)) - 1
-        longest = min(retries.backoff_initial_seconds * 2.0**rounds, retries.backoff_max_seconds)
-        return longest * self._draw()
+        longest = retries.backoff_initial_seconds * 2.0 ** (failures - 1)
+        return min(longest, retries.backoff_max_seconds) * self._draw()
+
+
+def _same(one: Target, other: Target) -> bool:
+    return (one.provider, one.model) == (other.provider, other.model)
 
 
 def _tell(question: Question, target: Target, failure: Failure, count: int) -> None:

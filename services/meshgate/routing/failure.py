@@ -12,7 +12,7 @@ from meshgate.runtime.errors import (
     UpstreamTimeoutError,
 )
 
-OF_THE_TARGET = frozenset({"authentication", "not_found"})
+OF_THE_TARGET = frozenset({"authentication", "not_found", "unsupported"})
 """Asking the same target again cannot help; another one may well do."""
 
 OF_THE_REQUEST = frozenset({"invalid_request", "content_policy", "cancelled"})
@@ -24,7 +24,8 @@ class Failure:
     """A failed attempt.
 
     Attributes:
-        kind: A word of `FailureKind` in provider_service.proto, in lower case.
+        kind: A word of `FailureKind` in provider_service.proto, in lower case; or `unsupported`, where
+            the target cannot express the request.
         provider: Whose attempt it was.
         upstream_status: The HTTP status, or 0.
         retry_after_seconds: When the upstream wants to be asked again, if it said so.

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
-from meshgate.config.snapshot import Snapshot
+from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.attempts import Answered, Attempts
@@ -72,10 +73,10 @@ class Pipeline:
         principal = await self._principals.authenticate(arrival)  # before the body is read
         head = read_head(body)
         snapshot = self._snapshot()
-        planner = Planner(snapshot)
-        _check(principal, head.model, snapshot)
+        model = _allowed(principal, head.model, snapshot)
+        arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
         question = Question(arrival, principal, head, dialect, body, snapshot.revision)
-        plans = planner.plans(head.model)
+        plans = Planner(snapshot).plans(head.model)
         if head.stream:
             streamed = await self._attempts.first_good(question, plans, self._providers.stream)
             return Reply(_headers(streamed), chunks=streamed.answer.chunks)
@@ -98,20 +99,25 @@ class Pipeline:
             GatewayError: The caller is not known, or may not, or there is none.
         """
         principal = await self._principals.authenticate(arrival)
-        _check(principal, name, self._snapshot())
-        return name
+        return _allowed(principal, name, self._snapshot()).name
 
 
-def _check(principal: Principal, model: str, snapshot: Snapshot) -> None:
-    """Whether there is such a model, and for this principal."""
-    served(snapshot, model)
-    principal.check(model)
+def _allowed(principal: Principal, name: str, snapshot: Snapshot) -> Model:
+    """The model, if there is one, and for this principal."""
+    model = served(snapshot, name)
+    principal.check(name)
+    return model
 
 
 def _headers(answered: Answered[PlainAnswer] | Answered[StreamedAnswer]) -> Headers:
     return (
         *answered.answer.headers,
-        ("x-meshgate-model", answered.model),
+        ("x-meshgate-model", _header_value(answered.model)),
         ("x-meshgate-provider", answered.target.provider),
         ("x-meshgate-attempts", str(answered.attempts)),
     )
+
+
+def _header_value(name: str) -> str:
+    """A name as a header can carry it: percent-encoded where it is not ASCII."""
+    return name if name.isascii() else quote(name)

@@ -1,5 +1,6 @@
 """Which targets a request may go to, and in what order."""
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,12 +80,12 @@ def as_written(targets: Sequence[Target], _draw: Draw) -> tuple[Target, ...]:
 def by_weight(targets: Sequence[Target], draw: Draw) -> tuple[Target, ...]:
     """The lowest priority number first; among equals at random, by weight.
 
-    Drawn without replacement: each gets the key u^(1/w), and the largest comes first (Efraimidis
-    and Spirakis, 2006).
+    Drawn without replacement: each waits an exponential time with its weight as the rate, and the
+    first comes first (Efraimidis and Spirakis, 2006; by logarithms, since u^(1/w) is 0 for small w).
     """
     if len(targets) == 1:
         return tuple(targets)
-    keys = [(target.priority, -(draw() ** (1 / target.weight))) for target in targets]
+    keys = [(target.priority, -math.log(1 - draw()) / target.weight) for target in targets]
     order = sorted(range(len(targets)), key=keys.__getitem__)
     return tuple(targets[index] for index in order)
 

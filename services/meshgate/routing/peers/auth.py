@@ -13,11 +13,14 @@ import structlog
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.principal import Principal
 from meshgate.runtime.batching import Batcher
+from meshgate.runtime.cancellation import being_cancelled
 from meshgate.runtime.errors import (
     CredentialError,
+    CredentialInvalidError,
     CredentialMissingError,
     DeadlineExceededError,
     GatewayError,
+    PermissionDeniedError,
     ServiceUnavailableError,
 )
 from meshgate.runtime.status import error_of, error_of_call
@@ -42,10 +45,28 @@ _MOST_CREDENTIAL_CHARACTERS = 8_192
 _CacheKey = str | tuple[str, str]
 
 
+@dataclass(slots=True)
+class _Watch:
+    """One watch, from its first notice on. What auth says meanwhile holds as of the last one."""
+
+    heard_at: float = float("-inf")
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """What auth said of a credential.
+
+    Attributes:
+        outcome: Who it is, or why not.
+        verified_at: When auth said so.
+        watch: Tells of changes since; one that was never heard tells of none.
+        ask_again_at: When it is to be asked again even so.
+    """
+
     outcome: Principal | GatewayError
     verified_at: float
+    watch: _Watch
+    ask_again_at: float
 
 
 class PrincipalCache:
@@ -55,6 +76,7 @@ class PrincipalCache:
         channel: To auth.
         stale_for_seconds: How long a principal may be used while auth does not answer.
         now: The monotonic clock.
+        wall_clock: Seconds since the epoch.
     """
 
     def __init__(
@@ -62,15 +84,17 @@ class PrincipalCache:
         channel: Any,
         stale_for_seconds: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._stub: Any = rpc.AuthServiceStub(channel)
         self._stale_for_seconds = stale_for_seconds
         self._now = now
+        self._wall_clock = wall_clock
         self._batcher: Batcher[pb.AuthenticateItem, pb.AuthenticateResult] = Batcher(self._send)
         self._principals: OrderedDict[_CacheKey, _Entry] = OrderedDict()
         self._refusals: OrderedDict[_CacheKey, _Entry] = OrderedDict()
-        self._watching_since = float("inf")
-        self._heard_at = float("-inf")
+        self._watch = _Watch()
+        self._changes = 0
         self._changed_at = float("-inf")
 
     async def authenticate(self, arrival: Arrival) -> Principal:
@@ -80,12 +104,15 @@ class PrincipalCache:
             CredentialError: There is no credential, or it is not a good one.
             PermissionDeniedError: It may not be used from there.
             ServiceUnavailableError: Auth does not answer, and nothing recent is known.
+            DeadlineExceededError: There was no time to ask.
         """
         credential = arrival.credential
-        if credential is None or len(credential) > _MOST_CREDENTIAL_CHARACTERS:
+        if credential is None:
             raise CredentialMissingError(
                 "no API key was given: send it as `authorization: Bearer KEY` or `x-api-key: KEY`"
             )
+        if len(credential) > _MOST_CREDENTIAL_CHARACTERS:
+            raise CredentialInvalidError("what was given is too long to be an API key")
         entry = self._known(credential, arrival.client_address)
         if entry is None or not self._is_fresh(entry):
             entry = await self._ask(arrival, credential, entry)
@@ -101,18 +128,23 @@ class PrincipalCache:
             except grpc.aio.AioRpcError as error:
                 if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
                     _log.debug("watch of principals broke", code=error.code().name)
-            self._watching_since = float("inf")
+            except asyncio.CancelledError:
+                # A call is cut off like this too, when its instance of auth is no longer listed.
+                if being_cancelled():
+                    raise
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _follow(self) -> None:
         notices = self._stub.WatchPrincipals(pb.WatchPrincipalsRequest(), timeout=_WATCH_SECONDS)
+        watch = _Watch()
         async for notice in notices:
-            self._heard_at = now = self._now()
-            self._watching_since = min(self._watching_since, now)
+            watch.heard_at = self._now()
+            self._watch = watch
             if notice.HasField("changed"):
                 self._forget(frozenset(notice.changed.principal_ids))
 
     def _forget(self, principal_ids: frozenset[str]) -> None:
+        self._changes += 1
         self._changed_at = self._now()
         self._refusals.clear()
         for key in [
@@ -132,18 +164,16 @@ class PrincipalCache:
         return entry or self._refusals.get((credential, client_address))
 
     def _is_fresh(self, entry: _Entry) -> bool:
-        now, verified_at = self._now(), entry.verified_at
-        if now - self._heard_at > _SILENCE_SECONDS or verified_at < self._watching_since:
-            return False
-        if isinstance(entry.outcome, Principal):
-            expires_at = entry.outcome.expires_at
-            if expires_at is not None and time.time() >= expires_at:
-                return False
-        settled = verified_at >= self._changed_at + _SETTLING_SECONDS
-        return settled or now - verified_at < _UNSETTLED_SECONDS
+        now, watch = self._now(), self._watch
+        return (
+            entry.watch is watch
+            and now - watch.heard_at <= _SILENCE_SECONDS
+            and now < entry.ask_again_at
+            and not self._has_expired(entry)
+        )
 
     async def _ask(self, arrival: Arrival, credential: str, known: _Entry | None) -> _Entry:
-        changed_at = self._changed_at
+        watch, changes = self._watch, self._changes
         item = pb.AuthenticateItem(
             context=arrival.call_context("", ""),
             credential=credential,
@@ -151,15 +181,21 @@ class PrincipalCache:
             method=arrival.method,
         )
         try:
-            result = await self._batcher.submit(item)
+            async with asyncio.timeout(arrival.deadline.seconds_left()):
+                result = await self._batcher.submit(item)
+        except TimeoutError:
+            raise DeadlineExceededError("the deadline of the request has passed") from None
         except (ServiceUnavailableError, DeadlineExceededError):
             if known is not None and self._is_usable(known):
                 return known
             raise ServiceUnavailableError(
                 "the auth service does not answer", retry_after_seconds=1, service="auth"
             ) from None
-        entry = _Entry(_outcome(result), self._now())
-        if changed_at == self._changed_at:  # else this may tell of the time before the change
+        now = self._now()
+        settled = now >= self._changed_at + _SETTLING_SECONDS
+        ask_again_at = float("inf") if settled else now + _UNSETTLED_SECONDS
+        entry = _Entry(_outcome(result), now, watch, ask_again_at)
+        if changes == self._changes:  # else this may tell of the time before the change
             self._keep(credential, arrival.client_address, entry)
         return entry
 
@@ -167,27 +203,31 @@ class PrincipalCache:
         """Whether an entry may be used although auth does not answer."""
         if isinstance(entry.outcome, GatewayError):
             return True
-        known_good_at = max(
-            entry.verified_at,
-            self._heard_at if entry.verified_at >= self._watching_since else entry.verified_at,
+        known_good_at = max(entry.verified_at, entry.watch.heard_at)
+        return self._now() - known_good_at <= self._stale_for_seconds() and not self._has_expired(
+            entry
         )
-        expires_at = entry.outcome.expires_at
-        return self._now() - known_good_at <= self._stale_for_seconds() and (
-            expires_at is None or time.time() < expires_at
-        )
+
+    def _has_expired(self, entry: _Entry) -> bool:
+        if isinstance(entry.outcome, GatewayError) or entry.outcome.expires_at is None:
+            return False
+        return self._wall_clock() >= entry.outcome.expires_at
 
     def _keep(self, credential: str, client_address: str, entry: _Entry) -> None:
         here = (credential, client_address)
-        if isinstance(entry.outcome, GatewayError):
-            self._principals.pop(here, None)
-            if isinstance(entry.outcome, CredentialError):
+        match entry.outcome:
+            case CredentialError():
+                self._principals.pop(here, None)
                 self._principals.pop(credential, None)
-            _put(self._refusals, here, entry, _MOST_REFUSALS)
-            return
-        self._refusals.pop(here, None)
-        _put(self._principals, credential, entry, _MOST_PRINCIPALS)
-        if entry.outcome.bound_to_networks:
-            _put(self._principals, here, entry, _MOST_PRINCIPALS)
+                _put(self._refusals, here, entry, _MOST_REFUSALS)
+            case PermissionDeniedError():
+                self._principals.pop(here, None)
+                _put(self._refusals, here, entry, _MOST_REFUSALS)
+            case Principal(bound_to_networks=bound):
+                self._refusals.pop(here, None)
+                _put(self._principals, credential, entry, _MOST_PRINCIPALS)
+                if bound:
+                    _put(self._principals, here, entry, _MOST_PRINCIPALS)
 
     async def _send(self, items: Sequence[pb.AuthenticateItem]) -> Sequence[pb.AuthenticateResult]:
         # Fail closed: without an answer nobody is let in.
@@ -204,6 +244,7 @@ class PrincipalCache:
 def _put(entries: OrderedDict[_CacheKey, _Entry], key: _CacheKey, entry: _Entry, most: int) -> None:
     """Keep an entry, and let the oldest go where there are too many."""
     entries[key] = entry
+    entries.move_to_end(key)
     while len(entries) > most:
         entries.popitem(last=False)
 
@@ -211,6 +252,8 @@ def _put(entries: OrderedDict[_CacheKey, _Entry], key: _CacheKey, entry: _Entry,
 def _outcome(result: pb.AuthenticateResult) -> Principal | GatewayError:
     if result.HasField("refusal"):
         return error_of(result.refusal, "auth")
+    if not result.HasField("principal"):
+        return GatewayError("internal error")  # fail closed
     principal = result.principal
     return Principal(
         principal_id=principal.principal_id,

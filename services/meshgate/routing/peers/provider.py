@@ -1,5 +1,7 @@
 """Running a request at an upstream: the caller's side of ProviderService."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +16,20 @@ from meshgate.runtime.errors import (
     DeadlineExceededError,
     RevisionBehindError,
     ServiceUnavailableError,
+    UnsupportedError,
 )
 from meshgate.runtime.status import error_of_call
 from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1 import provider_service_pb2_grpc as rpc
 
 Headers = tuple[tuple[str, str], ...]
+
+_END_SECONDS = 1.0
+
+# A provider that is newer than this may know more kinds.
+_KINDS = {
+    number: name.removeprefix("FAILURE_KIND_").lower() for name, number in pb.FailureKind.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +69,12 @@ class Providers:
             response = await self._stub.Execute(request, timeout=seconds_left)
         except grpc.aio.AioRpcError as error:
             return _mesh_failure(error, target)
-        if response.HasField("failure"):
-            return _failure(response.failure, target.provider)
-        return PlainAnswer(response.answer.body, _headers(response.answer.headers))
+        match response.WhichOneof("outcome"):
+            case "answer":
+                return PlainAnswer(response.answer.body, _headers(response.answer.headers))
+            case "failure":
+                return _failure(response.failure, target.provider)
+        return _nonsense(target.provider)
 
     async def stream(
         self, question: Question, plan: Plan, target: Target
@@ -75,13 +88,15 @@ class Providers:
             step = await anext(steps, None)
         except grpc.aio.AioRpcError as error:
             return _mesh_failure(error, target)
+        if step is not None and step.HasField("head"):
+            chunks = Chunks(call, steps, plan.model.name, target.provider)
+            return StreamedAnswer(_headers(step.head.headers), chunks)
+        await _end(call, steps)
         if step is None:
             return Failure("connection", target.provider, message="the answer never began")
         if step.HasField("failure"):
             return _failure(step.failure, target.provider)
-        return StreamedAnswer(
-            _headers(step.head.headers), Chunks(call, steps, plan.model.name, target.provider)
-        )
+        return _nonsense(target.provider)
 
     async def list_targets(self, timeout_seconds: float) -> list[pb.TargetStatus]:
         """How the upstreams fare.
@@ -138,6 +153,7 @@ class Chunks:
         self._steps = steps
         self._model = model
         self._provider = provider
+        self._empty = True
 
     def __aiter__(self) -> "Chunks":
         return self
@@ -153,10 +169,14 @@ class Chunks:
         match step.WhichOneof("step"):
             case "chunk":
                 chunk: bytes = step.chunk
+                self._empty = self._empty and not chunk
                 return chunk
             case "failure":
                 raise _failure(step.failure, self._provider).as_error(self._model)
-        raise StopAsyncIteration
+            case "done" if not self._empty:
+                await _end(self._call, self._steps)
+                raise StopAsyncIteration
+        raise _nonsense(self._provider).as_error(self._model)
 
     async def aclose(self) -> None:
         """Give up what is still to come."""
@@ -164,8 +184,21 @@ class Chunks:
         await self._steps.aclose()
 
 
+async def _end(call: Any, steps: Any) -> None:
+    """Let a call end whose last step has come, so that it ends well; cut it off if it goes on."""
+    with suppress(grpc.aio.AioRpcError, TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            await anext(steps, None)
+    call.cancel()
+    await steps.aclose()
+
+
+def _nonsense(provider: str) -> Failure:
+    return Failure("server_error", provider, message="the answer cannot be understood")
+
+
 def _mesh_failure(call: grpc.aio.AioRpcError, target: Target) -> Failure:
-    """A failure of the mesh itself: another instance may do better.
+    """A failure of the mesh itself, or of what the target can do: another may do better.
 
     Raises:
         GatewayError: Nobody would do better.
@@ -177,6 +210,8 @@ def _mesh_failure(call: grpc.aio.AioRpcError, target: Target) -> Failure:
         return Failure(
             "timeout", target.provider, message="no answer came within the time of the request"
         )
+    if isinstance(error, UnsupportedError):
+        return Failure("unsupported", target.provider, error=error)
     raise error
 
 
@@ -185,7 +220,7 @@ def _failure(failure: pb.Failure, provider: str) -> Failure:
         failure.retry_after.ToNanoseconds() / 1e9 if failure.HasField("retry_after") else None
     )
     return Failure(
-        kind=pb.FailureKind.Name(failure.kind).removeprefix("FAILURE_KIND_").lower(),
+        kind=_KINDS.get(failure.kind, "unspecified"),
         provider=provider,
         upstream_status=failure.upstream_status,
         retry_after_seconds=retry_after,
