@@ -76,7 +76,7 @@ async def test_a_malformed_embeddings_request_is_a_bad_request(client: httpx.Asy
     "headers",
     [
         {},
-        {"authorization": "Bearer "},
+        {"authorization": "Bearer"},
         {"authorization": "Basic dXNlcjpwYXNz"},
         {"authorization": "Bearer mg-nobody-knows-this"},
         {"x-api-key": "mg-nobody-knows-this"},

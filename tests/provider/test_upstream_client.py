@@ -11,7 +11,7 @@ from upstream import Behaviour, Close, Cut, FakeUpstream, Gate, Hang, Match, Ref
 
 from meshgate.provider.httpx_client import HttpxClient
 from meshgate.provider.phases import Phase, PhaseClock, PhaseTimeoutError, PhaseTimeouts
-from meshgate.provider.pyreqwest_client import PyreqwestClient
+from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.upstream import (
     AnswerTooLargeError,
     BrokenConnectionError,
@@ -26,7 +26,7 @@ HEADERS = (("content-type", "application/json"), ("authorization", "Bearer sk-up
 MIB = 1 << 20
 
 
-@pytest.fixture(params=[PyreqwestClient, HttpxClient], ids=["pyreqwest", "httpx"])
+@pytest.fixture(params=[AiohttpClient, HttpxClient], ids=["aiohttp", "httpx"])
 async def make_client(request):
     clients = []
 

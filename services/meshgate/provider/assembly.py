@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from meshgate.config.opening import open_source
 from meshgate.config.secrets import LocalSecrets
 from meshgate.config.source import ConfigSource
+from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.execution import Execution
 from meshgate.provider.httpx_client import HttpxClient
-from meshgate.provider.pyreqwest_client import PyreqwestClient
 from meshgate.provider.servicer import ProviderServicer
 from meshgate.provider.settings import ClientName, Settings
 from meshgate.provider.targets import Targets
@@ -22,7 +22,7 @@ from meshgate.v1 import provider_service_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ProviderService"]
 
-CLIENTS: Mapping[ClientName, ClientFactory] = {"pyreqwest": PyreqwestClient, "httpx": HttpxClient}
+CLIENTS: Mapping[ClientName, ClientFactory] = {"aiohttp": AiohttpClient, "httpx": HttpxClient}
 
 
 @asynccontextmanager
