@@ -31,9 +31,9 @@ def gateway(
         yield gateway
 
 
-@pytest.fixture
-async def upstream(gateway: Gateway) -> AsyncIterator[RemoteUpstream]:
-    """The upstream behind the gateway, with a clean slate."""
-    async with RemoteUpstream(gateway.upstream) as upstream:
+@pytest.fixture(autouse=True)
+async def upstream(upstream_origin: str) -> AsyncIterator[RemoteUpstream]:
+    """The upstream behind the gateways; each test begins with a clean slate."""
+    async with RemoteUpstream(upstream_origin) as upstream:
         await upstream.reset()
         yield upstream
