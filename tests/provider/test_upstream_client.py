@@ -7,23 +7,24 @@ import socket
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from provider.raw_server import answering, raw_server, tls_server
 from upstream import Behaviour, Close, Cut, FakeUpstream, Gate, Hang, Match, Refuse
 
+from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.httpx_client import HttpxClient
 from meshgate.provider.phases import Phase, PhaseClock, PhaseTimeoutError, PhaseTimeouts
-from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.upstream import (
     AnswerTooLargeError,
     BrokenConnectionError,
     ClientOptions,
     ConnectFailedError,
 )
-from provider.raw_server import answering, raw_server, tls_server
 
 PLAIN = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
 STREAMED = b'{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true}'
 HEADERS = (("content-type", "application/json"), ("authorization", "Bearer sk-upstream"))
 MIB = 1 << 20
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
 @pytest.fixture(params=[AiohttpClient, HttpxClient], ids=["aiohttp", "httpx"])
@@ -58,6 +59,12 @@ async def posted(client, url, body=PLAIN, headers=HEADERS, **timeouts):
             yield response
     finally:
         clock.close()
+
+
+async def drain(client, url, **timeouts):
+    """Reads a stream to its end."""
+    async with posted(client, url, STREAMED, **timeouts) as response:
+        return [chunk async for chunk in response.chunks()]
 
 
 async def plain(client, url, body=PLAIN, limit_bytes=64 * MIB, **options):
@@ -146,9 +153,7 @@ async def test_a_cut_stream_is_a_broken_connection(client, upstream, by):
     upstream.default(Behaviour(fault=Cut(after_events=2, by=by)))
 
     with pytest.raises(BrokenConnectionError):
-        async with posted(client, chat(upstream), STREAMED) as response:
-            async for _ in response.chunks():
-                pass
+        await drain(client, chat(upstream))
 
 
 @pytest.mark.parametrize("by", ["eof", "reset"])
@@ -222,15 +227,7 @@ async def test_a_stream_that_stops_exceeds_the_timeout_between_tokens(client, up
     upstream.default(Behaviour(fault=Hang(at="event", after_events=2)))
 
     with pytest.raises(PhaseTimeoutError) as caught:
-        async with posted(
-            client,
-            chat(upstream),
-            STREAMED,
-            first_token_seconds=60,
-            between_tokens_seconds=0.05,
-        ) as response:
-            chunks = [chunk async for chunk in response.chunks()]
-            assert not chunks
+        await drain(client, chat(upstream), first_token_seconds=60, between_tokens_seconds=0.05)
 
     assert caught.value.phase is Phase.BETWEEN_TOKENS
     assert (await upstream.ending()).outcome == "client_gone"
@@ -240,18 +237,24 @@ async def test_the_total_bounds_everything(client, upstream):
     upstream.default(Behaviour(fault=Hang(at="event", after_events=1)))
 
     with pytest.raises(PhaseTimeoutError) as caught:
-        async with posted(
-            client,
-            chat(upstream),
-            STREAMED,
-            first_token_seconds=60,
-            between_tokens_seconds=60,
-            total_seconds=0.1,
-        ) as response:
-            async for _ in response.chunks():
-                pass
+        await drain(client, chat(upstream), between_tokens_seconds=60, total_seconds=0.1)
 
     assert caught.value.phase is Phase.TOTAL
+
+
+async def test_a_client_that_is_closed_ends_what_it_began(make_client, upstream):
+    client = make_client()
+    gate = Gate()
+    upstream.script(Match(), Behaviour(), gate=gate)
+    gate.let(2)
+
+    async with posted(client, chat(upstream), STREAMED) as response:
+        await client.close()
+        gate.open()
+
+        stream = b"".join([chunk async for chunk in response.chunks()])
+
+    assert stream.endswith(b"[DONE]\n\n")
 
 
 @pytest.mark.parametrize("at", ["head", "body", "event"])
@@ -363,9 +366,7 @@ async def test_proxies_in_the_environment_are_not_used(make_client, upstream, mo
 async def test_a_configured_proxy_is_used(make_client):
     seen = []
 
-    async with raw_server(
-        answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", seen)
-    ) as url:
+    async with raw_server(answering(OK, seen)) as url:
         client = make_client(proxy=url.replace("http://", "http://user:secret@").rstrip("/"))
         _, body = await plain(client, "http://upstream.invalid/v1/chat/completions")
 
@@ -375,9 +376,7 @@ async def test_a_configured_proxy_is_used(make_client):
 
 
 async def test_a_certificate_of_an_own_authority_is_trusted_when_configured(make_client, tmp_path):
-    async with tls_server(
-        tmp_path, answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-    ) as (
+    async with tls_server(tmp_path, answering(OK)) as (
         url,
         ca_pem,
     ):
@@ -386,10 +385,19 @@ async def test_a_certificate_of_an_own_authority_is_trusted_when_configured(make
     assert body == b"ok"
 
 
+async def test_a_configured_authority_takes_the_place_of_the_systems(make_client, tmp_path):
+    async with tls_server(tmp_path, answering(OK)) as (url, _):
+        other = tmp_path / "other"
+        other.mkdir()
+        async with tls_server(other, answering(OK)) as (_, ca_pem):
+            client = make_client(ca_pem=ca_pem)
+
+            with pytest.raises(ConnectFailedError):
+                await plain(client, url)
+
+
 async def test_a_certificate_of_an_unknown_authority_is_a_failed_connection(make_client, tmp_path):
-    async with tls_server(
-        tmp_path, answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-    ) as (
+    async with tls_server(tmp_path, answering(OK)) as (
         url,
         _,
     ):
@@ -401,7 +409,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_failed_connection(make
     "options", [{"ca_pem": b"no certificate"}, {"proxy": "no://user:secret@proxy"}], ids=str
 )
 async def test_options_that_cannot_be_used_are_told_without_their_text(make_client, options):
-    with pytest.raises(ValueError, match="cannot be used|holds none") as caught:
+    with pytest.raises(ValueError, match="cannot be used") as caught:
         make_client(**options)
 
     assert "secret" not in str(caught.value)

@@ -1,7 +1,6 @@
 """The default client: aiohttp, on the event loop of the service."""
 
 import io
-import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import TypeVar
@@ -12,6 +11,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutError
+from meshgate.provider.trust import trust
 from meshgate.provider.upstream import (
     MIB,
     AnswerTooLargeError,
@@ -41,7 +41,7 @@ class AiohttpClient:
 
     def __init__(self, options: ClientOptions) -> None:
         self._connect_seconds = options.connect_seconds
-        self._trust = _trust(options.ca_pem)
+        self._trust = trust(options.ca_pem)
         self._proxy = _proxy(options.proxy)
         self._urls: dict[str, URL] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
@@ -194,16 +194,6 @@ def _meaning_of(error: BaseException) -> UpstreamCallError | PhaseTimeoutError:
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
         return ConnectFailedError()
     return BrokenConnectionError()
-
-
-def _trust(ca_pem: bytes) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_pem:
-        try:
-            context.load_verify_locations(cadata=ca_pem.decode("ascii"))
-        except (ValueError, ssl.SSLError):
-            raise ValueError("the certificates cannot be used") from None
-    return context
 
 
 def _proxy(address: str) -> URL | None:

@@ -1,6 +1,5 @@
 """The fallback client: httpx, in Python. Slower by far, and without anything native."""
 
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
@@ -8,6 +7,7 @@ from types import TracebackType
 import httpx
 
 from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutError
+from meshgate.provider.trust import trust
 from meshgate.provider.upstream import (
     AnswerTooLargeError,
     BrokenConnectionError,
@@ -132,17 +132,14 @@ class HttpxResponse:
 
 
 def _build(options: ClientOptions) -> httpx.AsyncClient:
-    verify = ssl.create_default_context()
     try:
-        if options.ca_pem:
-            verify.load_verify_locations(cadata=options.ca_pem.decode("ascii"))
         return httpx.AsyncClient(
-            verify=verify,
+            verify=trust(options.ca_pem),
             proxy=options.proxy or None,
             limits=_LIMITS,
             follow_redirects=False,
             trust_env=False,
         )
-    except (ValueError, ssl.SSLError):
+    except ValueError:
         # Its text may hold the proxy's password.
         raise ValueError("the certificates or the proxy cannot be used") from None

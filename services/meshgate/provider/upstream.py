@@ -97,12 +97,12 @@ class ClientOptions:
 
     Attributes:
         connect_seconds: Bounds connecting; the shorter of it and the attempt's own holds.
-        ca_pem: Certificates to trust besides the system's; empty for none.
+        ca_pem: Certificates to trust in place of the system's; None for the system's.
         proxy: The HTTP proxy to go through, maybe with a password; empty for none.
     """
 
     connect_seconds: float = UNBOUNDED
-    ca_pem: bytes = b""
+    ca_pem: bytes | None = None
     proxy: str = field(default="", repr=False)
 
 

@@ -109,7 +109,7 @@ class Upstreams:
             headers=tuple(headers.items()),
             options=ClientOptions(
                 connect_seconds=UNBOUNDED if connect_seconds is None else connect_seconds,
-                ca_pem=provider.ca_file.read_bytes() if provider.ca_file else b"",
+                ca_pem=provider.ca_file.read_bytes() if provider.ca_file else None,
                 proxy=self._text(provider.proxy),
             ),
         )
