@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
@@ -33,7 +33,7 @@ class Arrival:
         deadline: The client's own, or the longest that any call may take.
     """
 
-    credential: str | None
+    credential: str | None = field(repr=False)
     client_address: str
     request_id: str
     traceparent: str

@@ -50,8 +50,10 @@ def _compiled(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def _expression(pattern: str) -> str:
-    """Only `*` is special. The first place where a middle part fits is as good as any other, so none
-    is tried twice: the time stays linear, whatever the pattern.
+    """The regular expression for a pattern in which only `*` is special.
+
+    The first place where a middle part fits is as good as any other, so that none is tried twice:
+    no pattern takes long.
     """
     first, *middle, last = (re.escape(part) for part in pattern.split("*"))
     return first + "".join(f"(?>.*?{part})" for part in middle if part) + ".*" + last

@@ -38,11 +38,17 @@ _RECONNECT_SECONDS = 0.2
 # after a change is asked again before long.
 _SETTLING_SECONDS = 2.0
 _UNSETTLED_SECONDS = 0.5
-_MOST_PRINCIPALS = 50_000
-_MOST_REFUSALS = 5_000
 _MOST_CREDENTIAL_CHARACTERS = 8_192
 
 _CacheKey = str | tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is kept, at most."""
+
+    principals: int = 50_000
+    refusals: int = 5_000
 
 
 @dataclass(slots=True)
@@ -77,6 +83,7 @@ class PrincipalCache:
         stale_for_seconds: How long a principal may be used while auth does not answer.
         now: The monotonic clock.
         wall_clock: Seconds since the epoch.
+        bounds: How much is kept.
     """
 
     def __init__(
@@ -85,11 +92,13 @@ class PrincipalCache:
         stale_for_seconds: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        bounds: Bounds | None = None,
     ) -> None:
         self._stub: Any = rpc.AuthServiceStub(channel)
         self._stale_for_seconds = stale_for_seconds
         self._now = now
         self._wall_clock = wall_clock
+        self._bounds = bounds or Bounds()
         self._batcher: Batcher[pb.AuthenticateItem, pb.AuthenticateResult] = Batcher(self._send)
         self._principals: OrderedDict[_CacheKey, _Entry] = OrderedDict()
         self._refusals: OrderedDict[_CacheKey, _Entry] = OrderedDict()
@@ -219,15 +228,15 @@ class PrincipalCache:
             case CredentialError():
                 self._principals.pop(here, None)
                 self._principals.pop(credential, None)
-                _put(self._refusals, here, entry, _MOST_REFUSALS)
+                _put(self._refusals, here, entry, self._bounds.refusals)
             case PermissionDeniedError():
                 self._principals.pop(here, None)
-                _put(self._refusals, here, entry, _MOST_REFUSALS)
+                _put(self._refusals, here, entry, self._bounds.refusals)
             case Principal(bound_to_networks=bound):
                 self._refusals.pop(here, None)
-                _put(self._principals, credential, entry, _MOST_PRINCIPALS)
+                _put(self._principals, credential, entry, self._bounds.principals)
                 if bound:
-                    _put(self._principals, here, entry, _MOST_PRINCIPALS)
+                    _put(self._principals, here, entry, self._bounds.principals)
 
     async def _send(self, items: Sequence[pb.AuthenticateItem]) -> Sequence[pb.AuthenticateResult]:
         # Fail closed: without an answer nobody is let in.

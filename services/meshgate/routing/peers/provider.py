@@ -205,6 +205,7 @@ def _mesh_failure(call: grpc.aio.AioRpcError, target: Target) -> Failure:
     """
     error = error_of_call(call, "provider")
     if isinstance(error, ServiceUnavailableError | RevisionBehindError):
+        error.retry_after_seconds = error.retry_after_seconds or 1  # as with every 503
         return Failure("connection", target.provider, error=error)
     if isinstance(error, DeadlineExceededError):
         return Failure(
