@@ -8,6 +8,7 @@ and abandoned streams are closed. A call runs in the task that awaits or iterate
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from types import TracebackType
 from typing import Any, NoReturn
 
 import grpc
@@ -58,7 +59,11 @@ class InProcessChannel:
 
 
 class _Call:
-    """What plain and streamed calls share: the context, and how failures are told."""
+    """What plain and streamed calls share: context, deadline, and how failures are told.
+
+    One timer bounds the whole call. Enter the call around every wait for the handler, and only
+    there: the timer and `cancel` reach the task that waits.
+    """
 
     def __init__(
         self, method: Method, request: Any, timeout_seconds: float, metadata: Metadata
@@ -67,28 +72,57 @@ class _Call:
         self._request = _copy(method.request_type, request)
         self._context = LocalContext(metadata, timeout_seconds, _PEER)
         self._at = time.monotonic() + timeout_seconds
-        self._runner: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Task[Any] | None = None
+        self._cancelling = 0
         self._cancelled = False
+        self._late = False
+        self._interrupted = False
 
     def cancel(self) -> bool:
         """Give the call up; whoever awaits it gets CancelledError."""
         self._cancelled = True
-        if self._runner is not None:
-            self._runner.cancel()
+        if self._waiter is not None:
+            self._waiter.cancel()
         return True
 
-    def _begin(self) -> None:
+    def __enter__(self) -> None:
         if self._cancelled:
             raise asyncio.CancelledError
-        self._runner = asyncio.current_task()
+        if self._late:
+            self._raise_late()
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            self._timer = loop.call_later(max(0.0, self._at - time.monotonic()), self._expire)
+        self._waiter = waiter = asyncio.current_task(loop)
+        if waiter is not None:
+            self._cancelling = waiter.cancelling()
 
-    def _limit(self) -> asyncio.Timeout:
-        """The deadline on the loop's clock."""
-        return asyncio.timeout(self._at - time.monotonic())
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        waiter, self._waiter = self._waiter, None
+        if self._interrupted and waiter is not None:
+            self._interrupted = False
+            only_late = waiter.uncancel() <= self._cancelling
+            if only_late and kind is asyncio.CancelledError:
+                self._raise_late()
+        if kind is grpc.aio.AbortError:
+            context = self._context
+            raise _error(context.status_code, context.status_details, context.trailing) from None
 
-    def _raise_aborted(self) -> NoReturn:
-        context = self._context
-        raise _error(context.status_code, context.status_details, context.trailing) from None
+    def _expire(self) -> None:
+        self._late = True
+        if self._waiter is not None:
+            self._interrupted = True
+            self._waiter.cancel()
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _answered(self, response: Any) -> Any:
         try:
@@ -107,19 +141,11 @@ class _PlainCall(_Call):
         return self._run().__await__()
 
     async def _run(self) -> Any:
-        self._begin()
-        limit = self._limit()
         try:
-            async with limit:
+            with self:
                 response = await self._method.handler(self._request, self._context)
-        except grpc.aio.AbortError:
-            self._raise_aborted()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            self._raise_late()
         finally:
-            self._runner = None
+            self._end()
         return self._answered(response)
 
 
@@ -131,27 +157,14 @@ class _StreamCall(_Call):
         responses = self._method.handler(self._request, self._context)
         try:
             while True:
-                response = await self._next(responses)
+                with self:
+                    response = await anext(responses, None)
                 if response is None:
                     return
                 yield self._answered(response)
         finally:
+            self._end()
             await responses.aclose()
-
-    async def _next(self, responses: Any) -> Any:
-        self._begin()
-        limit = self._limit()
-        try:
-            async with limit:
-                return await anext(responses, None)
-        except grpc.aio.AbortError:
-            self._raise_aborted()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            self._raise_late()
-        finally:
-            self._runner = None
 
 
 def _copy(message_type: type[Any], message: Any) -> Any:

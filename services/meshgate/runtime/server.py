@@ -1,6 +1,7 @@
 """serve(): the one way to host services."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -83,6 +84,7 @@ async def running(
         server = make_server(settings.stack, methods)
         port = await server.start(settings.listen)
         stack.push_async_callback(_drain, server, health, services, settings)
+        _settle_memory()
         health.serve()
         _log.info("serving", services=list(assemblies), port=port, stack=settings.stack)
         yield Running(port, health)
@@ -113,6 +115,17 @@ def _methods(service: Service, settings: ServerSettings) -> list[Method]:
         for implementation in service.implementations
         for method in intercepted(implementation, settings.identity)
     ]
+
+
+def _settle_memory() -> None:
+    """Leave what was made at the start out of garbage collection, and collect more rarely.
+
+    Requests free what they make by themselves; looking for cycles after every 700 objects took
+    a tenth of all CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 async def _drain(
