@@ -1,0 +1,173 @@
+"""Routing as its clients meet it: on a real server, with fake peers on every kind of binding."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, until
+
+from meshgate.config.snapshot import Snapshot
+from meshgate.routing.attempts import Attempts
+from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.provider import Providers
+from meshgate.routing.pipeline import Pipeline
+from meshgate.runtime.channel import RemoteChannel
+from meshgate.runtime.health import Health
+from meshgate.runtime.identity import MeshIdentity
+from meshgate.runtime.interception import intercepted
+from meshgate.runtime.server import make_server
+from meshgate.runtime.service import Implementation, Method
+from meshgate.v1 import auth_service_pb2, provider_service_pb2
+from meshgate.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from meshgate.v1.openai_service_pb2_grpc import OpenAiServiceStub
+from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
+
+BINDINGS = {
+    "compact": ("in-process", "native"),
+    "mesh": ("native", "native"),
+    "mesh on grpc": ("grpc", "grpc"),
+}
+"""How routing meets its peers, and the stack that it serves on."""
+
+PEERS = {
+    "auth": auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"],
+    "provider": provider_service_pb2.DESCRIPTOR.services_by_name["ProviderService"],
+}
+
+
+@dataclass
+class Gateway:
+    """A routing service that serves; `snapshot` may be replaced."""
+
+    snapshot: Snapshot
+    port: int = 0
+    openai: Any = None
+    typed: Any = None
+    status: Any = None
+
+
+@asynccontextmanager
+async def serving(
+    binding: str,
+    snapshot: Snapshot,
+    auth: FakeAuth,
+    provider: FakeProvider,
+    attempts: Attempts | None = None,
+) -> AsyncIterator[Gateway]:
+    """Routing behind a channel as anyone's client has it."""
+    to_peers, own = BINDINGS[binding]
+    running = Gateway(snapshot)
+    async with AsyncExitStack() as stack:
+        channels = {
+            "auth": await stack.enter_async_context(peer("auth", auth, to_peers)),
+            "provider": await stack.enter_async_context(peer("provider", provider, to_peers)),
+        }
+        methods = routing(channels, running, attempts)
+        running.port = await stack.enter_async_context(hosted(own, methods))
+        channel = await stack.enter_async_context(client_channel(running.port))
+        running.openai = OpenAiServiceStub(channel)
+        running.typed = GatewayServiceStub(channel)
+        running.status = StatusServiceStub(channel)
+        yield running
+
+
+def routing(
+    channels: dict[str, Any], running: Gateway, attempts: Attempts | None = None
+) -> list[Method]:
+    """The methods of routing, put together as its assembly does."""
+    principals = PrincipalCache(channels["auth"], lambda: running.snapshot.auth.stale_for_seconds)
+    providers = Providers(channels["provider"])
+    pipeline = Pipeline(principals, providers, lambda: running.snapshot, attempts)
+    statuses = status.StatusServicer(principals, providers, channels, lambda: running.snapshot)
+    return [
+        method
+        for implementation in (
+            Implementation(
+                openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
+            ),
+            Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
+            Implementation(status.SERVICE, statuses),
+        )
+        for method in intercepted(implementation, MeshIdentity(None))
+    ]
+
+
+@asynccontextmanager
+async def peer(name: str, servicer: Any, binding: str) -> AsyncIterator[Any]:
+    """A channel to a fake peer."""
+    if binding == "in-process":
+        yield servicer.channel()
+        return
+    implementation = Implementation(PEERS[name], servicer, internal=True)
+    async with hosted(binding, intercepted(implementation, IDENTITY)) as port:
+        channel = RemoteChannel(name, [f"127.0.0.1:{port}"], IDENTITY.metadata())
+        await channel.resolve()
+        await until(lambda: channel.serving_count == 1)
+        try:
+            yield channel
+        finally:
+            await channel.close()
+
+
+@asynccontextmanager
+async def hosted(stack: Any, methods: Iterable[Method]) -> AsyncIterator[int]:
+    health = Health()
+    health.serve()
+    server = make_server(stack, [*methods, *intercepted(health.implementation(), IDENTITY)])
+    port = await server.start("127.0.0.1:0")
+    try:
+        yield port
+    finally:
+        await server.stop(0)
+
+
+@asynccontextmanager
+async def client_channel(port: int) -> AsyncIterator[grpc.aio.Channel]:
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+        yield channel
+
+
+def credentials(key: str = KEY, **more: str) -> dict[str, Any]:
+    """What every call of a client carries."""
+    metadata = [("authorization", f"Bearer {key}")]
+    metadata += [(name.replace("_", "-"), value) for name, value in more.items()]
+    return {"metadata": metadata, "timeout": BOUND_SECONDS}
+
+
+@dataclass
+class Ending:
+    """How a call ended, as its client saw it."""
+
+    messages: list[Any]
+    headers: dict[str, Any]
+    code: grpc.StatusCode
+    message: str
+    trailers: dict[str, Any]
+
+
+async def ending_of(call: Any) -> Ending:
+    """Read a stream, or a plain answer, to its end, whichever it is."""
+    messages: list[Any] = []
+    try:
+        if hasattr(call, "__aiter__"):
+            async for message in call:
+                messages.append(message)  # noqa: PERF401 - what came before a failure counts
+        else:
+            messages.append(await call)
+    except grpc.aio.AioRpcError:
+        pass
+    return Ending(
+        messages,
+        _as_dict(await call.initial_metadata()),
+        await call.code(),
+        await call.details(),
+        _as_dict(await call.trailing_metadata()),
+    )
+
+
+def _as_dict(metadata: Any) -> dict[str, Any]:
+    return dict(metadata or ())

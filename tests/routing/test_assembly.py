@@ -1,0 +1,139 @@
+"""The routing service as a process hosts it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.empty_pb2 import Empty
+from routing.fakes import BOUND_SECONDS, FakeAuth, FakeProvider, until
+from routing.gateway import PEERS, client_channel, credentials
+
+from meshgate.routing.assembly import assemble
+from meshgate.runtime.environment import Environment, SettingError
+from meshgate.runtime.identity import MeshIdentity
+from meshgate.runtime.peers import Peers
+from meshgate.runtime.server import Assemble, running
+from meshgate.runtime.service import Implementation, Service
+from meshgate.runtime.settings import ServerSettings
+from meshgate.v1.openai_service_pb2_grpc import OpenAiServiceStub
+
+MODELS = """
+providers: {demo: {kind: demo}}
+models:
+"""
+MODEL = "  %s: {targets: [{provider: demo}]}\n"
+
+
+def faking(name: str, servicer: Any) -> Assemble:
+    @asynccontextmanager
+    async def assemble_fake(_env: Environment, _peers: Peers) -> AsyncIterator[Service]:
+        yield Service(name, (Implementation(PEERS[name], servicer, internal=True),))
+
+    return assemble_fake
+
+
+def settings() -> ServerSettings:
+    return ServerSettings(
+        listen="127.0.0.1:0",
+        metrics_listen=None,
+        stack="native",
+        identity=MeshIdentity(None),
+        drain_notice_seconds=0.0,
+        drain_grace_seconds=0.0,
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "meshgate.yaml"
+    file.write_text(MODELS + MODEL % "one")
+    return file
+
+
+@pytest.fixture
+async def openai(
+    file: Path, auth: FakeAuth, provider: FakeProvider
+) -> AsyncIterator[OpenAiServiceStub]:
+    assemblies = {
+        "auth": faking("auth", auth),
+        "provider": faking("provider", provider),
+        "routing": assemble,
+    }
+    env = Environment({"MESHGATE_CONFIG": str(file)})
+    async with (
+        running(assemblies, env, settings()) as serving,
+        client_channel(serving.port) as channel,
+    ):
+        yield OpenAiServiceStub(channel)
+
+
+async def names(openai: Any) -> list[str]:
+    listed = await openai.ListModels(Empty(), **credentials())
+    return [item["id"] for item in json.loads(listed.data)["data"]]
+
+
+async def test_a_changed_file_changes_the_models_without_a_restart(openai: Any, file: Path) -> None:
+    assert await names(openai) == ["one"]
+
+    file.write_text(MODELS + MODEL % "one" + MODEL % "two")
+
+    async with asyncio.timeout(BOUND_SECONDS):
+        while await names(openai) != ["one", "two"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_broken_file_is_refused_and_leaves_the_models_as_they_are(
+    openai: Any, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logged: list[str] = []
+
+    def refused() -> bool:
+        logged.append(capsys.readouterr().out)
+        return "configuration refused" in "".join(logged)
+
+    file.write_text("models: [")
+
+    await until(refused)
+    assert await names(openai) == ["one"]
+
+
+async def test_principals_are_watched_from_the_start(openai: Any, auth: FakeAuth) -> None:
+    await auth.watched()
+    await auth.beat()
+
+    await names(openai)
+    await names(openai)
+
+    assert len(auth.batches) == 1
+
+
+async def test_a_service_without_an_address_is_named(file: Path) -> None:
+    env = Environment({"MESHGATE_CONFIG": str(file)})
+
+    with pytest.raises(SettingError, match="MESHGATE_PEER_AUTH"):
+        async with running({"routing": assemble}, env, settings()):
+            pass
+
+
+async def test_routing_serves_before_its_peers_do(file: Path) -> None:
+    env = Environment(
+        {
+            "MESHGATE_CONFIG": str(file),
+            "MESHGATE_PEER_AUTH": "127.0.0.1:1",
+            "MESHGATE_PEER_PROVIDER": "127.0.0.1:1",
+        }
+    )
+    async with (
+        running({"routing": assemble}, env, settings()) as serving,
+        client_channel(serving.port) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await OpenAiServiceStub(channel).ListModels(Empty(), **credentials())
+
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "auth" in str(raised.value.details())

@@ -1,0 +1,143 @@
+"""How the gateway fares, as it says itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+
+import grpc
+import pytest
+from routing.fakes import (
+    ADMIN_KEY,
+    HANG,
+    KEY,
+    FakeAuth,
+    FakeProvider,
+    model,
+    snapshot,
+)
+from routing.gateway import (
+    BINDINGS,
+    Gateway,
+    client_channel,
+    credentials,
+    ending_of,
+    hosted,
+    peer,
+    routing,
+    serving,
+)
+
+from meshgate.runtime.channel import RemoteChannel
+from meshgate.runtime.errors import GatewayError, ServiceUnavailableError
+from meshgate.v1 import provider_service_pb2
+from meshgate.v1 import status_service_pb2 as pb
+from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
+
+
+@pytest.fixture(params=BINDINGS)
+async def gateway(
+    request: pytest.FixtureRequest, auth: FakeAuth, provider: FakeProvider
+) -> AsyncIterator[Gateway]:
+    models = snapshot(model("m", "a"), revision="rev-9")
+    async with serving(request.param, models, auth, provider) as gateway:
+        yield gateway
+
+
+async def without(stack: AsyncExitStack, missing: str, **present: object) -> StatusServiceStub:
+    """The status of a gateway that has never met one of its services."""
+    channels = {
+        name: await stack.enter_async_context(peer(name, servicer, "in-process"))
+        for name, servicer in present.items()
+    }
+    absent = RemoteChannel(missing, ["127.0.0.1:1"], ())
+    stack.push_async_callback(absent.close)
+    every = channels | {missing: absent}
+    methods = routing({name: every[name] for name in ("auth", "provider")}, Gateway(snapshot()))
+    port = await stack.enter_async_context(hosted("native", methods))
+    return StatusServiceStub(await stack.enter_async_context(client_channel(port)))
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+async def test_liveness_and_readiness_need_no_credential(gateway: Gateway) -> None:
+    alive = await gateway.status.GetLiveness(pb.GetLivenessRequest(), timeout=20)
+    ready = await gateway.status.GetReadiness(pb.GetReadinessRequest(), timeout=20)
+
+    assert (alive.status, ready.status) == ("ok", "ok")
+
+
+@pytest.mark.parametrize("missing", ["auth", "provider"])
+async def test_readiness_names_the_service_that_is_missing(
+    stack: AsyncExitStack, auth: FakeAuth, provider: FakeProvider, missing: str
+) -> None:
+    servicers = {"auth": auth, "provider": provider}
+    del servicers[missing]
+    status = await without(stack, missing, **servicers)
+
+    ready = await ending_of(status.GetReadiness(pb.GetReadinessRequest(), timeout=20))
+    alive = await ending_of(status.GetLiveness(pb.GetLivenessRequest(), timeout=20))
+
+    assert ready.code is grpc.StatusCode.UNAVAILABLE
+    assert missing in ready.message
+    assert ready.trailers["retry-after"] == "1"
+    assert alive.code is grpc.StatusCode.OK
+
+
+async def test_the_status_tells_of_services_targets_and_configuration(
+    gateway: Gateway, provider: FakeProvider
+) -> None:
+    target = provider_service_pb2.TargetStatus(
+        target=provider_service_pb2.Target(provider="a", model="up"),
+        health=provider_service_pb2.TARGET_HEALTH_HEALTHY,
+    )
+    provider.targets = [target]
+
+    status = await gateway.status.GetStatus(pb.GetStatusRequest(), **credentials(ADMIN_KEY))
+
+    assert (status.version, status.config_revision) == (version("meshgate"), "rev-9")
+    assert [service.service for service in status.services] == ["routing", "auth", "provider"]
+    assert {service.health for service in status.services} == {pb.SERVICE_HEALTH_SERVING}
+    assert list(status.targets) == [target]
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [(KEY, "PERMISSION_DENIED"), ("wrong", "UNAUTHENTICATED")]
+)
+async def test_the_status_is_for_the_admin_only(gateway: Gateway, key: str, code: str) -> None:
+    ending = await ending_of(gateway.status.GetStatus(pb.GetStatusRequest(), **credentials(key)))
+
+    assert ending.code is grpc.StatusCode[code]
+    assert ending.messages == []
+
+
+@pytest.mark.parametrize(
+    "trouble", [ServiceUnavailableError("away"), GatewayError("internal error"), HANG]
+)
+async def test_the_status_does_without_a_provider_that_does_not_say(
+    gateway: Gateway, provider: FakeProvider, trouble: object
+) -> None:
+    provider.targets = trouble
+
+    status = await gateway.status.GetStatus(pb.GetStatusRequest(), **credentials(ADMIN_KEY))
+
+    assert list(status.targets) == []
+    assert len(status.services) == 3
+
+
+async def test_a_service_that_was_never_met_is_told_as_not_serving(
+    stack: AsyncExitStack, auth: FakeAuth
+) -> None:
+    status = await without(stack, "provider", auth=auth)
+
+    told = await status.GetStatus(pb.GetStatusRequest(), **credentials(ADMIN_KEY))
+
+    assert {service.service: service.health for service in told.services} == {
+        "routing": pb.SERVICE_HEALTH_SERVING,
+        "auth": pb.SERVICE_HEALTH_SERVING,
+        "provider": pb.SERVICE_HEALTH_NOT_SERVING,
+    }
+    assert list(told.targets) == []
