@@ -172,7 +172,7 @@ class HttpUpstream:
 
     def _shown(self, response: UpstreamResponse) -> Headers:
         values = [(shown, response.header(name)) for name, shown in self._api.shown_headers]
-        return tuple(header for header in values if _SHOWN_VALUE.fullmatch(header[1]))
+        return tuple(header for header in values if header[1] and _SHOWN_VALUE.fullmatch(header[1]))
 
     def _failed(self, failure: Failure) -> AttemptFailedError:
         """The failure without what clients must not see, should the upstream have repeated it."""

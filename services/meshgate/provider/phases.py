@@ -4,8 +4,9 @@ import asyncio
 import enum
 import math
 import time
-from dataclasses import dataclass
 from types import TracebackType
+
+from msgspec import Struct
 
 UNBOUNDED = math.inf
 
@@ -27,8 +28,7 @@ class PhaseTimeoutError(Exception):
         self.phase = phase
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseTimeouts:
+class PhaseTimeouts(Struct, frozen=True):
     """Seconds that each phase may take; UNBOUNDED bounds nothing.
 
     Attributes:

@@ -4,9 +4,8 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
-
-from google.protobuf.duration_pb2 import Duration
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.dialects.meshgate_chat.usage import write_finish_reason, write_usage
@@ -16,6 +15,7 @@ from meshgate.provider.failures import Failure, FailureKind
 from meshgate.provider.phases import UNBOUNDED, PhaseTimeouts
 from meshgate.provider.targets import TargetHealth, TargetName, Targets, TargetStatus
 from meshgate.runtime.deadline import Deadline
+from meshgate.runtime.duration import duration, seconds_of
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1.provider_service_pb2_grpc import ProviderServiceServicer
@@ -61,7 +61,7 @@ class ProviderServicer(ProviderServiceServicer):
     async def StreamExecute(
         self, request: pb.StreamExecuteRequest, context: Any
     ) -> AsyncIterator[pb.StreamExecuteResponse]:
-        between_seconds = _seconds(request.timeouts, "between_tokens")
+        between_seconds = _phases(request).between_tokens_seconds
         attempt = _attempt(request, between_seconds, context)
         async with aclosing(self._execution.stream(request.target.provider, attempt)) as steps:
             async for step in steps:
@@ -88,34 +88,42 @@ def _attempt(
         raise InvalidRequestError("the dialect is not a known one", field="dialect")
     if not request.target.model:
         raise InvalidRequestError("the target names no model", field="target.model")
-    timeouts = request.timeouts
+    phases = _phases(request)
     left_seconds = Deadline.from_context(context).seconds_left()
     return Attempt(
         model=request.target.model,
         dialect=dialect,
         body=request.body,
         timeouts=PhaseTimeouts(
-            connect_seconds=_seconds(timeouts, "connect"),
-            first_token_seconds=_seconds(timeouts, "first_token"),
+            connect_seconds=phases.connect_seconds,
+            first_token_seconds=phases.first_token_seconds,
             between_tokens_seconds=between_seconds,
             total_seconds=min(
-                _seconds(timeouts, "total"), max(left_seconds - _RETURN_SECONDS, left_seconds / 2)
+                phases.total_seconds, max(left_seconds - _RETURN_SECONDS, left_seconds / 2)
             ),
         ),
         request_id=request.context.request_id,
     )
 
 
-def _seconds(timeouts: pb.PhaseTimeouts, phase: Any) -> float:
-    if not timeouts.HasField(phase):
-        return UNBOUNDED
-    duration: Duration = getattr(timeouts, phase)
-    return duration.seconds + duration.nanos / 1e9
+def _phases(request: pb.ExecuteRequest | pb.StreamExecuteRequest) -> PhaseTimeouts:
+    return _read_phases(request.timeouts.SerializeToString())
 
 
-def _duration(seconds: float) -> Duration:
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+@lru_cache(maxsize=1024)
+def _read_phases(serialized: bytes) -> PhaseTimeouts:
+    """Read the message of a model's timeouts, which is the same in every request for it."""
+    timeouts = pb.PhaseTimeouts.FromString(serialized)
+
+    def seconds(phase: Any) -> float:
+        return seconds_of(getattr(timeouts, phase)) if timeouts.HasField(phase) else UNBOUNDED
+
+    return PhaseTimeouts(
+        connect_seconds=seconds("connect"),
+        first_token_seconds=seconds("first_token"),
+        between_tokens_seconds=seconds("between_tokens"),
+        total_seconds=seconds("total"),
+    )
 
 
 def _answer(answer: Answer) -> pb.Answer:
@@ -150,7 +158,7 @@ def _failure(failure: Failure) -> pb.Failure:
     return pb.Failure(
         kind=_KINDS[failure.kind],
         upstream_status=failure.upstream_status,
-        retry_after=None if seconds is None else _duration(seconds),
+        retry_after=None if seconds is None else duration(seconds),
         message=failure.message,
         code=failure.code,
         field=failure.field,
@@ -164,7 +172,7 @@ def _headers(headers: Headers) -> list[pb.Header]:
 
 def _timings(timings: Timings) -> pb.Timings:
     return pb.Timings(
-        first_byte=_duration(timings.first_byte_seconds), total=_duration(timings.total_seconds)
+        first_byte=duration(timings.first_byte_seconds), total=duration(timings.total_seconds)
     )
 
 

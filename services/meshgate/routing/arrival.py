@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
+from meshgate.runtime.duration import duration
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import call_context_pb2 as pb
 
@@ -20,8 +23,7 @@ _TIMEOUT = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h)?")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """Who calls, how, and how long they will wait.
 
     Attributes:
@@ -33,7 +35,7 @@ class Arrival:
         deadline: The client's own, or the longest that any call may take.
     """
 
-    credential: str | None = field(repr=False)
+    credential: str | None
     client_address: str
     request_id: str
     traceparent: str
@@ -58,23 +60,26 @@ class Arrival:
             deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
         )
 
+    def __repr__(self) -> str:
+        """Without the credential."""
+        return f"Arrival(request_id={self.request_id!r}, method={self.method!r})"
+
     def within(self, seconds: float) -> "Arrival":
         """The same, with so much time from now at most."""
-        at = min(self.deadline.at, Deadline.after(seconds).at)
-        return replace(self, deadline=Deadline(at))
+        bound = Deadline.after(seconds)
+        return self if self.deadline.at <= bound.at else replace(self, deadline=bound)
 
     def call_context(self, principal_id: str, revision: str) -> pb.CallContext:
         """What goes along with calls to other services."""
-        context = pb.CallContext(
+        return pb.CallContext(
             request_id=self.request_id,
             principal_id=principal_id,
             traceparent=self.traceparent,
             config_revision=revision,
             priority_class=pb.PRIORITY_CLASS_INTERACTIVE,
             origin=pb.ORIGIN_REQUEST,
+            timeout=duration(self.deadline.seconds_left()),
         )
-        context.timeout.FromNanoseconds(int(self.deadline.seconds_left() * 1e9))
-        return context
 
 
 def _credential(metadata: Mapping[str, str]) -> str | None:

@@ -5,10 +5,10 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from meshgate.config.snapshot import Retries, Target
 from meshgate.routing.failure import OF_THE_REQUEST, OF_THE_TARGET, Failure
@@ -24,8 +24,7 @@ Execute = Callable[[Question, Plan, Target], Awaitable[Answer | Failure]]
 """Makes one attempt, with a deadline inside the caller's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[Answer]):
+class Answered(Struct, Generic[Answer], frozen=True):
     """The first good answer, or the first good beginning of one.
 
     Attributes:

@@ -1,8 +1,9 @@
 """A request's way, from the call to the answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
@@ -25,8 +26,7 @@ ReadHead = Callable[[bytes], RequestHead]
 """Reads what routing needs of a body. Raises InvalidRequestError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What goes back to the client.
 
     Attributes:

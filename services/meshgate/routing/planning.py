@@ -3,7 +3,8 @@
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from meshgate.config.snapshot import Model, Snapshot, Target
 from meshgate.runtime.errors import ModelNotFoundError
@@ -12,8 +13,7 @@ Draw = Callable[[], float]
 """A number from 0 up to 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The targets of one model, in the order in which they are to be tried."""
 
     model: Model

@@ -1,6 +1,6 @@
 """What is asked, once its head is read."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
@@ -8,8 +8,7 @@ from meshgate.routing.principal import Principal
 from meshgate.v1 import provider_service_pb2 as pb
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A request that may be answered.
 
     Attributes:

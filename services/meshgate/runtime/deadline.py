@@ -1,8 +1,9 @@
 """How long a call may still take."""
 
 import time
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from meshgate.runtime.errors import DeadlineExceededError
 
@@ -10,8 +11,7 @@ DEFAULT_SECONDS = 600.0
 """What a caller gets that names no deadline: none of our calls runs for ever."""
 
 
-@dataclass(frozen=True)
-class Deadline:
+class Deadline(Struct, frozen=True):
     """A moment of the monotonic clock."""
 
     at: float

@@ -2,16 +2,16 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
+from msgspec import Struct
 
 from meshgate.config.snapshot import Target, Timeouts
 from meshgate.routing.failure import Failure
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import Question
+from meshgate.runtime.duration import duration, seconds_of
 from meshgate.runtime.errors import (
     DeadlineExceededError,
     RevisionBehindError,
@@ -32,16 +32,14 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PlainAnswer:
+class PlainAnswer(Struct, frozen=True):
     """A whole answer, in the caller's dialect."""
 
     body: bytes
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class StreamedAnswer:
+class StreamedAnswer(Struct, frozen=True):
     """The good beginning of an answer."""
 
     headers: Headers
@@ -133,10 +131,10 @@ class Providers:
         message = self._timeouts.get(timeouts)
         if message is None:
             message = self._timeouts[timeouts] = pb.PhaseTimeouts(
-                connect=_duration(timeouts.connect_seconds),
-                first_token=_duration(timeouts.first_token_seconds),
-                between_tokens=_duration(timeouts.between_tokens_seconds),
-                total=_duration(timeouts.total_seconds),
+                connect=duration(timeouts.connect_seconds),
+                first_token=duration(timeouts.first_token_seconds),
+                between_tokens=duration(timeouts.between_tokens_seconds),
+                total=duration(timeouts.total_seconds),
             )
         return message
 
@@ -217,9 +215,7 @@ def _mesh_failure(call: grpc.aio.AioRpcError, target: Target) -> Failure:
 
 
 def _failure(failure: pb.Failure, provider: str) -> Failure:
-    retry_after = (
-        failure.retry_after.ToNanoseconds() / 1e9 if failure.HasField("retry_after") else None
-    )
+    retry_after = seconds_of(failure.retry_after) if failure.HasField("retry_after") else None
     return Failure(
         kind=_KINDS.get(failure.kind, "unspecified"),
         provider=provider,
@@ -233,9 +229,3 @@ def _failure(failure: pb.Failure, provider: str) -> Failure:
 
 def _headers(headers: Any) -> Headers:
     return tuple((header.name, header.value) for header in headers)
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration

@@ -1,0 +1,14 @@
+"""Between seconds and protobuf's Duration, at little cost."""
+
+from google.protobuf.duration_pb2 import Duration
+
+
+def duration(seconds: float) -> Duration:
+    """The Duration of so many seconds, not negative."""
+    whole = int(seconds)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+
+
+def seconds_of(message: Duration) -> float:
+    """The seconds of a Duration."""
+    return message.seconds + message.nanos / 1e9
