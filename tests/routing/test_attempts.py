@@ -124,7 +124,9 @@ async def test_a_target_that_cannot_help_is_not_tried_again_under_another_weight
 async def test_nobody_waits_where_no_target_is_left() -> None:
     upstreams = Upstreams(a=[fails("authentication")], b=["hello"])
 
-    answered = await upstreams.ask(model("m", "a", fallbacks=("n",)), model("n", "b"))
+    answered = await upstreams.ask(
+        model("m", "a", retries=Retries(), fallbacks=("n",)), model("n", "b")
+    )
 
     assert answered.model == "n"
     assert upstreams.pauses == []
