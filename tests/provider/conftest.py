@@ -1,0 +1,43 @@
+"""An upstream of ours at the fake one, by way of every client."""
+
+import pytest
+from provider.attempts import KEY
+from upstream import Behaviour, FakeUpstream
+from upstream import Usage as FakeUsage
+
+from meshgate.provider.aiohttp_client import AiohttpClient
+from meshgate.provider.http_upstream import HttpUpstream
+from meshgate.provider.httpx_client import HttpxClient
+from meshgate.provider.openai_upstream import openai_api
+from meshgate.provider.upstream import ClientOptions
+
+
+@pytest.fixture
+async def fake():
+    async with FakeUpstream(api_key=KEY) as upstream:
+        upstream.default(Behaviour(usage=FakeUsage(5, 9, 2, 1)))
+        yield upstream
+
+
+@pytest.fixture(params=[AiohttpClient, HttpxClient], ids=["aiohttp", "httpx"])
+def make_client(request):
+    return request.param
+
+
+@pytest.fixture
+async def make_upstream(make_client):
+    made = []
+
+    def make(base_url, **headers):
+        api = openai_api(base_url, KEY, headers)
+        made.append(HttpUpstream(api, make_client(ClientOptions())))
+        return made[-1]
+
+    yield make
+    for upstream in made:
+        await upstream.close()
+
+
+@pytest.fixture
+def upstream(make_upstream, fake):
+    return make_upstream(fake.base_url)
