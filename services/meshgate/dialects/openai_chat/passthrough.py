@@ -26,6 +26,10 @@ __all__ = ["StreamTracker", "glance", "retarget"]
 _DONE = b"data: [DONE]\n\n"
 
 
+class _AnyObject(Struct, gc=False):
+    pass
+
+
 class _Message(Struct, gc=False):
     pass
 
@@ -54,6 +58,7 @@ class _Chunk(Struct, gc=False):
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_OBJECT = msgspec.json.Decoder(_AnyObject)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -107,7 +112,7 @@ class StreamTracker:
         """
         if self.done or self.error is not None:
             return b""
-        if self.started and not self._events.pending and _is_ordinary(data):
+        if self.started and not self._events.pending and self._is_ordinary(data):
             return data
         return self._pass_on(self._events.feed(data))
 
@@ -133,6 +138,29 @@ class StreamTracker:
     @property
     def _is_finished(self) -> bool:
         return bool(self._finished_choices) and not self._open_choices
+
+    def _is_ordinary(self, data: bytes) -> bool:
+        """Tell whether all of a read can be passed on as it is: whole chunks, nothing special.
+
+        Special is what changes the state of the answer: an end, an error, usage, a new choice.
+        """
+        ends = data.count(b"\n\n")
+        return (
+            data.startswith(b"data: {")
+            and data.endswith(b"}\n\n")
+            and data.count(b"\n") == 2 * ends
+            and data.count(b'"choices"') == ends
+            and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null')
+            and data.count(b'"usage"') == data.count(b'"usage":null')
+            and b'"error"' not in data
+            and b"\r" not in data
+            and (b'"role"' not in data or self._opens_nothing(data))
+            and _is_json(data, ends)
+        )
+
+    def _opens_nothing(self, data: bytes) -> bool:
+        """Some upstreams repeat the role in every chunk; alone, the first choice is open already."""
+        return 0 in self._open_choices and data.count(b'"index":') == data.count(b'"index":0,')
 
     def _pass_on(self, events: list[sse.Event]) -> bytes:
         passed = []
@@ -177,18 +205,18 @@ class StreamTracker:
         self._open_choices.discard(choice.index)
 
 
-def _is_ordinary(data: bytes) -> bool:
-    """Tell whether all of a read can be passed on unread: whole chunks of text, nothing special."""
-    ends = data.count(b"\n\n")
-    return (
-        data.startswith(b"data: {")
-        and data.endswith(b"}\n\n")
-        and data.count(b"\n") == 2 * ends
-        and data.count(b"\n\ndata: {") == ends - 1
-        and data.count(b'"choices"') == ends
-        and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null')
-        and data.count(b'"usage"') == data.count(b'"usage":null')
-        and b'"error"' not in data
-        and b'"role"' not in data
-        and b"\r" not in data
-    )
+def _is_json(data: bytes, ends: int) -> bool:
+    """Tell whether each event's data is a JSON object; events are of one line, `data: ...`."""
+    try:
+        if not data.isascii():
+            data.decode()
+        if ends == 1:
+            _OBJECT.decode(data[6:-2])
+            return True
+        for event in data[:-2].split(b"\n\n"):
+            if not event.startswith(b"data: "):
+                return False
+            _OBJECT.decode(event[6:])
+    except _UNREADABLE:
+        return False
+    return True
