@@ -127,5 +127,5 @@ async def open_chat(
 
 async def until(condition) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - counters, not events
+        while not condition():
             await asyncio.sleep(0.01)
