@@ -89,6 +89,17 @@ class TestChat:
         assert asked.dialect == provider_service_pb2.DIALECT_MESHGATE_CHAT
         assert pb.ChatRequest.FromString(asked.body) == asking()
 
+    async def test_binary_metadata_does_no_harm(
+        self, gateway: Gateway, provider: FakeProvider
+    ) -> None:
+        provider.at("a", answer(ANSWER.SerializeToString()))
+        wanted = credentials()
+        wanted["metadata"].append(("grpc-trace-bin", b"\x00\xff"))
+
+        ending = await ending_of(gateway.typed.Chat(asking(), **wanted))
+
+        assert ending.code is grpc.StatusCode.OK
+
     @pytest.mark.parametrize(
         ("request_", "field"),
         [(asking(""), "model"), (asking(messages=[]), "messages")],
@@ -157,6 +168,7 @@ class TestChat:
 
         assert ending.code is grpc.StatusCode.INTERNAL
         assert ending.message == "internal error"
+        assert not any(name.startswith("x-meshgate") for name in ending.headers)
 
     async def test_a_deadline_is_never_exceeded(
         self, gateway: Gateway, provider: FakeProvider

@@ -17,6 +17,7 @@ from meshgate.runtime.errors import (
     CredentialMissingError,
     DeadlineExceededError,
     GatewayError,
+    MeshIdentityError,
     ServiceUnavailableError,
 )
 from meshgate.v1 import auth_service_pb2
@@ -209,6 +210,14 @@ class TestAuthAway:
 
         with pytest.raises(GatewayError):
             await bench.ask()
+
+    async def test_a_wrong_mesh_identity_is_not_told_as_a_wrong_key(self, bench: Bench) -> None:
+        bench.auth.failure = MeshIdentityError("this call does not carry the token of the mesh")
+
+        with pytest.raises(GatewayError, match="internal error") as raised:
+            await bench.ask()
+
+        assert type(raised.value) is GatewayError
 
     async def test_auth_that_hangs_keeps_nobody_past_their_deadline(self, bench: Bench) -> None:
         bench.auth.open.clear()

@@ -19,7 +19,7 @@ _LONGEST_ADDRESS = 64
 _LONGEST_REQUEST_ID = 256
 _LONGEST_TRACEPARENT = 256
 
-_TIMEOUT = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h)?")
+_TIMEOUT = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h)?", re.ASCII)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

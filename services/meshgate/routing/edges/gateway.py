@@ -25,8 +25,9 @@ class GatewayServicer(rpc.GatewayServiceServicer):
     async def Chat(self, request: pb.ChatRequest, context: Any) -> pb.ChatResponse:
         arrival = Arrival.from_context(context, "GatewayService.Chat")
         reply = await self._answer(arrival, request, stream=False)
+        response = pb.ChatResponse.FromString(reply.body)  # first: an error carries no headers
         await context.send_initial_metadata(reply.headers)
-        return pb.ChatResponse.FromString(reply.body)
+        return response
 
     async def StreamChat(
         self, request: pb.StreamChatRequest, context: Any

@@ -245,9 +245,18 @@ class PrincipalCache:
                 pb.BatchAuthenticateRequest(items=items), timeout=_BATCH_SECONDS
             )
         except grpc.aio.AioRpcError as error:
-            raise error_of_call(error, "auth") from None
+            raise _refused(error) from None
         results: Sequence[pb.AuthenticateResult] = response.results
         return results
+
+
+def _refused(call: grpc.aio.AioRpcError) -> GatewayError:
+    """Why there is no answer. What auth dislikes about the call itself is not the client's fault."""
+    error = error_of_call(call, "auth")
+    if isinstance(error, ServiceUnavailableError | DeadlineExceededError):
+        return error
+    _log.error("auth refused a batch", reason=error.reason)
+    return GatewayError("internal error")
 
 
 def _put(entries: OrderedDict[_CacheKey, _Entry], key: _CacheKey, entry: _Entry, most: int) -> None:

@@ -5,15 +5,19 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
+import structlog
 from msgspec import Struct
 
 from meshgate.config.snapshot import Target, Timeouts
 from meshgate.routing.failure import Failure
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import Question
+from meshgate.runtime.deadline import Deadline
 from meshgate.runtime.duration import duration, seconds_of
 from meshgate.runtime.errors import (
     DeadlineExceededError,
+    GatewayError,
+    MeshIdentityError,
     RevisionBehindError,
     ServiceUnavailableError,
     UnsupportedError,
@@ -21,6 +25,8 @@ from meshgate.runtime.errors import (
 from meshgate.runtime.status import error_of_call
 from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1 import provider_service_pb2_grpc as rpc
+
+_log = structlog.get_logger("meshgate.routing")
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -102,12 +108,13 @@ class Providers:
         Raises:
             GatewayError: The service does not say.
         """
+        deadline = Deadline.after(timeout_seconds)  # for all pages together
         targets: list[pb.TargetStatus] = []
         page_token = ""
         try:
             while True:
                 request = pb.ListTargetsRequest(page_size=1000, page_token=page_token)
-                response = await self._stub.ListTargets(request, timeout=timeout_seconds)
+                response = await self._stub.ListTargets(request, timeout=deadline.seconds_left())
                 targets += response.targets
                 page_token = response.next_page_token
                 if not page_token:
@@ -157,24 +164,27 @@ class Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        try:
-            step = await anext(self._steps, None)
-        except grpc.aio.AioRpcError as error:
-            raise error_of_call(error, "provider") from None
-        if step is None:
-            cut = Failure("connection", self._provider, message="the answer was cut")
-            raise cut.as_error(self._model)
-        match step.WhichOneof("step"):
-            case "chunk":
-                chunk: bytes = step.chunk
-                self._empty = self._empty and not chunk
-                return chunk
-            case "failure":
-                raise _failure(step.failure, self._provider).as_error(self._model)
-            case "done" if not self._empty:
-                await _end(self._call, self._steps)
-                raise StopAsyncIteration
-        raise _nonsense(self._provider).as_error(self._model)
+        while True:
+            try:
+                step = await anext(self._steps, None)
+            except grpc.aio.AioRpcError as error:
+                raise error_of_call(error, "provider") from None
+            if step is None:
+                cut = Failure("connection", self._provider, message="the answer was cut")
+                raise cut.as_error(self._model)
+            match step.WhichOneof("step"):
+                case "chunk" if step.chunk:
+                    self._empty = False
+                    chunk: bytes = step.chunk
+                    return chunk
+                case "chunk":
+                    continue  # nothing that a client could see has come
+                case "failure":
+                    raise _failure(step.failure, self._provider).as_error(self._model)
+                case "done" if not self._empty:
+                    await _end(self._call, self._steps)
+                    raise StopAsyncIteration
+            raise _nonsense(self._provider).as_error(self._model)
 
     async def aclose(self) -> None:
         """Give up what is still to come."""
@@ -211,6 +221,10 @@ def _mesh_failure(call: grpc.aio.AioRpcError, target: Target) -> Failure:
         )
     if isinstance(error, UnsupportedError):
         return Failure("unsupported", target.provider, error=error)
+    if isinstance(error, MeshIdentityError):
+        # It is the mesh that is set up wrong: the client's own credential is a good one.
+        _log.error("provider refused a call", reason=error.reason)
+        raise GatewayError("internal error")
     raise error
 
 
