@@ -26,10 +26,6 @@ __all__ = ["StreamTracker", "glance", "retarget"]
 _DONE = b"data: [DONE]\n\n"
 
 
-class _AnyObject(Struct, gc=False):
-    pass
-
-
 class _Message(Struct, gc=False):
     pass
 
@@ -58,7 +54,7 @@ class _Chunk(Struct, gc=False):
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
-_OBJECT = msgspec.json.Decoder(_AnyObject)
+_NO_USAGE = (b"", b"null")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -68,9 +64,9 @@ def glance(body: bytes) -> AnswerGlance:
     Raises:
         MalformedAnswerError: It is not a chat completion.
     """
+    if not _is_text(body):
+        raise MalformedAnswerError("the upstream's answer is not UTF-8")
     try:
-        if not body.isascii():
-            body.decode()
         completion = _COMPLETION.decode(body)
     except _UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer is not a chat completion") from error
@@ -145,22 +141,30 @@ class StreamTracker:
         Special is what changes the state of the answer: an end, an error, usage, a new choice.
         """
         ends = data.count(b"\n\n")
-        return (
+        if not (
             data.startswith(b"data: {")
             and data.endswith(b"}\n\n")
             and data.count(b"\n") == 2 * ends
-            and data.count(b'"choices"') == ends
-            and data.count(b'"finish_reason"') == data.count(b'"finish_reason":null')
-            and data.count(b'"usage"') == data.count(b'"usage":null')
             and b'"error"' not in data
             and b"\r" not in data
-            and (b'"role"' not in data or self._opens_nothing(data))
-            and _is_json(data, ends)
-        )
+            and _is_text(data)
+        ):
+            return False
+        if ends == 1:
+            return self._goes_on(data[6:-2])
+        events = data[:-2].split(b"\n\n")
+        return all(event.startswith(b"data: ") and self._goes_on(event[6:]) for event in events)
 
-    def _opens_nothing(self, data: bytes) -> bool:
-        """Some upstreams repeat the role in every chunk; alone, the first choice is open already."""
-        return 0 in self._open_choices and data.count(b'"index":') == data.count(b'"index":0,')
+    def _goes_on(self, data: bytes) -> bool:
+        """Tell whether a chunk only adds to choices that are open."""
+        try:
+            chunk = _CHUNK.decode(data)
+        except _UNREADABLE:
+            return False
+        for choice in chunk.choices:
+            if choice.finish_reason or choice.index not in self._open_choices:
+                return False
+        return bool(chunk.choices) and bytes(chunk.usage) in _NO_USAGE
 
     def _pass_on(self, events: list[sse.Event]) -> bytes:
         passed = []
@@ -181,6 +185,8 @@ class StreamTracker:
 
     def _is_for_caller(self, event: sse.Event) -> bool:
         """Note what a chunk tells, and return whether the caller wants it."""
+        if not _is_text(event.data):
+            raise MalformedAnswerError("an event of the upstream's stream is not UTF-8")
         try:
             chunk = _CHUNK.decode(event.data)
         except _UNREADABLE as error:
@@ -205,18 +211,12 @@ class StreamTracker:
         self._open_choices.discard(choice.index)
 
 
-def _is_json(data: bytes, ends: int) -> bool:
-    """Tell whether each event's data is a JSON object; events are of one line, `data: ...`."""
+def _is_text(data: bytes) -> bool:
+    """Tell whether it is UTF-8, which the decoder does not look at where it skips."""
+    if data.isascii():
+        return True
     try:
-        if not data.isascii():
-            data.decode()
-        if ends == 1:
-            _OBJECT.decode(data[6:-2])
-            return True
-        for event in data[:-2].split(b"\n\n"):
-            if not event.startswith(b"data: "):
-                return False
-            _OBJECT.decode(event[6:])
-    except _UNREADABLE:
+        data.decode()
+    except UnicodeDecodeError:
         return False
     return True
