@@ -10,8 +10,7 @@ import pytest
 from provider.raw_server import answering, raw_server, tls_server
 from upstream import Behaviour, Close, Cut, FakeUpstream, Gate, Hang, Match, Refuse
 
-from meshgate.provider.aiohttp_client import AiohttpClient
-from meshgate.provider.httpx_client import HttpxClient
+from meshgate.provider.assembly import CLIENTS
 from meshgate.provider.phases import Phase, PhaseClock, PhaseTimeoutError, PhaseTimeouts
 from meshgate.provider.upstream import (
     AnswerTooLargeError,
@@ -27,7 +26,7 @@ MIB = 1 << 20
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-@pytest.fixture(params=[AiohttpClient, HttpxClient], ids=["aiohttp", "httpx"])
+@pytest.fixture(params=CLIENTS.values(), ids=CLIENTS.keys())
 async def make_client(request):
     clients = []
 

@@ -9,11 +9,12 @@ from meshgate.config.secrets import LocalSecrets
 from meshgate.config.source import ConfigSource
 from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.execution import Execution
+from meshgate.provider.http1_client import Http1Client
 from meshgate.provider.httpx_client import HttpxClient
 from meshgate.provider.servicer import ProviderServicer
 from meshgate.provider.settings import ClientName, Settings
 from meshgate.provider.targets import Targets
-from meshgate.provider.upstream import ClientFactory
+from meshgate.provider.upstream import ClientFactory, ClientOptions, UpstreamClient
 from meshgate.provider.upstreams import Upstreams
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.peers import Peers
@@ -22,7 +23,17 @@ from meshgate.v1 import provider_service_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ProviderService"]
 
-CLIENTS: Mapping[ClientName, ClientFactory] = {"aiohttp": AiohttpClient, "httpx": HttpxClient}
+
+def _http1_client(options: ClientOptions) -> UpstreamClient:
+    """The lean client; what goes through a proxy is aiohttp's."""
+    return AiohttpClient(options) if options.proxy else Http1Client(options)
+
+
+CLIENTS: Mapping[ClientName, ClientFactory] = {
+    "http1": _http1_client,
+    "aiohttp": AiohttpClient,
+    "httpx": HttpxClient,
+}
 
 
 @asynccontextmanager

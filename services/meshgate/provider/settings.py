@@ -5,8 +5,8 @@ from typing import Literal, cast
 
 from meshgate.runtime.environment import Environment
 
-ClientName = Literal["aiohttp", "httpx"]
-CLIENT_NAMES: tuple[ClientName, ...] = ("aiohttp", "httpx")
+ClientName = Literal["http1", "aiohttp", "httpx"]
+CLIENT_NAMES: tuple[ClientName, ...] = ("http1", "aiohttp", "httpx")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Settings:
         upstream_client: What sends requests to upstreams, `MESHGATE_UPSTREAM_CLIENT`.
     """
 
-    upstream_client: ClientName = "aiohttp"
+    upstream_client: ClientName = "http1"
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
