@@ -52,23 +52,16 @@ def run_services(services: Sequence[str], variables: dict[str, str]) -> None:
         click.ClickException: A setting or the configuration is wrong, or a port is taken.
     """
     # Here, so that `meshgate --help` and the other commands need none of it.
-    import uvloop  # noqa: PLC0415
-
-    from meshgate.config.problems import ConfigurationError  # noqa: PLC0415
     from meshgate.runtime.environment import Environment, SettingError  # noqa: PLC0415
-    from meshgate.runtime.server import Assemble, serve  # noqa: PLC0415
-    from meshgate.runtime.settings import ServerSettings  # noqa: PLC0415
-    from meshgate.runtime.telemetry import configure_logs  # noqa: PLC0415
+    from meshgate.runtime.process import run  # noqa: PLC0415
+    from meshgate.runtime.server import Assemble  # noqa: PLC0415
 
-    env = Environment(variables)
     names = [name for name in SERVICES if name in services]
     try:
-        settings = ServerSettings.read(env)
-        configure_logs("+".join(names), settings.log_level)
         # Only now, and only these: a process loads what it hosts.
         assemblies = {name: cast("Assemble", _assembly(name)) for name in names}
-        uvloop.run(serve(assemblies, env, settings))
-    except (SettingError, ConfigurationError) as error:
+        run(assemblies, Environment(variables))
+    except SettingError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot serve: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""host(): from a process's environment to services that serve."""
+"""From the environment of a process to services that serve."""
 
 import os
 import sys
@@ -12,17 +12,25 @@ from meshgate.runtime.settings import ServerSettings
 from meshgate.runtime.telemetry import configure_logs
 
 
-def host(assemblies: Mapping[str, Assemble], env: Environment | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Exits with status 1 and a sentence on bad settings.
+def run(assemblies: Mapping[str, Assemble], env: Environment) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         assemblies: How to build each service, those first that others call.
-        env: The environment; the process's own by default.
+        env: The settings.
+
+    Raises:
+        SettingError: A setting or the configuration is wrong.
+        OSError: The address is taken.
     """
-    env = env or Environment(os.environ)
+    settings = ServerSettings.read(env)
+    configure_logs("+".join(assemblies), settings.log_level)
+    uvloop.run(serve(assemblies, env, settings))
+
+
+def host(assemblies: Mapping[str, Assemble]) -> None:
+    """Run with the environment of this process; what is wrong with it is one sentence and status 1."""
     try:
-        settings = ServerSettings.read(env)
-        configure_logs("+".join(assemblies), settings.log_level)
-        uvloop.run(serve(assemblies, env, settings))
+        run(assemblies, Environment(os.environ))
     except (SettingError, OSError) as error:
         sys.exit(f"meshgate: {error}")
