@@ -331,11 +331,14 @@ class TestPauses:
         assert upstreams.tried == ["a"]
 
 
-async def test_no_attempt_begins_after_the_deadline() -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.001])
+async def test_no_attempt_begins_after_the_deadline_nor_in_the_last_moment_before(
+    seconds: float,
+) -> None:
     upstreams = Upstreams(a=["hello"])
 
     with pytest.raises(DeadlineExceededError):
-        await upstreams.ask(model("m", "a"), seconds=0.0)
+        await upstreams.ask(model("m", "a"), seconds=seconds)
 
     assert upstreams.tried == []
 

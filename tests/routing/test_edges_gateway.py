@@ -175,7 +175,7 @@ class TestChat:
     ) -> None:
         provider.at("a", HANG)
 
-        ending = await ending_of(gateway.typed.Chat(asking(), **(credentials() | {"timeout": 0.2})))
+        ending = await ending_of(gateway.typed.Chat(asking(), **(credentials() | {"timeout": 0.5})))
 
         assert ending.code is grpc.StatusCode.DEADLINE_EXCEEDED
         async with asyncio.timeout(BOUND_SECONDS):

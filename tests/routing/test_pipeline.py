@@ -152,7 +152,7 @@ class TestDeadlines:
     ) -> None:
         provider.at("a", script)
         provider.at("b", script)
-        wanted = credentials(x_meshgate_timeout="100ms")
+        wanted = credentials(x_meshgate_timeout="300ms")
 
         ending = await ending_of(gateway.openai.ChatCompletions(body(stream=stream), **wanted))
 
@@ -165,7 +165,7 @@ class TestDeadlines:
         self, gateway: Gateway, provider: FakeProvider
     ) -> None:
         provider.at("a", [head(), chunk(FIRST), HANG])
-        wanted = credentials(x_meshgate_timeout="200ms")
+        wanted = credentials(x_meshgate_timeout="500ms")
 
         ending = await ending_of(gateway.openai.ChatCompletions(body(stream=True), **wanted))
 
@@ -178,7 +178,7 @@ class TestDeadlines:
         self, gateway: Gateway, provider: FakeProvider
     ) -> None:
         provider.at("a", HANG)
-        wanted = credentials() | {"timeout": 0.2}
+        wanted = credentials() | {"timeout": 0.5}
 
         ending = await ending_of(gateway.openai.ChatCompletions(body(), **wanted))
 
@@ -189,7 +189,7 @@ class TestDeadlines:
         self, gateway: Gateway, provider: FakeProvider
     ) -> None:
         gateway.snapshot = snapshot(
-            model("m", "a", "b", timeouts=Timeouts(total_seconds=0.1), fallbacks=("n",)),
+            model("m", "a", "b", timeouts=Timeouts(total_seconds=0.3), fallbacks=("n",)),
             model("n", "c"),
         )
         provider.at("a", HANG)

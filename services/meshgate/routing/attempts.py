@@ -14,9 +14,14 @@ from meshgate.config.snapshot import Retries, Target
 from meshgate.routing.failure import OF_THE_REQUEST, OF_THE_TARGET, Failure
 from meshgate.routing.planning import Draw, Plan
 from meshgate.routing.question import Question
-from meshgate.runtime.errors import GatewayError
+from meshgate.runtime.deadline import Deadline
+from meshgate.runtime.errors import DeadlineExceededError, GatewayError
 
 _log = structlog.get_logger("meshgate.routing")
+
+# Timers ring up to a millisecond early: what an attempt that ran out of time leaves is no time for
+# another one.
+_LEAST_SECONDS = 0.005
 
 Answer = TypeVar("Answer")
 
@@ -72,6 +77,7 @@ class Attempts:
         for plan in plans:
             tries = _Tries(plan, self._draw, self._now)
             while (target := tries.next()) is not None:
+                _check_time(question.arrival.deadline)
                 count += 1
                 result = await execute(question, plan, target)
                 if not isinstance(result, Failure):
@@ -135,6 +141,11 @@ class _Tries:
         retries = self._retries
         longest = retries.backoff_initial_seconds * 2.0 ** (failures - 1)
         return min(longest, retries.backoff_max_seconds) * self._draw()
+
+
+def _check_time(deadline: Deadline) -> None:
+    if deadline.seconds_left() < _LEAST_SECONDS:
+        raise DeadlineExceededError("the deadline of the request has passed")
 
 
 def _same(one: Target, other: Target) -> bool:
