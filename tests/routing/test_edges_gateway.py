@@ -216,10 +216,11 @@ class TestStreamChat:
         assert provider.ended == 1
         grammar.check(EVENTS)
 
+    @pytest.mark.parametrize("before", [[], [head()]], ids=["before the head", "after it"])
     async def test_an_error_before_the_first_event_is_bare(
-        self, gateway: Gateway, provider: FakeProvider
+        self, gateway: Gateway, provider: FakeProvider, before: list[Any]
     ) -> None:
-        provider.at("a", [broken("server_error")])
+        provider.at("a", [*before, broken("server_error")])
         provider.at("b", [broken("overloaded")])
 
         ending = await ending_of(gateway.typed.StreamChat(streaming(), **credentials()))
