@@ -5,9 +5,8 @@ from provider.attempts import KEY
 from upstream import Behaviour, FakeUpstream
 from upstream import Usage as FakeUsage
 
-from meshgate.provider.aiohttp_client import AiohttpClient
+from meshgate.provider.assembly import CLIENTS
 from meshgate.provider.http_upstream import HttpUpstream
-from meshgate.provider.httpx_client import HttpxClient
 from meshgate.provider.openai_upstream import openai_api
 from meshgate.provider.upstream import ClientOptions
 
@@ -19,7 +18,7 @@ async def fake():
         yield upstream
 
 
-@pytest.fixture(params=[AiohttpClient, HttpxClient], ids=["aiohttp", "httpx"])
+@pytest.fixture(params=CLIENTS.values(), ids=CLIENTS.keys())
 def make_client(request):
     return request.param
 
