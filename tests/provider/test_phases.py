@@ -124,3 +124,16 @@ async def test_the_time_of_the_first_byte_is_kept(make_clock):
 
     assert first is not None
     assert clock.first_byte_at == first >= clock.started_at
+
+
+async def test_it_bounds_whichever_task_waits_now(make_clock):
+    clock = make_clock(between_tokens_seconds=SOON)
+    clock.first_byte()
+    await asyncio.create_task(enter_and_leave(clock))
+
+    assert await asyncio.create_task(exceed(clock)) is Phase.BETWEEN_TOKENS
+
+
+async def enter_and_leave(clock):
+    with clock:
+        pass

@@ -1,4 +1,4 @@
-"""ProviderService over a real channel, on both server stacks."""
+"""ProviderService in every binding: over a real channel to both server stacks, and in-process."""
 
 import asyncio
 import json
@@ -14,6 +14,9 @@ from meshgate.dialects.openai_chat import grammar
 from meshgate.provider.assembly import assemble
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.identity import MeshIdentity
+from meshgate.runtime.in_process import InProcessChannel
+from meshgate.runtime.interception import intercepted
+from meshgate.runtime.peers import Peers
 from meshgate.runtime.server import running
 from meshgate.runtime.settings import ServerSettings
 from meshgate.runtime.status import error_of_call
@@ -30,9 +33,8 @@ async def serving(stack, base_url, directory, identity=None, **variables):
     path = directory / "meshgate.yaml"
     path.write_text(configuration(base_url))
     variables = {"MESHGATE_CONFIG": str(path), "UPSTREAM_KEY": KEY, **variables}
-    settings = ServerSettings(
-        "127.0.0.1:0", None, stack, identity or MeshIdentity(None), drain_notice_seconds=0
-    )
+    identity = identity or MeshIdentity(None)
+    settings = ServerSettings("127.0.0.1:0", None, stack, identity, drain_notice_seconds=0)
     async with (
         running({"provider": assemble}, Environment(variables), settings) as service,
         grpc.aio.insecure_channel(f"127.0.0.1:{service.port}") as channel,
@@ -57,9 +59,29 @@ async def fake():
         yield upstream
 
 
-@pytest.fixture(params=["native", "grpc"])
+@asynccontextmanager
+async def calling(base_url, directory):
+    """A channel to the service in this process."""
+    path = directory / "meshgate.yaml"
+    path.write_text(configuration(base_url))
+    env, identity = (
+        Environment({"MESHGATE_CONFIG": str(path), "UPSTREAM_KEY": KEY}),
+        MeshIdentity(None),
+    )
+    async with Peers(env, identity) as peers, assemble(env, peers) as service:
+        methods = intercepted(service.implementations[0], identity)
+        yield InProcessChannel(methods, identity.metadata()), path
+
+
+@pytest.fixture(params=["native", "grpc", "in-process"])
 async def stub(request, fake, tmp_path):
-    async with serving(request.param, fake.base_url, tmp_path) as (channel, _):
+    binding = request.param
+    reached = (
+        calling(fake.base_url, tmp_path)
+        if binding == "in-process"
+        else serving(binding, fake.base_url, tmp_path)
+    )
+    async with reached as (channel, _):
         yield ProviderServiceStub(channel)
 
 
@@ -226,7 +248,7 @@ async def test_the_deadline_of_the_call_ends_the_upstreams_work(stub, fake):
 async def test_cancelling_a_plain_call_reaches_the_upstream_within_a_second(stub, fake):
     fake.default(Behaviour(fault=Hang(at="head")))
     call = stub.Execute(asking())
-    waiting = asyncio.ensure_future(call.wait_for_connection())
+    waiting = asyncio.create_task(result_of(call))
     await fake.arrival()
 
     call.cancel()
@@ -234,6 +256,10 @@ async def test_cancelling_a_plain_call_reaches_the_upstream_within_a_second(stub
     async with asyncio.timeout(1):
         assert (await fake.ending()).outcome == "client_gone"
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def result_of(call):
+    return await call
 
 
 async def test_cancelling_a_stream_reaches_the_upstream_within_a_second(stub, fake):

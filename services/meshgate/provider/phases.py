@@ -58,6 +58,7 @@ class PhaseClock:
         "_at",
         "_cancelling",
         "_expired",
+        "_loop",
         "_phase",
         "_seconds",
         "_task",
@@ -77,6 +78,7 @@ class PhaseClock:
         self._phase = Phase.FIRST_TOKEN
         self._seconds = UNBOUNDED
         self._at = self.started_at + timeouts.first_token_seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = UNBOUNDED
@@ -94,7 +96,9 @@ class PhaseClock:
         self._phase, self._seconds, self._at = Phase.BETWEEN_TOKENS, seconds, UNBOUNDED
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        # Looking the loop up costs more than looking its task up, and only the task can change.
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a PhaseClock bounds the waits of tasks")
         now = time.monotonic()
@@ -102,7 +106,7 @@ class PhaseClock:
             self._at = now + self._seconds
         self._task = task
         self._cancelling = task.cancelling()
-        if self._bound()[0] < self._timer_at:
+        if self._at < self._timer_at or self._total_at < self._timer_at:
             self._arm(now)
 
     def __exit__(
