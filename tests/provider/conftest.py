@@ -19,17 +19,35 @@ async def fake():
 
 
 @pytest.fixture(params=CLIENTS.values(), ids=CLIENTS.keys())
-def make_client(request):
+def client_factory(request):
     return request.param
 
 
 @pytest.fixture
-async def make_upstream(make_client):
+async def make_client(client_factory):
+    clients = []
+
+    def make(**options):
+        clients.append(client_factory(ClientOptions(**options)))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+def client(make_client):
+    return make_client()
+
+
+@pytest.fixture
+async def make_upstream(client_factory):
     made = []
 
     def make(base_url, **headers):
         api = openai_api(base_url, KEY, headers)
-        made.append(HttpUpstream(api, make_client(ClientOptions())))
+        made.append(HttpUpstream(api, client_factory(ClientOptions())))
         return made[-1]
 
     yield make

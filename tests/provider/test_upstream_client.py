@@ -2,77 +2,26 @@
 
 import asyncio
 import gzip
-import os
 import socket
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 import pytest
-from provider.raw_server import answering, raw_server, tls_server
+from provider.posting import MIB, PLAIN, STREAMED, chat, drain, plain, posted
+from provider.raw_server import answering, raw_server
 from upstream import Behaviour, Close, Cut, FakeUpstream, Gate, Hang, Match, Refuse
 
-from meshgate.provider.assembly import CLIENTS
-from meshgate.provider.phases import Phase, PhaseClock, PhaseTimeoutError, PhaseTimeouts
+from meshgate.provider.phases import Phase, PhaseTimeoutError
 from meshgate.provider.upstream import (
     AnswerTooLargeError,
     BrokenConnectionError,
-    ClientOptions,
     ConnectFailedError,
 )
-
-PLAIN = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
-STREAMED = b'{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":true}'
-HEADERS = (("content-type", "application/json"), ("authorization", "Bearer sk-upstream"))
-MIB = 1 << 20
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
-
-@pytest.fixture(params=CLIENTS.values(), ids=CLIENTS.keys())
-async def make_client(request):
-    clients = []
-
-    def make(**options):
-        clients.append(request.param(ClientOptions(**options)))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        await client.close()
-
-
-@pytest.fixture
-def client(make_client):
-    return make_client()
 
 
 @pytest.fixture
 async def upstream():
     async with FakeUpstream() as fake:
         yield fake
-
-
-@asynccontextmanager
-async def posted(client, url, body=PLAIN, headers=HEADERS, **timeouts):
-    clock = PhaseClock(PhaseTimeouts(**timeouts))
-    try:
-        async with client.post(url, headers, body, clock) as response:
-            yield response
-    finally:
-        clock.close()
-
-
-async def drain(client, url, **timeouts):
-    """Reads a stream to its end."""
-    async with posted(client, url, STREAMED, **timeouts) as response:
-        return [chunk async for chunk in response.chunks()]
-
-
-async def plain(client, url, body=PLAIN, limit_bytes=64 * MIB, **options):
-    async with posted(client, url, body, **options) as response:
-        return response.status, await response.read(limit_bytes)
-
-
-def chat(upstream):
-    return f"{upstream.base_url}/chat/completions"
 
 
 async def test_the_request_arrives_as_it_was_given(client, upstream):
@@ -351,71 +300,6 @@ async def test_redirects_are_not_followed(client, upstream):
 
     assert status == 307
     assert not upstream.requests
-
-
-async def test_proxies_in_the_environment_are_not_used(make_client, upstream, monkeypatch):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setitem(os.environ, name, "http://127.0.0.1:1")
-
-    status, _ = await plain(make_client(), chat(upstream))
-
-    assert status == 200
-
-
-async def test_a_configured_proxy_is_used(make_client):
-    seen = []
-
-    async with raw_server(answering(OK, seen)) as url:
-        client = make_client(proxy=url.replace("http://", "http://user:secret@").rstrip("/"))
-        _, body = await plain(client, "http://upstream.invalid/v1/chat/completions")
-
-    assert body == b"ok"
-    assert seen[0].startswith(b"POST http://upstream.invalid/v1/chat/completions HTTP/1.1")
-    assert b"proxy-authorization: basic dxnlcjpzzwnyzxq=" in seen[0].lower()
-
-
-async def test_a_certificate_of_an_own_authority_is_trusted_when_configured(make_client, tmp_path):
-    async with tls_server(tmp_path, answering(OK)) as (
-        url,
-        ca_pem,
-    ):
-        _, body = await plain(make_client(ca_pem=b"# ours\n" + ca_pem + ca_pem), url)
-
-    assert body == b"ok"
-
-
-async def test_a_configured_authority_takes_the_place_of_the_systems(make_client, tmp_path):
-    async with tls_server(tmp_path, answering(OK)) as (url, _):
-        other = tmp_path / "other"
-        other.mkdir()
-        async with tls_server(other, answering(OK)) as (_, ca_pem):
-            client = make_client(ca_pem=ca_pem)
-
-            with pytest.raises(ConnectFailedError):
-                await plain(client, url)
-
-
-async def test_a_certificate_of_an_unknown_authority_is_a_failed_connection(make_client, tmp_path):
-    async with tls_server(tmp_path, answering(OK)) as (
-        url,
-        _,
-    ):
-        with pytest.raises(ConnectFailedError):
-            await plain(make_client(), url)
-
-
-@pytest.mark.parametrize(
-    "options", [{"ca_pem": b"no certificate"}, {"proxy": "no://user:secret@proxy"}], ids=str
-)
-async def test_options_that_cannot_be_used_are_told_without_their_text(make_client, options):
-    with pytest.raises(ValueError, match="cannot be used") as caught:
-        make_client(**options)
-
-    assert "secret" not in str(caught.value)
-
-
-def test_a_proxy_with_a_password_is_not_shown():
-    assert "secret" not in repr(ClientOptions(proxy="http://user:secret@proxy"))
 
 
 def gzipped(body):
