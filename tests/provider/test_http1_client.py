@@ -1,6 +1,8 @@
 """What upstreams may say on a connection, to the client whose connections are our own."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -71,7 +73,9 @@ async def test_a_broken_connection_is_told_of(client: Http1Client, answer: bytes
 
 
 @pytest.mark.parametrize(
-    "extra", [OK, b"garbage"], ids=["an answer to nothing", "what is no answer"]
+    "extra",
+    [OK, b"HTTP/1.1 200 OK\r\nx-half: ", b"garbage"],
+    ids=["an answer to nothing", "half an answer", "what is no answer"],
 )
 async def test_a_connection_that_says_more_than_it_was_asked_is_not_used_again(
     client: Http1Client, extra: bytes
@@ -94,6 +98,20 @@ async def test_a_connection_that_says_more_than_it_was_asked_is_not_used_again(
     assert connections == 3
 
 
+async def test_a_body_without_a_length_that_is_reset_is_broken(client: Http1Client) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhalf of it")
+        await writer.drain()
+        reset = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        writer.transport.abort()
+
+    async with raw_server(serve) as url:
+        with pytest.raises(BrokenConnectionError):
+            await answer_of(client, url)
+
+
 async def test_a_header_cannot_smuggle_another(client: Http1Client) -> None:
     async with raw_server(answering(OK)) as url:
         with pytest.raises(ValueError, match="line end"):
@@ -112,6 +130,34 @@ async def test_a_connection_that_the_upstream_closed_while_idle_is_not_used(
                     await asyncio.sleep(0.001)
 
     assert answers == [(200, b"ok")] * 3
+
+
+async def test_what_comes_on_an_idle_connection_does_not_pass_for_the_next_answer(
+    client: Http1Client,
+) -> None:
+    said = asyncio.Event()
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await said.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nst")
+        await reader.read()
+        writer.close()
+
+    async with raw_server(serve) as url:
+        first = await answer_of(client, url)
+        said.set()
+        async with asyncio.timeout(10):
+            while any(idle.alive for them in client._idle.values() for _, idle in them):
+                await asyncio.sleep(0.001)
+        second = await answer_of(client, url)
+
+    assert first == second == (200, b"ok")
+    assert connections == 2
 
 
 @given(data=st.binary(max_size=400))

@@ -119,6 +119,9 @@ class Http1Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if self.complete:
+            self._break()  # nothing was asked: it must not pass for the next answer
+            return
         if not self._has_head:
             self._head_bytes += len(data)
         try:
@@ -132,10 +135,11 @@ class Http1Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """Closing follows by itself."""
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
-        # A body without a length ends with the connection.
-        if self._has_head and not self.complete and not self._is_framed():
+        # A body without a length ends with the connection, where that ended well.
+        ended_well = error is None and not self._broken
+        if self._has_head and ended_well and not self._is_framed():
             self.complete = True
         self._wake()
 
@@ -148,10 +152,13 @@ class Http1Connection(asyncio.Protocol):
 
     def _break(self) -> None:
         self._broken = True
-        self.complete = False
         self.abort()
 
     # -- the parser's side
+
+    def on_message_begin(self) -> None:
+        if self.complete:  # something follows an answer that is whole, which stays so
+            raise httptools.HttpParserError("nothing was asked")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
@@ -171,9 +178,7 @@ class Http1Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        if self._has_head and not self.complete:
+        if self._has_head:
             self.complete = True
-        elif self._has_head:
-            self._break()  # an answer to nothing
         else:
             self.headers.clear()  # 1xx: the answer itself follows
