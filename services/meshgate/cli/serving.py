@@ -38,7 +38,7 @@ def _address(_context: click.Context, _option: click.Parameter, value: str | Non
 def serve_command(services: Sequence[str], listen: str | None) -> None:
     """Host one or several services in this process.
 
-    All else is set by environment variables, as docs/configuration.md lists them: peers by
+    All else is set by environment variables, as docs/operations.md lists them: peers by
     MESHGATE_PEER_<SERVICE>, the token that they share by MESHGATE_MESH_TOKEN, the configuration by
     MESHGATE_CONFIG. Stops on SIGTERM or SIGINT, after the calls in flight.
     """
