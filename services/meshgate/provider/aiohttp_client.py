@@ -14,12 +14,12 @@ from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutE
 from meshgate.provider.trust import trust
 from meshgate.provider.upstream import (
     MIB,
-    AnswerTooLargeError,
     BrokenConnectionError,
     ClientOptions,
     ConnectFailedError,
     Headers,
     UpstreamCallError,
+    gathered,
 )
 
 T = TypeVar("T")
@@ -161,18 +161,10 @@ class AiohttpResponse:
     async def read(self, limit_bytes: int) -> bytes:
         length = self._response.content_length
         if length is None or length > limit_bytes or "content-encoding" in self._response.headers:
-            return await self._read_pieces(limit_bytes)
+            return await gathered(self.chunks(), limit_bytes)
         body = await self._in_time(self._response.read)
         self._clock.first_byte()
         return body
-
-    async def _read_pieces(self, limit_bytes: int) -> bytes:
-        body = bytearray()
-        async for piece in self.chunks():
-            body += piece
-            if len(body) > limit_bytes:
-                raise AnswerTooLargeError
-        return bytes(body)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         content = self._response.content

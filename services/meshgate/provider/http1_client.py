@@ -15,11 +15,11 @@ from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutE
 from meshgate.provider.trust import trust
 from meshgate.provider.upstream import (
     MIB,
-    AnswerTooLargeError,
     BrokenConnectionError,
     ClientOptions,
     ConnectFailedError,
     Headers,
+    gathered,
 )
 
 # Idle connections are given up before upstreams and balancers commonly do, at 60 s and more.
@@ -165,12 +165,7 @@ class Http1Response:
         return ""
 
     async def read(self, limit_bytes: int) -> bytes:
-        body = bytearray()
-        async for piece in self.chunks():
-            body += piece
-            if len(body) > limit_bytes:
-                raise AnswerTooLargeError
-        return bytes(body)
+        return await gathered(self.chunks(), limit_bytes)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         clock, take = self._clock, self._connection.take

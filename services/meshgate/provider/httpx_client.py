@@ -9,11 +9,11 @@ import httpx
 from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutError
 from meshgate.provider.trust import trust
 from meshgate.provider.upstream import (
-    AnswerTooLargeError,
     BrokenConnectionError,
     ClientOptions,
     ConnectFailedError,
     Headers,
+    gathered,
 )
 
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=50.0)
@@ -108,12 +108,7 @@ class HttpxResponse:
         return value
 
     async def read(self, limit_bytes: int) -> bytes:
-        body = bytearray()
-        async for piece in self.chunks():
-            body += piece
-            if len(body) > limit_bytes:
-                raise AnswerTooLargeError
-        return bytes(body)
+        return await gathered(self.chunks(), limit_bytes)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         clock = self._clock

@@ -68,6 +68,20 @@ class UpstreamResponse(Protocol):
         ...
 
 
+async def gathered(pieces: AsyncGenerator[bytes, None], limit_bytes: int) -> bytes:
+    """All pieces of a body.
+
+    Raises:
+        AnswerTooLargeError: They are more than `limit_bytes`.
+    """
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > limit_bytes:
+            raise AnswerTooLargeError
+    return bytes(body)
+
+
 class UpstreamClient(Protocol):
     """Sends requests to one upstream and keeps its connections.
 
