@@ -15,6 +15,7 @@ from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutE
 from meshgate.provider.trust import trust
 from meshgate.provider.upstream import (
     MIB,
+    AnswerTooLargeError,
     BrokenConnectionError,
     ClientOptions,
     ConnectFailedError,
@@ -165,7 +166,13 @@ class Http1Response:
         return ""
 
     async def read(self, limit_bytes: int) -> bytes:
-        return await gathered(self.chunks(), limit_bytes)
+        if not self._connection.complete or self.header("content-encoding"):
+            return await gathered(self.chunks(), limit_bytes)
+        body = await self._connection.take()  # all of it came with the head
+        self._clock.first_byte()
+        if len(body) > limit_bytes:
+            raise AnswerTooLargeError
+        return body
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         clock, take = self._clock, self._connection.take
