@@ -4,11 +4,12 @@ import asyncio
 import ssl
 import time
 import zlib
+from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from meshgate.provider.http1_connection import Http1Connection
 from meshgate.provider.phases import UNBOUNDED, Phase, PhaseClock, PhaseTimeoutError
@@ -26,6 +27,8 @@ from meshgate.provider.upstream import (
 # Idle connections are given up before upstreams and balancers commonly do, at 60 s and more.
 _IDLE_SECONDS = 50.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# What may stand in a request's target as it is; `%` because what is escaped stays so.
+_IN_TARGETS = "/%:@!$&'()*+,;=~?[]"
 # zlib's window bits that take gzip's header as well as zlib's own.
 _ANY_ZLIB = 47
 
@@ -51,7 +54,9 @@ class Http1Client:
             raise ValueError("this client knows no proxies")
         self._connect_seconds = options.connect_seconds
         self._trust = trust(options.ca_pem)
-        self._idle: dict[Origin, list[tuple[float, Http1Connection]]] = {}
+        self._trust.set_alpn_protocols(["http/1.1"])
+        # When each was used last, and the connection; the one used last is at the end.
+        self._idle: defaultdict[Origin, deque[tuple[float, Http1Connection]]] = defaultdict(deque)
         self._closing = False
 
     def post(self, url: str, headers: Headers, body: bytes, clock: PhaseClock) -> "_Call":
@@ -67,7 +72,7 @@ class Http1Client:
 
     def take(self, origin: Origin) -> Http1Connection | None:
         """An idle connection, the one that was used last."""
-        connections = self._idle.get(origin)
+        connections = self._idle[origin]
         oldest = time.monotonic() - _IDLE_SECONDS
         while connections:
             idle_since, connection = connections.pop()
@@ -81,7 +86,12 @@ class Http1Client:
         if self._closing or not connection.reusable:
             connection.abort()
             return
-        self._idle.setdefault(origin, []).append((time.monotonic(), connection))
+        now = time.monotonic()
+        idle = self._idle[origin]
+        # Those that a busy hour left behind are never taken again.
+        while idle and (idle[0][0] < now - _IDLE_SECONDS or not idle[0][1].alive):
+            idle.popleft()[1].abort()
+        idle.append((now, connection))
 
     async def connect(self, origin: Origin, at_most_seconds: float) -> Http1Connection:
         """A new connection.
@@ -130,7 +140,7 @@ class _Call:
                         self._origin, self._clock.timeouts.connect_seconds
                     )
                     self._connection = connection
-                connection.send(self._head, self._body)
+                await connection.send(self._head, self._body)
                 await connection.head()
         except BaseException:
             if self._connection is not None:
@@ -176,7 +186,7 @@ class Http1Response:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         clock, take = self._clock, self._connection.take
-        coding = self.header("content-encoding")
+        coding = self.header("content-encoding").lower()
         inflation = _Inflation(coding) if coding and coding != "identity" else None
         while True:
             with clock:
@@ -213,7 +223,8 @@ class _Inflation:
             except zlib.error:
                 raise BrokenConnectionError from None
             data = self._inflate.unconsumed_tail
-            yield piece
+            if piece:
+                yield piece
 
     def end(self) -> None:
         """Check that it was whole.
@@ -231,18 +242,21 @@ def _parsed(url: str) -> tuple[Origin, bytes, bytes]:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), _IN_TARGETS)
     netloc = parts.netloc.rpartition("@")[2]
-    return Origin(parts.scheme, host, port), target.encode("ascii"), netloc.encode("ascii")
+    host_value = netloc.encode("ascii" if netloc.isascii() else "idna")
+    return Origin(parts.scheme, host, port), target.encode("ascii"), host_value
 
 
 def _head(target: bytes, host: bytes, headers: Headers, length: int) -> bytes:
-    lines = "\r\n".join([f"{name}: {value}" for name, value in headers])
-    if lines.count("\n") != len(headers) - 1 or "\0" in lines:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    if not lines.count("\r") == lines.count("\n") == len(headers) or "\0" in lines:
         raise ValueError("a header holds a line end")
-    return b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-length: %d\r\n%b\r\n\r\n" % (
+    if "accept-encoding" not in lines.lower():
+        lines += "accept-encoding: identity\r\n"
+    return b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-length: %d\r\n%b\r\n" % (
         target,
         host,
         length,
-        lines.encode("latin-1"),
+        lines.encode(),
     )

@@ -9,6 +9,7 @@ from meshgate.provider.upstream import BrokenConnectionError
 
 _HEAD_LIMIT_BYTES = 64 * 1024
 _BUFFER_LIMIT_BYTES = 256 * 1024
+_PIECE_BYTES = 256 * 1024
 _INTERIM = range(100, 200)
 
 
@@ -25,6 +26,7 @@ class Http1Connection(asyncio.Protocol):
         self._lost = False
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
+        self._writable = True
         self._begin()
 
     def _begin(self) -> None:
@@ -43,28 +45,44 @@ class Http1Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may be sent."""
+        """Whether another request may be sent.
+
+        Not if some of the answer was not taken, for reading may have stopped over it, nor if the
+        answer came before all of the request was sent.
+        """
         return (
             self.complete
-            and not self._lost
-            and not self._broken
-            and not self._transport.is_closing()
             and self._keep_alive
+            and self.alive
+            and not self._broken
+            and not self._pieces
+            and not self._transport.get_write_buffer_size()
         )
 
     @property
     def alive(self) -> bool:
-        """Whether an idle connection still stands."""
+        """Whether the connection still stands."""
         return not self._lost and not self._transport.is_closing()
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Send a request. The body is in memory already, so nothing is gained by waiting."""
+    async def send(self, head: bytes, body: bytes) -> None:
+        """Send a request, a large one in pieces, so that others have their turn on the loop.
+
+        Raises:
+            BrokenConnectionError: The connection broke before it was sent.
+        """
         self._begin()
-        if len(body) < _BUFFER_LIMIT_BYTES:
+        if len(body) <= _PIECE_BYTES:
             self._transport.write(head + body)
-        else:
-            self._transport.write(head)
-            self._transport.write(body)
+            return
+        self._transport.write(head)
+        rest = memoryview(body)
+        while rest and self.alive:
+            # Who answers already may not read on: the rest must not keep the answer waiting.
+            size = len(rest) if self._has_head else _PIECE_BYTES
+            self._transport.write(rest[:size])
+            rest = rest[size:]
+            while not (self._writable or self._has_head):
+                await self._more()
 
     async def head(self) -> None:
         """Wait for the status and the headers.
@@ -126,10 +144,17 @@ class Http1Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break()
         if not self._has_head and self._head_bytes > _HEAD_LIMIT_BYTES:
             self._break()
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
         self._wake()
 
     def eof_received(self) -> None:
