@@ -4,10 +4,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from provider.raw_server import answering, raw_server
 
@@ -112,10 +112,133 @@ async def test_a_body_without_a_length_that_is_reset_is_broken(client: Http1Clie
             await answer_of(client, url)
 
 
-async def test_a_header_cannot_smuggle_another(client: Http1Client) -> None:
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"], ids=["CRLF", "CR", "LF"])
+async def test_a_header_cannot_smuggle_another(client: Http1Client, end: str) -> None:
     async with raw_server(answering(OK)) as url:
         with pytest.raises(ValueError, match="line end"):
-            await answer_of(client, url, (("x-a", "b\r\nx-c: d"),))
+            await answer_of(client, url, (("x-a", f"b{end}x-c: d"),))
+
+
+async def test_what_no_target_may_hold_is_escaped(client: Http1Client) -> None:
+    seen: list[bytes] = []
+
+    async with raw_server(answering(OK, seen)) as url:
+        await answer_of(client, url + "a b/é/%20?q=1")
+
+    assert seen[0].startswith(b"POST /a%20b/%C3%A9/%20?q=1 HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("headers", [(), HEADERS, (("Accept-Encoding", "gzip"),)])
+async def test_no_compression_is_asked_for_unless_the_caller_does(
+    client: Http1Client, headers: tuple[tuple[str, str], ...]
+) -> None:
+    seen: list[bytes] = []
+
+    async with raw_server(answering(OK, seen)) as url:
+        await answer_of(client, url, headers)
+
+    wanted = b"gzip" if b"gzip" in seen[0] else b"identity"
+    assert seen[0].lower().count(b"accept-encoding: %b\r\n" % wanted) == 1
+    assert seen[0].lower().count(b"accept-encoding") == 1
+
+
+async def test_an_upgrade_that_nobody_asked_for_is_a_broken_connection(
+    client: Http1Client,
+) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, it: complaints.append(it))
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+
+    async with raw_server(answering(answer)) as url:
+        with pytest.raises(BrokenConnectionError):
+            await answer_of(client, url)
+
+    assert not complaints
+
+
+async def test_a_connection_whose_answer_was_not_taken_is_not_used_again(
+    client: Http1Client,
+) -> None:
+    # One byte over what is buffered: reading stops just as the answer is whole.
+    size = 256 * 1024 + 1
+    large = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size
+    answers = iter([large, OK])
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n{}")
+                writer.write(next(answers))
+                await writer.drain()
+        writer.close()
+
+    async with raw_server(serve) as url:
+        clock = PhaseClock(PhaseTimeouts(total_seconds=10))
+        async with client.post(url, HEADERS, b"{}", clock) as response, asyncio.timeout(10):
+            while not response._connection.complete:
+                await asyncio.sleep(0.001)
+        clock.close()
+
+        assert await answer_of(client, url) == (200, b"ok")
+
+
+async def test_an_answer_before_the_request_was_sent_leaves_no_connection(
+    client: Http1Client,
+) -> None:
+    answered = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
+        await answered.wait()
+        writer.close()
+
+    async with raw_server(serve) as url:
+        clock = PhaseClock(PhaseTimeouts(total_seconds=10))
+        async with client.post(url, HEADERS, b"x" * (20 << 20), clock) as response:
+            assert (response.status, await response.read(1 << 20)) == (413, b"no")
+        clock.close()
+        answered.set()
+
+        assert not any(client._idle.values())
+
+
+async def test_connections_that_died_idle_are_let_go_though_another_is_used(
+    client: Http1Client,
+) -> None:
+    connections = 0
+    may_close = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        is_first = connections == 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n{}")
+                writer.write(OK)
+                if is_first:
+                    await may_close.wait()
+                    break
+        writer.close()
+
+    async with raw_server(serve) as url:
+        clock = PhaseClock(PhaseTimeouts(total_seconds=10))
+        async with AsyncExitStack() as later:
+            dying = client.post(url, HEADERS, b"{}", clock)
+            first = await dying.__aenter__()
+            second = await later.enter_async_context(client.post(url, HEADERS, b"{}", clock))
+            await first.read(2)
+            await second.read(2)
+            await dying.__aexit__(None, None, None)
+        clock.close()
+        may_close.set()
+        async with asyncio.timeout(10):
+            while first._connection.alive:
+                await asyncio.sleep(0.001)
+        await answer_of(client, url)
+
+        assert [it for them in client._idle.values() for _, it in them] == [second._connection]
 
 
 async def test_a_connection_that_the_upstream_closed_while_idle_is_not_used(
@@ -160,6 +283,7 @@ async def test_what_comes_on_an_idle_connection_does_not_pass_for_the_next_answe
     assert connections == 2
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=400))
 def test_whatever_an_upstream_says_is_an_answer_or_a_broken_connection(data: bytes) -> None:
     async def ask() -> None:
