@@ -129,6 +129,51 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "ERROR_REASON_NOT_FOUND", "domain": "meshgate"}
     """
+    ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 19
+    """A limit is reached. RetryInfo says when to come back, QuotaFailure whose limit
+    it is.
+
+        {"reason": "ERROR_REASON_LIMIT_EXCEEDED", "domain": "meshgate",
+         "metadata": {"limit": "requests/minute", "subject": "key/k_123",
+                      "amount": "600", "remaining": "0", "requested": "1"}}
+    """
+    ERROR_REASON_HOLD_RELEASED: _ErrorReason.ValueType  # 20
+    """What was asked for had been given back before it was granted.
+
+        {"reason": "ERROR_REASON_HOLD_RELEASED", "domain": "meshgate",
+         "metadata": {"grant_id": "6f1d..."}}
+    """
+    ERROR_REASON_HOLD_UNKNOWN: _ErrorReason.ValueType  # 21
+    """There is no such grant, or no longer.
+
+        {"reason": "ERROR_REASON_HOLD_UNKNOWN", "domain": "meshgate",
+         "metadata": {"grant_id": "6f1d..."}}
+    """
+    ERROR_REASON_MODEL_UNPRICED: _ErrorReason.ValueType  # 22
+    """The key has a limit in money, and the model has no price.
+
+        {"reason": "ERROR_REASON_MODEL_UNPRICED", "domain": "meshgate",
+         "metadata": {"model": "qwen3", "provider": "local"}}
+    """
+    ERROR_REASON_ALREADY_EXISTS: _ErrorReason.ValueType  # 23
+    """Something of this name is there already.
+
+        {"reason": "ERROR_REASON_ALREADY_EXISTS", "domain": "meshgate",
+         "metadata": {"resource": "team", "name": "search"}}
+    """
+    ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 24
+    """Somebody else changed it meanwhile: read it again.
+
+        {"reason": "ERROR_REASON_ETAG_MISMATCH", "domain": "meshgate",
+         "metadata": {"resource": "key", "id": "k_123"}}
+    """
+    ERROR_REASON_FAILED_PRECONDITION: _ErrorReason.ValueType  # 25
+    """It cannot be changed as things stand: it is kept in the configuration, has
+    been revoked, or others depend on it.
+
+        {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
+         "metadata": {"resource": "key", "id": "config/bench"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a call failed, in one word that programs can act on. It
@@ -243,5 +288,50 @@ ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 18
 """No such path or method is served.
 
     {"reason": "ERROR_REASON_NOT_FOUND", "domain": "meshgate"}
+"""
+ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 19
+"""A limit is reached. RetryInfo says when to come back, QuotaFailure whose limit
+it is.
+
+    {"reason": "ERROR_REASON_LIMIT_EXCEEDED", "domain": "meshgate",
+     "metadata": {"limit": "requests/minute", "subject": "key/k_123",
+                  "amount": "600", "remaining": "0", "requested": "1"}}
+"""
+ERROR_REASON_HOLD_RELEASED: ErrorReason.ValueType  # 20
+"""What was asked for had been given back before it was granted.
+
+    {"reason": "ERROR_REASON_HOLD_RELEASED", "domain": "meshgate",
+     "metadata": {"grant_id": "6f1d..."}}
+"""
+ERROR_REASON_HOLD_UNKNOWN: ErrorReason.ValueType  # 21
+"""There is no such grant, or no longer.
+
+    {"reason": "ERROR_REASON_HOLD_UNKNOWN", "domain": "meshgate",
+     "metadata": {"grant_id": "6f1d..."}}
+"""
+ERROR_REASON_MODEL_UNPRICED: ErrorReason.ValueType  # 22
+"""The key has a limit in money, and the model has no price.
+
+    {"reason": "ERROR_REASON_MODEL_UNPRICED", "domain": "meshgate",
+     "metadata": {"model": "qwen3", "provider": "local"}}
+"""
+ERROR_REASON_ALREADY_EXISTS: ErrorReason.ValueType  # 23
+"""Something of this name is there already.
+
+    {"reason": "ERROR_REASON_ALREADY_EXISTS", "domain": "meshgate",
+     "metadata": {"resource": "team", "name": "search"}}
+"""
+ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 24
+"""Somebody else changed it meanwhile: read it again.
+
+    {"reason": "ERROR_REASON_ETAG_MISMATCH", "domain": "meshgate",
+     "metadata": {"resource": "key", "id": "k_123"}}
+"""
+ERROR_REASON_FAILED_PRECONDITION: ErrorReason.ValueType  # 25
+"""It cannot be changed as things stand: it is kept in the configuration, has
+been revoked, or others depend on it.
+
+    {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
+     "metadata": {"resource": "key", "id": "config/bench"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from meshgate.v1 import limit_pb2 as meshgate_dot_v1_dot_limit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmeshgate/v1/principal.proto\x12\x0bmeshgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x02\n\tPrincipal\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.meshgate.v1.PrincipalKind\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07team_id\x18\x05 \x01(\t\x12\x17\n\x0forganization_id\x18\x06 \x01(\t\x12\r\n\x05roles\x18\x07 \x03(\t\x12\x16\n\x0e\x61llowed_models\x18\x08 \x03(\t\x12\x18\n\x10\x61llowed_networks\x18\t \x03(\t\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04tags\x18\x0b \x03(\x0b\x32 .meshgate.v1.Principal.TagsEntry\x12\x10\n\x08revision\x18\x0c \x01(\t\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*{\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PRINCIPAL_KIND_KEY\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_TOKEN\x10\x02\x12\x18\n\x14PRINCIPAL_KIND_ADMIN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmeshgate/v1/principal.proto\x12\x0bmeshgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17meshgate/v1/limit.proto\"\x9f\x03\n\tPrincipal\x12\x14\n\x0cprincipal_id\x18\x01 \x01(\t\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x1a.meshgate.v1.PrincipalKind\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x0f\n\x07user_id\x18\x04 \x01(\t\x12\x0f\n\x07team_id\x18\x05 \x01(\t\x12\x17\n\x0forganization_id\x18\x06 \x01(\t\x12\r\n\x05roles\x18\x07 \x03(\t\x12\x16\n\x0e\x61llowed_models\x18\x08 \x03(\t\x12\x18\n\x10\x61llowed_networks\x18\t \x03(\t\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04tags\x18\x0b \x03(\x0b\x32 .meshgate.v1.Principal.TagsEntry\x12\x10\n\x08revision\x18\x0c \x01(\t\x12&\n\x08subjects\x18\r \x03(\x0b\x32\x14.meshgate.v1.Subject\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*{\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PRINCIPAL_KIND_KEY\x10\x01\x12\x18\n\x14PRINCIPAL_KIND_TOKEN\x10\x02\x12\x18\n\x14PRINCIPAL_KIND_ADMIN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRINCIPAL_TAGSENTRY']._loaded_options = None
   _globals['_PRINCIPAL_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_PRINCIPALKIND']._serialized_start=455
-  _globals['_PRINCIPALKIND']._serialized_end=578
-  _globals['_PRINCIPAL']._serialized_start=78
-  _globals['_PRINCIPAL']._serialized_end=453
-  _globals['_PRINCIPAL_TAGSENTRY']._serialized_start=410
-  _globals['_PRINCIPAL_TAGSENTRY']._serialized_end=453
+  _globals['_PRINCIPALKIND']._serialized_start=520
+  _globals['_PRINCIPALKIND']._serialized_end=643
+  _globals['_PRINCIPAL']._serialized_start=103
+  _globals['_PRINCIPAL']._serialized_end=518
+  _globals['_PRINCIPAL_TAGSENTRY']._serialized_start=475
+  _globals['_PRINCIPAL_TAGSENTRY']._serialized_end=518
 # @@protoc_insertion_point(module_scope)

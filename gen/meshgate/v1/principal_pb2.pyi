@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from meshgate.v1 import limit_pb2 as _limit_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -86,6 +87,7 @@ class Principal(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
     principal_id: _builtins.str
     """Unique over all kinds, and stable: `config/bench`, `admin`, ..."""
     kind: Global___PrincipalKind.ValueType
@@ -122,6 +124,12 @@ class Principal(_message.Message):
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Fixed on the key, for reports."""
 
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[_limit_pb2.Subject]:
+        """Whose limits apply, narrowest first: the key, its user, team and organization,
+        its tags, and everyone. Only those that have limits.
+        """
+
     def __init__(
         self,
         *,
@@ -137,10 +145,11 @@ class Principal(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         tags: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         revision: _builtins.str = ...,
+        subjects: _abc.Iterable[_limit_pb2.Subject] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_models", b"allowed_models", "allowed_networks", b"allowed_networks", "expire_time", b"expire_time", "key_id", b"key_id", "kind", b"kind", "organization_id", b"organization_id", "principal_id", b"principal_id", "revision", b"revision", "roles", b"roles", "tags", b"tags", "team_id", b"team_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_models", b"allowed_models", "allowed_networks", b"allowed_networks", "expire_time", b"expire_time", "key_id", b"key_id", "kind", b"kind", "organization_id", b"organization_id", "principal_id", b"principal_id", "revision", b"revision", "roles", b"roles", "subjects", b"subjects", "tags", b"tags", "team_id", b"team_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

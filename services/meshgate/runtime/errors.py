@@ -9,8 +9,15 @@ GatewayError
 │   └── CredentialInvalidError      the credential is not known, or no longer
 ├── PermissionDeniedError           the principal may not do this
 │   └── ModelNotAllowedError        ... may not use this model
-├── NotFoundError                   no such path or method
-│   └── ModelNotFoundError          no such model
+├── NotFoundError                   no such path, method or record
+│   ├── ModelNotFoundError          no such model
+│   └── HoldUnknownError            no such grant, or no longer
+├── LimitExceededError              a limit is reached
+├── HoldReleasedError               what was asked for had been given back already
+├── ModelUnpricedError              a limit in money, and a model without a price
+├── AlreadyExistsError              something of this name is there already
+├── EtagMismatchError               somebody else changed it meanwhile
+├── FailedPreconditionError         it cannot be changed as things stand
 ├── UpstreamError                   what upstreams did wrong
 │   ├── UpstreamRefusedError        the request as it stands was refused
 │   ├── UpstreamRateLimitedError    every target that was tried is out of capacity
@@ -115,7 +122,7 @@ class ModelNotAllowedError(PermissionDeniedError):
 
 
 class NotFoundError(GatewayError):
-    """No such path or method."""
+    """No such path, method or record."""
 
     code = "NOT_FOUND"
     reason = "ERROR_REASON_NOT_FOUND"
@@ -126,6 +133,63 @@ class ModelNotFoundError(NotFoundError):
     """No such model."""
 
     reason = "ERROR_REASON_MODEL_NOT_FOUND"
+
+
+class HoldUnknownError(NotFoundError):
+    """No such grant, or no longer."""
+
+    reason = "ERROR_REASON_HOLD_UNKNOWN"
+
+
+class LimitExceededError(GatewayError):
+    """A limit is reached.
+
+    Its values say which: `limit`, `subject`, `amount`, `remaining` and `requested`.
+    """
+
+    code = "RESOURCE_EXHAUSTED"
+    reason = "ERROR_REASON_LIMIT_EXCEEDED"
+    http_status = 429
+
+
+class HoldReleasedError(GatewayError):
+    """What was asked for had been given back before it was granted."""
+
+    code = "ABORTED"
+    reason = "ERROR_REASON_HOLD_RELEASED"
+    http_status = 409
+
+
+class ModelUnpricedError(GatewayError):
+    """The caller has a limit in money, and the model has no price."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "ERROR_REASON_MODEL_UNPRICED"
+    http_status = 403
+
+
+class AlreadyExistsError(GatewayError):
+    """Something of this name is there already."""
+
+    code = "ALREADY_EXISTS"
+    reason = "ERROR_REASON_ALREADY_EXISTS"
+    http_status = 409
+
+
+class EtagMismatchError(GatewayError):
+    """Somebody else changed it meanwhile: read it again."""
+
+    code = "ABORTED"
+    reason = "ERROR_REASON_ETAG_MISMATCH"
+    http_status = 409
+
+
+class FailedPreconditionError(GatewayError):
+    """It cannot be changed as things stand."""
+
+    code = "FAILED_PRECONDITION"
+    reason = "ERROR_REASON_FAILED_PRECONDITION"
+    http_status = 400
 
 
 class UpstreamError(GatewayError):

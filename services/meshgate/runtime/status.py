@@ -24,7 +24,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 def status_of(error: GatewayError) -> status_pb2.Status:
-    """The error as a status: one ErrorInfo, and BadRequest and RetryInfo where they apply."""
+    """The error as a status: one ErrorInfo, and BadRequest, QuotaFailure and RetryInfo where they apply."""
     code: int = grpc.StatusCode[error.code].value[0]
     status = status_pb2.Status(code=code, message=_bounded(error.message))
     for detail in _details(error):
@@ -92,6 +92,11 @@ def _details(error: GatewayError) -> Iterator[Message]:
             field=_bounded(error.field), description=_bounded(error.message)
         )
         yield error_details_pb2.BadRequest(field_violations=[violation])
+    if isinstance(error, errors.LimitExceededError):
+        limit = error_details_pb2.QuotaFailure.Violation(
+            subject=values.get("subject", ""), description=_bounded(error.message)
+        )
+        yield error_details_pb2.QuotaFailure(violations=[limit])
     if error.retry_after_seconds is not None:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(round(_retry_seconds(error) * 1e9))

@@ -1,0 +1,73 @@
+"""Quantities of everything that limits count."""
+
+from msgspec import Struct
+
+from meshgate.limits.limit import LimitKind
+
+
+class Amounts(Struct, frozen=True):
+    """So many requests, tokens, nano-dollars, and requests at the same time; none below 0."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nanos: int = 0
+    concurrency: int = 0
+
+    def of(self, kind: LimitKind) -> int:
+        """How much of it a limit of this kind counts."""
+        match kind:
+            case LimitKind.REQUESTS:
+                return self.requests
+            case LimitKind.TOKENS:
+                return self.input_tokens + self.output_tokens
+            case LimitKind.INPUT_TOKENS:
+                return self.input_tokens
+            case LimitKind.OUTPUT_TOKENS:
+                return self.output_tokens
+            case LimitKind.COST:
+                return self.cost_nanos
+            case LimitKind.CONCURRENCY:
+                return self.concurrency
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        return Amounts(
+            self.requests + other.requests,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cost_nanos + other.cost_nanos,
+            self.concurrency + other.concurrency,
+        )
+
+    def minus(self, other: "Amounts") -> "Amounts":
+        """What is left when the other is taken away: 0 where the other is more."""
+        return Amounts(
+            max(0, self.requests - other.requests),
+            max(0, self.input_tokens - other.input_tokens),
+            max(0, self.output_tokens - other.output_tokens),
+            max(0, self.cost_nanos - other.cost_nanos),
+            max(0, self.concurrency - other.concurrency),
+        )
+
+    def times(self, count: int) -> "Amounts":
+        """So many of them together."""
+        return Amounts(
+            self.requests * count,
+            self.input_tokens * count,
+            self.output_tokens * count,
+            self.cost_nanos * count,
+            self.concurrency * count,
+        )
+
+    def covers(self, other: "Amounts") -> bool:
+        """Whether the other fits in."""
+        return (
+            self.requests >= other.requests
+            and self.input_tokens >= other.input_tokens
+            and self.output_tokens >= other.output_tokens
+            and self.cost_nanos >= other.cost_nanos
+            and self.concurrency >= other.concurrency
+        )
+
+
+NOTHING = Amounts()
