@@ -1,0 +1,1 @@
+"""How many tokens a text is: counted with OpenAI's encodings, or estimated from its length."""
