@@ -213,8 +213,9 @@ class Grant(_message.Message):
     @_builtins.property
     def lease(self) -> _duration_pb2.Duration:
         """For how long from that moment requests may be admitted from a lease: two
-        seconds at most, and never past the end of a window. Counted by the caller
-        from the moment in which it sent the request.
+        seconds at most, and never past the end of a window; for a lease of nothing
+        but concurrency, which belongs to no window, its ttl, as extended. Counted by
+        the caller from the moment in which it sent the request.
         """
 
     @_builtins.property
@@ -598,7 +599,7 @@ class BatchSettleRequest(_message.Message):
     GRANTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrantSettlement]:
-        """At most 1,000 settlements in all."""
+        """At most 1,000 settlements in all, with at most 10,000 records."""
 
     def __init__(
         self,
@@ -661,31 +662,36 @@ Global___GrantSettlement: _TypeAlias = GrantSettlement  # noqa: Y015
 
 @_typing.final
 class Settlement(_message.Message):
-    """Settlement books one request."""
+    """Settlement books one request, or several of the same lease together."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     SPENT_FIELD_NUMBER: _builtins.int
-    RECORD_FIELD_NUMBER: _builtins.int
+    OVERRUN_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Names the request within its grant: 0 for a hold, counted from 0 by the owner
-    of a lease; below 100,000.
+    """Names the settlement within its grant: counted from 0 by the owner; below
+    100,000.
     """
     @_builtins.property
     def held(self) -> _limit_pb2.Amounts:
-        """The part of the grant that was set aside for it. Its concurrency is 0 where
-        the place is used again by the owner of the lease.
-        """
+        """The part of the grant that was set aside for these requests."""
 
     @_builtins.property
     def spent(self) -> _limit_pb2.Amounts:
-        """What it used; concurrency is ignored."""
+        """What they used; concurrency is ignored."""
 
     @_builtins.property
-    def record(self) -> _usage_record_pb2.UsageRecord:
-        """For the books; absent on all but one of the grants of a request."""
+    def overrun(self) -> _limit_pb2.Amounts:
+        """By how much single requests used more than was held for them, summed."""
+
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_usage_record_pb2.UsageRecord]:
+        """One for each request, for the books; none on all but one of the grants that a
+        request has. At most 1,000.
+        """
 
     def __init__(
         self,
@@ -693,11 +699,12 @@ class Settlement(_message.Message):
         sequence: _builtins.int = ...,
         held: _limit_pb2.Amounts | None = ...,
         spent: _limit_pb2.Amounts | None = ...,
-        record: _usage_record_pb2.UsageRecord | None = ...,
+        overrun: _limit_pb2.Amounts | None = ...,
+        records: _abc.Iterable[_usage_record_pb2.UsageRecord] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "record", b"record", "spent", b"spent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "overrun", b"overrun", "spent", b"spent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "record", b"record", "sequence", b"sequence", "spent", b"spent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "overrun", b"overrun", "records", b"records", "sequence", b"sequence", "spent", b"spent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -734,14 +741,9 @@ class SettleResult(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BOOKING_FIELD_NUMBER: _builtins.int
-    OVERRUN_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
     booking: Global___Booking.ValueType
     """How it was booked."""
-    @_builtins.property
-    def overrun(self) -> _limit_pb2.Amounts:
-        """By how much more was used than held."""
-
     @_builtins.property
     def refusal(self) -> _status_pb2.Status:
         """Why it can never be booked; sending it again does not help."""
@@ -750,12 +752,11 @@ class SettleResult(_message.Message):
         self,
         *,
         booking: Global___Booking.ValueType = ...,
-        overrun: _limit_pb2.Amounts | None = ...,
         refusal: _status_pb2.Status | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["overrun", b"overrun", "refusal", b"refusal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking", "overrun", b"overrun", "refusal", b"refusal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["booking", b"booking", "refusal", b"refusal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

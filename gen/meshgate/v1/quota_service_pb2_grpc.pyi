@@ -59,7 +59,7 @@ class QuotaServiceStub:
     BatchSettle: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.BatchSettleRequest, _quota_service_pb2.BatchSettleResponse]
     """BatchSettle books what requests used, in full and once, whatever was held
     for them and even if the store knows nothing of the grant any more; gives back
-    the rest; appends the usage record in the same step. Idempotent by grant_id and
+    the rest; appends the usage records in the same step. Idempotent by grant_id and
     sequence. An answer means that it is on disk; without one the caller keeps
     everything and sends it again. A settlement that comes after the ttl replaces
     what was booked then. Reasons of an item: INVALID_REQUEST.
@@ -140,7 +140,7 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_quota_service_pb2.BatchSettleResponse]:
         """BatchSettle books what requests used, in full and once, whatever was held
         for them and even if the store knows nothing of the grant any more; gives back
-        the rest; appends the usage record in the same step. Idempotent by grant_id and
+        the rest; appends the usage records in the same step. Idempotent by grant_id and
         sequence. An answer means that it is on disk; without one the caller keeps
         everything and sends it again. A settlement that comes after the ttl replaces
         what was booked then. Reasons of an item: INVALID_REQUEST.
