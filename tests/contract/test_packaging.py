@@ -75,6 +75,14 @@ def test_the_files_of_envoy_travel_in_the_wheel(wheel: Path) -> None:
         assert f"meshgate/edge/envoy/{name}" in names
 
 
+def test_the_encodings_travel_in_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+
+    for name in ("cl100k_base.tiktoken", "o200k_base.tiktoken", "NOTICE.md"):
+        assert f"meshgate/tokens/encodings/{name}" in names
+
+
 def test_the_namespace_has_no_init() -> None:
     assert not (ROOT / "services/meshgate/__init__.py").exists()
     assert not list((ROOT / "gen/meshgate").rglob("__init__.py"))
