@@ -16,8 +16,8 @@ from meshgate.tokens.estimating import BYTES_PER_TOKEN
 TOKENS_PER_MESSAGE = 3
 TOKENS_BEFORE_ANSWER = 3
 
-# In characters. tiktoken takes 20 to 200 ns for each in pieces of this size; in larger ones the
-# cost of one long run of letters grows faster than the run.
+# In characters. tiktoken takes 20 to 200 ns for each in pieces of this size, and 500 for a lone
+# surrogate, which it replaces first; in larger pieces one run of letters costs more than its share.
 LARGEST_PIECE = 4096
 MOST_COUNTED = 4 * 1024 * 1024
 MOST_WAITING = 4 * MOST_COUNTED
@@ -93,7 +93,7 @@ class TokenCounter:
 
 
 def tokens_in(texts: Sequence[str], encoder: Encoder) -> int:
-    """The tokens of some texts, as TokenCounter.count describes; blocks for up to a second."""
+    """The tokens of some texts, as TokenCounter.count describes; blocks for up to two seconds."""
     stride = math.ceil(_work(texts) / MOST_COUNTED)
     tokens = counted = 0
     for piece in itertools.islice(_pieces(texts), 0, None, stride or 1):
