@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from meshgate.config.secrets import SecretReference
+from meshgate.limits.limit import Limit
+from meshgate.pricing.prices import Prices
 
 # The words of `FailureKind` in provider_service.proto, but for `cancelled`: that is the caller's doing.
 FailureKind: TypeAlias = Literal[
@@ -79,12 +81,14 @@ Provider: TypeAlias = HttpProvider | DemoProvider
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One upstream and its model."""
+    """One upstream and its model. Without `prices` nobody knows what it costs: it is not free."""
 
     provider: str
     model: str
     weight: float = 1.0
     priority: int = 0
+    prices: Prices | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +127,15 @@ class Model:
     retries: Retries = Retries()
     fallbacks: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that is declared in the configuration. Its id is `config/<name>`."""
+    """A key that is declared in the configuration. Its id is `config/<name>`.
+
+    `limits` are its own: those of `LimitsOptions.default` are not among them.
+    """
 
     name: str
     secret: SecretReference
@@ -138,6 +146,7 @@ class Key:
     allowed_networks: tuple[Network, ...] = ()
     expire_time: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:
         _freeze(self, "tags")
@@ -156,6 +165,23 @@ class AuthOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsOptions:
+    """Limits that belong to no single key, model or target.
+
+    `default` holds for each key, in the kinds of limit that the key does not state itself. `shared`
+    counts all traffic together. `tags` counts the traffic of all keys with a tag together, by
+    `name=value`.
+    """
+
+    default: tuple[Limit, ...] = ()
+    shared: tuple[Limit, ...] = ()
+    tags: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _freeze(self, "tags")
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One state of the configuration.
 
@@ -167,6 +193,7 @@ class Snapshot:
     models: Mapping[str, Model] = field(default_factory=dict)
     keys: Mapping[str, Key] = field(default_factory=dict)
     auth: AuthOptions = AuthOptions()
+    limits: LimitsOptions = LimitsOptions()
 
     def __post_init__(self) -> None:
         _freeze(self, "providers", "models", "keys")
