@@ -33,6 +33,24 @@ def test_no_two_directories_have_the_same_key(tmp_path):
     assert len(keys) == 2
 
 
+def test_the_pepper_is_made_once_and_its_owner_alone_may_read_it(data):
+    with data.locked():
+        pepper = data.made_key_pepper()
+        again = data.made_key_pepper()
+
+    assert again == pepper
+    assert len(pepper) >= 43
+    assert stat.S_IMODE((data.path / "key.pepper").stat().st_mode) == 0o600
+
+
+def test_a_pepper_that_cannot_be_read_is_not_made_anew(data):
+    with data.locked():
+        (data.path / "key.pepper").mkdir()
+
+        with pytest.raises(click.ClickException, match="set MESHGATE_KEY_PEPPER"):
+            data.made_key_pepper()
+
+
 def test_a_directory_without_a_key_has_none(data):
     assert data.admin_key() is None
 

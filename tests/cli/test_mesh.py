@@ -1,6 +1,7 @@
 """Which processes a gateway has, and how they are wired; nothing is started here."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pytest
 
 from meshgate.cli.announcement import Announcement
 from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan, Shape
+from meshgate.cli.redis_server import EmbeddedRedis, ExternalRedis, RedisServer
 from meshgate.cli.supervision import StartError
 from meshgate.edge.rendering import Address
+
+GIVEN = ExternalRedis("redis://quota:secret@redis.example:6379/1?password=secret")
 
 
 class NotedSupervisor:
@@ -20,7 +24,7 @@ class NotedSupervisor:
         self.stopped = []
         self.before_start = lambda _program: None
 
-    async def start(self, program, within_seconds):
+    async def start(self, program, within_seconds=0):
         assert within_seconds <= 60
         self.before_start(program)
         self.programs[program.name] = program
@@ -31,11 +35,21 @@ class NotedSupervisor:
     def pid(self, name):
         return list(self.programs).index(name) + 1
 
+    def redis_port(self, directory):
+        configuration = (directory / "redis" / "redis.conf").read_text()
+        return int(re.search(r"^port (\d+)$", configuration, re.MULTILINE)[1])
+
     def env(self, name, variable):
         return self.programs[name].env.get(variable)
 
 
-def plan_for(directory: Path, shape: Shape = SEPARATE, workers: int = 1, host: str = "127.0.0.1"):
+def plan_for(
+    directory: Path,
+    shape: Shape = SEPARATE,
+    workers: int = 1,
+    host: str = "127.0.0.1",
+    redis: RedisServer = GIVEN,
+):
     (directory / "logs").mkdir(exist_ok=True)
     variables = {"PATH": "/usr/bin", "OPENAI_API_KEY": "sk-secret", "MESHGATE_CONFIG": "/c.yaml"}
     return Plan(
@@ -43,7 +57,8 @@ def plan_for(directory: Path, shape: Shape = SEPARATE, workers: int = 1, host: s
         shape=shape,
         workers=workers,
         variables=variables,
-        admin_key="mg-admin-test",
+        private={"auth": {"MESHGATE_ADMIN_KEY": "mg-admin-test", "MESHGATE_KEY_PEPPER": "pepper"}},
+        redis=redis,
         directory=directory,
         admin_socket=directory / "admin.sock",
     )
@@ -99,6 +114,56 @@ async def test_only_auth_is_told_the_admin_key(tmp_path, supervisor):
     assert told == ["auth"]
 
 
+def embedded(directory: Path) -> EmbeddedRedis:
+    return EmbeddedRedis(Path("/bin/valkey-server"), directory / "redis", {"PATH": "/usr/bin"})
+
+
+async def test_a_redis_of_ours_starts_first_and_ends_last(tmp_path, supervisor):
+    mesh = Mesh(plan_for(tmp_path, redis=embedded(tmp_path)), supervisor)
+    await mesh.start()
+
+    await mesh.stop()
+
+    assert next(iter(supervisor.programs)) == "redis"
+    assert supervisor.stopped[-1] == ["redis"]
+
+
+async def test_a_redis_that_was_brought_is_not_ours_to_start(tmp_path, supervisor):
+    await Mesh(plan_for(tmp_path), supervisor).start()
+
+    assert "redis" not in supervisor.programs
+
+
+@pytest.mark.parametrize("ours", [True, False])
+async def test_who_uses_redis_is_told_where_it_is_and_nobody_else(tmp_path, supervisor, ours):
+    redis = embedded(tmp_path)
+    plan = plan_for(tmp_path, redis=redis if ours else GIVEN)
+
+    await Mesh(plan, supervisor).start()
+
+    port = supervisor.redis_port(tmp_path) if ours else None
+    url = redis.url(port) if port else GIVEN.url
+    told = {name: supervisor.env(name, "REDIS_URL") for name in supervisor.programs}
+    assert {name: at for name, at in told.items() if at} == {"auth": url}
+    assert all(url not in argument for p in supervisor.programs.values() for argument in p.argv)
+
+
+async def test_a_port_of_redis_that_was_taken_meanwhile_is_exchanged(tmp_path, supervisor):
+    taken = []
+
+    def take_the_first_port(program):
+        if program.name == "redis" and not taken:
+            taken.append(socket.create_server(("127.0.0.1", supervisor.redis_port(tmp_path))))
+            raise StartError("cannot listen")
+
+    supervisor.before_start = take_the_first_port
+    await Mesh(plan_for(tmp_path, redis=embedded(tmp_path)), supervisor).start()
+
+    [listener] = taken
+    with listener:
+        assert supervisor.redis_port(tmp_path) != listener.getsockname()[1]
+
+
 async def test_envoy_holds_no_secret(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
 
@@ -133,6 +198,7 @@ async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path,
         ["routing-1", "routing-2"],
         ["auth", "provider-1", "provider-2"],
         ["envoy"],
+        ["redis"],
     ]
 
 
@@ -181,19 +247,22 @@ def test_the_address_is_one_that_can_be_called(tmp_path, host, target):
     assert (plan.grpc_target, plan.base_url) == (target, f"http://{target}")
 
 
-@pytest.fixture
-async def announced(tmp_path, supervisor):
-    plan = plan_for(tmp_path, workers=2)
+async def announcement_of(plan, supervisor):
     mesh = Mesh(plan, supervisor)
     await mesh.start()
     announcement = Announcement(
         plan=plan,
-        logs=tmp_path / "logs",
-        admin_key_file=tmp_path / "admin.key",
-        ready_file=tmp_path / "ready.json",
+        logs=plan.directory / "logs",
+        admin_key_file=plan.directory / "admin.key",
+        ready_file=plan.directory / "ready.json",
         model="demo",
     )
     return announcement, mesh
+
+
+@pytest.fixture
+async def announced(tmp_path, supervisor):
+    return await announcement_of(plan_for(tmp_path, workers=2), supervisor)
 
 
 async def test_the_ready_file_tells_scripts_all_they_need(tmp_path, announced, supervisor):
@@ -206,9 +275,23 @@ async def test_the_ready_file_tells_scripts_all_they_need(tmp_path, announced, s
     assert ready["base_url"] == "http://127.0.0.1:8080"
     assert ready["grpc_target"] == "127.0.0.1:8080"
     assert ready["admin_key_file"] == str(tmp_path / "admin.key")
-    assert ready["redis_url"] is None
+    assert ready["redis_url"] == "redis://quota@redis.example:6379/1"
     assert ready["pids"] == {"envoy": 6, "auth": [1], "provider": [2, 3], "routing": [4, 5]}
     assert ready["metrics"]["auth"] == [f"http://{metrics_address}/metrics"]
+
+
+async def test_only_the_ready_file_has_the_password_of_our_redis(tmp_path, supervisor):
+    redis = embedded(tmp_path)
+    announcement, mesh = await announcement_of(plan_for(tmp_path, redis=redis), supervisor)
+
+    announcement.write(mesh)
+
+    port = supervisor.redis_port(tmp_path)
+    ready = json.loads((tmp_path / "ready.json").read_text())
+    printed = json.loads(announcement.json(mesh))
+    assert ready["redis_url"] == redis.url(port)
+    assert printed["redis_url"] == f"redis://127.0.0.1:{port}/0"
+    assert ready["pids"]["redis"] == printed["pids"]["redis"] == 1
 
 
 async def test_a_ready_file_is_renewed_only_while_it_is_there(tmp_path, announced):

@@ -47,6 +47,26 @@ def test_envoys_own_lines_are_read_by_their_level():
     assert notable(f"{head}[error][main] [source/x.cc:1] no room") == "error: no room"
 
 
+def test_of_redis_what_it_warns_of_is_shown():
+    head = "7438:M 21 Nov 2026 10:02:17.567"
+
+    assert notable(f"{head} * Server initialized") is None
+    assert notable(f"{head} # Error writing to the AOF file: No space left on device") == (
+        "warning: Error writing to the AOF file: No space left on device"
+    )
+    assert notable(f"{head} # Warning: Could not create server") == (
+        "warning: Could not create server"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["WARNING Memory overcommit must be enabled!", "Valkey is now ready to exit, bye bye..."],
+)
+def test_what_redis_always_says_is_not_shown(text):
+    assert notable(f"7438:M 21 Nov 2026 10:02:17.567 # {text}") is None
+
+
 @pytest.mark.parametrize("line", ["Traceback (most recent call last):", "{broken", "[]"])
 def test_a_line_in_no_known_form_stays_in_the_file(line):
     assert notable(line) is None

@@ -8,6 +8,7 @@ from typing import Any
 
 from meshgate.cli.data_directory import write_private
 from meshgate.cli.mesh import Mesh, Plan
+from meshgate.cli.redis_server import without_password
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,16 @@ class Announcement:
     model: str
 
     def json(self, mesh: Mesh) -> str:
-        """For scripts, in one line."""
+        """For scripts, in one line that anybody may see."""
+        redis_url = mesh.redis_url()
+        return self._json(mesh, redis_url and without_password(redis_url))
+
+    def _json(self, mesh: Mesh, redis_url: str | None) -> str:
         news: dict[str, Any] = {
             "base_url": self.plan.base_url,
             "grpc_target": self.plan.grpc_target,
             "admin_key_file": self.admin_key_file and str(self.admin_key_file),
-            "redis_url": None,
+            "redis_url": redis_url,
             "pids": mesh.pids(),
             "metrics": mesh.metrics(),
             "envoy_admin": f"unix:{self.plan.admin_socket}",
@@ -57,9 +62,9 @@ class Announcement:
         )
 
     def write(self, mesh: Mesh) -> None:
-        """Write the ready file, all at once."""
+        """Write the ready file, all at once; its owner alone may read it."""
         if self.ready_file is not None:
-            write_private(self.ready_file, self.json(mesh) + "\n")
+            write_private(self.ready_file, self._json(mesh, mesh.redis_url()) + "\n")
 
     def renew(self, mesh: Mesh) -> None:
         """Write the ready file again, if it was written: a process has changed."""

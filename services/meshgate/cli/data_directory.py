@@ -1,4 +1,4 @@
-"""What a gateway keeps on this machine: the admin key, logs, and the lock that makes it the only one."""
+"""What a gateway keeps on this machine: secrets, data, logs, and the lock that makes it the only one."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 DEFAULT = Path("~/.local/share/meshgate")
-_ADMIN_KEY_BYTES = 32
+_SECRET_BYTES = 32
 _SOCKET_PATH_BYTES = 107
 
 data_directory_option = click.option(
@@ -22,7 +22,7 @@ data_directory_option = click.option(
     default=DEFAULT,
     show_default=True,
     envvar="MESHGATE_DATA_DIR",
-    help="Holds the admin key and logs.",
+    help="Holds the admin key, all data and logs.",
     callback=lambda _context, _option, path: DataDirectory(path.expanduser().absolute()),
 )
 
@@ -40,6 +40,20 @@ class DataDirectory:
     @property
     def admin_key_file(self) -> Path:
         return self.path / "admin.key"
+
+    @property
+    def redis(self) -> Path:
+        """Where the embedded Redis-compatible server keeps what it holds."""
+        return self.path / "redis"
+
+    @property
+    def auth_database_url(self) -> str:
+        """Where `auth` keeps its records unless it is told otherwise."""
+        return f"sqlite:///{self.path / 'auth.sqlite'}"
+
+    @property
+    def _key_pepper_file(self) -> Path:
+        return self.path / "key.pepper"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -84,23 +98,33 @@ class DataDirectory:
         Raises:
             click.ClickException: It cannot be read.
         """
-        try:
-            return self.admin_key_file.read_text().strip() or None
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise click.ClickException(
-                f"cannot read {self.admin_key_file} ({error.strerror}): set MESHGATE_ADMIN_KEY, "
-                "or name another --data-dir"
-            ) from None
+        return _secret(self.admin_key_file, "MESHGATE_ADMIN_KEY")
 
     def made_admin_key(self) -> str:
         """The admin key of the directory, made the first time."""
-        key = self.admin_key()
-        if key is None:
-            key = f"mg-admin-{secrets.token_urlsafe(_ADMIN_KEY_BYTES)}"
-            write_private(self.admin_key_file, key + "\n")
-        return key
+        return self.admin_key() or _made_secret(self.admin_key_file, "mg-admin-")
+
+    def made_key_pepper(self) -> str:
+        """What keys are hashed with, made the first time: without it no stored key is known."""
+        pepper = _secret(self._key_pepper_file, "MESHGATE_KEY_PEPPER")
+        return pepper or _made_secret(self._key_pepper_file)
+
+
+def _secret(file: Path, variable: str) -> str | None:
+    try:
+        return file.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot read {file} ({error.strerror}): set {variable}, or name another --data-dir"
+        ) from None
+
+
+def _made_secret(file: Path, prefix: str = "") -> str:
+    secret = prefix + secrets.token_urlsafe(_SECRET_BYTES)
+    write_private(file, secret + "\n")
+    return secret
 
 
 def write_private(path: Path, text: str) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from meshgate.cli.child import Program
 from meshgate.cli.envoy_admin import EnvoyAdmin
 from meshgate.cli.ports import free_port, is_free
 from meshgate.cli.probes import HealthProbe, PageProbe
+from meshgate.cli.redis_server import REDIS, EmbeddedRedis, RedisServer, without_password
 from meshgate.cli.serving import SERVICES
 from meshgate.cli.supervision import StartError, Supervisor
 from meshgate.edge import binary
@@ -33,6 +34,7 @@ _DRAIN_GRACE = "10s"
 _STOP_SLACK_SECONDS = 3.0
 _EDGE_STOP_SECONDS = 5.0
 _PORT_ATTEMPTS = 5
+_USE_REDIS = ("auth", "quota")
 _ENVOY_VARIABLES = ("PATH", "HOME", "LANG", "TZ")
 
 Shape: TypeAlias = Sequence[Mapping[str, tuple[str, ...]]]
@@ -48,7 +50,8 @@ class Plan:
             needed: those of the first group at the same time, then those of the next.
         workers: How many processes of a kind there are, but for `auth` alone.
         variables: The environment of every service.
-        admin_key: For the processes that host `auth`.
+        private: What only the processes of a service are told besides, by its name.
+        redis: What quota keeps its counters in.
         directory: Where Envoy's configuration and logs lie.
         admin_socket: Where Envoy makes its admin socket: a short path.
     """
@@ -57,7 +60,8 @@ class Plan:
     shape: Shape
     workers: int
     variables: Mapping[str, str]
-    admin_key: str
+    private: Mapping[str, Mapping[str, str]] = field(repr=False)
+    redis: RedisServer
     directory: Path
     admin_socket: Path
 
@@ -106,6 +110,7 @@ class Mesh:
         self._supervisor = supervisor
         self._token = secrets.token_urlsafe(32)
         self._processes: list[ServiceProcess] = []
+        self._redis_url = ""
         self._deadline = 0.0
         self._envoy = EnvoyAdmin(plan.admin_socket)
         self._access_log = AccessLog(plan.access_log, self._envoy.reopen_logs)
@@ -114,8 +119,10 @@ class Mesh:
         """Start everything; return when requests are served.
 
         Raises:
-            StartError: A process does not come to serve within START_SECONDS of the beginning.
+            StartError: The Redis-compatible server does not start, or another process does not come
+                to serve within START_SECONDS of the time when it did.
         """
+        self._redis_url = await self._start_redis()
         self._deadline = asyncio.get_running_loop().time() + START_SECONDS
         for group in self._plan.shape:
             peers = self._peers()
@@ -135,18 +142,27 @@ class Mesh:
     async def stop(self) -> None:
         """Stop everything in an order in which no request in flight is lost.
 
-        Envoy closes its door first and ends last, for answers still pass through it; in between,
-        the services end before those that they call.
+        Envoy closes its door first and ends after the services, for answers still pass through it;
+        in between, the services end before those that they call. The Redis-compatible server ends
+        last: until then there may be something to count.
         """
         await self._envoy.close_door()
         groups = [
             [p.name for p in self._processes if p.kind in kinds] for kinds in self._plan.shape
         ]
-        await self._supervisor.stop([*reversed(groups), [EDGE]])
+        await self._supervisor.stop([*reversed(groups), [EDGE], [REDIS]])
+
+    def redis_url(self) -> str | None:
+        """Where the counters are. With a password only if it is ours, and of this run."""
+        if isinstance(self._plan.redis, EmbeddedRedis):
+            return self._redis_url
+        return without_password(self._redis_url)
 
     def pids(self) -> dict[str, Any]:
-        """The process of Envoy, and those of each kind of service."""
+        """The processes of Envoy and of our own Redis, and those of each kind of service."""
         pids: dict[str, Any] = {EDGE: self._supervisor.pid(EDGE)}
+        if isinstance(self._plan.redis, EmbeddedRedis):
+            pids[REDIS] = self._supervisor.pid(REDIS)
         for process in self._processes:
             pids.setdefault(process.kind, []).append(self._supervisor.pid(process.name))
         return pids
@@ -171,22 +187,23 @@ class Mesh:
                 addresses.setdefault(service, []).append(process.address)
         return {f"MESHGATE_PEER_{name.upper()}": ",".join(at) for name, at in addresses.items()}
 
+    async def _start_redis(self) -> str:
+        """Start the server if it is ours; give its URL."""
+        redis = self._plan.redis
+        if not isinstance(redis, EmbeddedRedis):
+            return redis.url
+        [port] = await _on_free_ports(1, lambda port: self._supervisor.start(redis.program(port)))
+        return redis.url(port)
+
     async def _start_service(
         self, name: str, kind: str, services: tuple[str, ...], peers: Mapping[str, str]
     ) -> ServiceProcess:
-        attempts_left = _PORT_ATTEMPTS
-        while True:
-            attempts_left -= 1
-            process = ServiceProcess(name, kind, services, free_port(), free_port())
+        async def start(*ports: int) -> None:
+            process = ServiceProcess(name, kind, services, *ports)
             program = self._program(process, peers)
-            try:
-                await self._supervisor.start(program, self._remaining_seconds())
-            except StartError:
-                # Somebody else may have taken a port since it was found free.
-                if not attempts_left or _are_free(process):
-                    raise
-            else:
-                return process
+            await self._supervisor.start(program, self._remaining_seconds())
+
+        return ServiceProcess(name, kind, services, *await _on_free_ports(2, start))
 
     def _program(self, process: ServiceProcess, peers: Mapping[str, str]) -> Program:
         notice = _DRAIN_NOTICE if "routing" in process.services else _DRAIN_NOTICE_BEHIND
@@ -199,8 +216,10 @@ class Mesh:
             "MESHGATE_LISTEN": process.address,
             "MESHGATE_METRICS_LISTEN": process.metrics_address,
         }
-        if "auth" in process.services:
-            variables["MESHGATE_ADMIN_KEY"] = self._plan.admin_key
+        for service in process.services:
+            variables |= self._plan.private.get(service, {})
+            if service in _USE_REDIS:
+                variables["REDIS_URL"] = self._redis_url
         return Program(
             process.name,
             (sys.executable, "-m", "meshgate.cli.main", "serve", *process.services),
@@ -247,8 +266,23 @@ async def _together(
     return [task.result() for task in tasks]
 
 
-def _are_free(process: ServiceProcess) -> bool:
-    return is_free(LOOPBACK, process.port) and is_free(LOOPBACK, process.metrics_port)
+async def _on_free_ports(count: int, start: Callable[..., Awaitable[None]]) -> tuple[int, ...]:
+    """Start a process on ports that are free; on others if somebody else took one meanwhile.
+
+    Raises:
+        StartError: It does not start, and not for its ports.
+    """
+    attempts_left = _PORT_ATTEMPTS
+    while True:
+        attempts_left -= 1
+        ports = tuple(free_port() for _ in range(count))
+        try:
+            await start(*ports)
+        except StartError:
+            if not attempts_left or all(is_free(LOOPBACK, port) for port in ports):
+                raise
+        else:
+            return ports
 
 
 def _drain_seconds(env: Environment) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 import httpx
+import redis.asyncio as redis
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 _INTERVAL_SECONDS = 0.05
@@ -59,6 +60,30 @@ class PageProbe:
             return False
         self.obstacle = f"{self._url} answers {answer.status_code}: {answer.text[:200]}"
         return answer.status_code == httpx.codes.OK
+
+
+class RedisProbe:
+    """Passed when the server at a URL lets us in, and has read all its data."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.obstacle = ""
+
+    async def passed(self) -> None:
+        async with redis.from_url(
+            self._url,
+            retry=None,
+            socket_connect_timeout=_CALL_SECONDS,
+            socket_timeout=_CALL_SECONDS,
+        ) as client:
+            await _until(lambda: self._answers(client))
+
+    async def _answers(self, client: redis.Redis) -> bool:
+        try:
+            return bool(await client.ping())
+        except redis.RedisError as error:
+            self.obstacle = f"it does not answer: {error}"
+            return False
 
 
 async def _until(look: Callable[[], Awaitable[bool]]) -> None:

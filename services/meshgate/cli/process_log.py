@@ -20,6 +20,9 @@ _LEAVE_OUT = ("event", "level", "timestamp", "service", "exception")
 _ENVOY = re.compile(r"\[[-\d :.]+\]\[\d+\]\[(?P<level>\w+)\]\[\w+\] (?:\[[^\]]*\] )?(?P<text>.*)")
 # What Envoy says to a signal of ours.
 _EXPECTED = ("caught ENVOY_SIGTERM",)
+_REDIS = re.compile(r"\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ # (?P<text>.*)")
+# What Redis and Valkey say of most machines, and to a signal of ours.
+_EXPECTED_OF_REDIS = re.compile(r"WARNING Memory overcommit|.* now ready to exit")
 
 
 class ProcessLog:
@@ -111,12 +114,21 @@ def notable(line: str) -> str | None:
     event = _json_object(line)
     if event is not None:
         return _event_text(event) if event.get("level") in _SHOWN_LEVELS else None
+    return _of_envoy(line) or _of_redis(line)
+
+
+def _of_envoy(line: str) -> str | None:
     envoy = _ENVOY.match(line)
-    if envoy is None or envoy["text"] in _EXPECTED:
+    if envoy is None or envoy["text"] in _EXPECTED or envoy["level"] not in _SHOWN_LEVELS:
         return None
-    if envoy["level"] in _SHOWN_LEVELS:
-        return f"{envoy['level']}: {envoy['text']}"
-    return None
+    return f"{envoy['level']}: {envoy['text']}"
+
+
+def _of_redis(line: str) -> str | None:
+    redis = _REDIS.match(line)
+    if redis is None or _EXPECTED_OF_REDIS.match(redis["text"]):
+        return None
+    return f"warning: {redis['text'].removeprefix('Warning: ')}"
 
 
 def _json_object(line: str) -> dict[str, Any] | None:

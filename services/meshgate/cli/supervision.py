@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import Self
 
-from meshgate.cli.child import Child, Probe, Program
+from meshgate.cli.child import Child, Command, Probe, Program
 from meshgate.cli.process_log import ProcessLog
 
 BACKOFF_INITIAL_SECONDS = 0.2
@@ -39,7 +39,7 @@ class Supervisor:
     Args:
         logs: The directory for what the programs write.
         say: Tells a person what happens.
-        start_seconds: How long a program may take to become ready.
+        start_seconds: How long a program that says nothing else may take to become ready.
         changed: Called when a program serves again, under another process id.
         now: Seconds of a steady clock.
         sleep: Waits that many seconds.
@@ -83,12 +83,13 @@ class Supervisor:
 
         Args:
             program: What to start.
-            within_seconds: If less is left than `start_seconds`.
+            within_seconds: How long it may take this time.
 
         Raises:
             StartError: It ended, or was not ready in time. Nothing of it is left.
         """
         child = await self._launch(program)
+        self._programs[program.name] = program
         try:
             await self._until_ready(program, child, within_seconds)
         except BaseException:
@@ -96,6 +97,21 @@ class Supervisor:
             raise
         keeper = asyncio.create_task(self._keep(program, child), name=f"keep {program.name}")
         self._keepers.add(keeper)
+
+    async def run(self, command: Command) -> None:
+        """Run a command once, to its end.
+
+        Raises:
+            StartError: It failed.
+        """
+        child = await self._launch(command)
+        try:
+            how = await child.ended()
+        except BaseException:
+            await child.kill()
+            raise
+        if not child.succeeded:
+            raise self._start_error(command, f"failed ({how})")
 
     async def stop(self, order: Iterable[Collection[str]]) -> None:
         """Stop the programs, those of each group at the same time, one group after the other."""
@@ -119,7 +135,7 @@ class Supervisor:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
-    async def _launch(self, program: Program) -> Child:
+    async def _launch(self, program: Command) -> Child:
         log = self._logs.get(program.name)
         if log is None:
             path = self._log_directory / f"{program.name}.log"
@@ -127,14 +143,15 @@ class Supervisor:
                 path, lambda line: self._say(f"{program.name}: {line}")
             )
         child = await Child.launch(program, log)
-        self._programs[program.name] = program
         self._children[program.name] = child
         return child
 
     async def _until_ready(
         self, program: Program, child: Child, within_seconds: float | None = None
     ) -> None:
-        seconds = self._start_seconds if within_seconds is None else within_seconds
+        seconds = program.start_seconds or self._start_seconds
+        if within_seconds is not None:
+            seconds = within_seconds
         probe = program.probe()
         ready = asyncio.create_task(_passed(probe))
         ended = asyncio.create_task(child.ended())
@@ -153,7 +170,7 @@ class Supervisor:
             raise self._start_error(program, f"does not serve after {seconds:.0f} s{obstacle}")
         ready.result()
 
-    def _start_error(self, program: Program, what: str) -> StartError:
+    def _start_error(self, program: Command, what: str) -> StartError:
         log = self._logs[program.name]
         log.end_line()
         lines = "".join(f"\n  {line}" for line in log.last_lines()) or "\n  (nothing)"

@@ -17,6 +17,13 @@ from meshgate.cli.data_directory import DataDirectory, data_directory_option
 from meshgate.cli.examples import examples
 from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan
 from meshgate.cli.ports import free_port, is_free
+from meshgate.cli.redis_server import (
+    EmbeddedRedis,
+    ExternalRedis,
+    RedisMissingError,
+    RedisServer,
+    find_server,
+)
 from meshgate.cli.supervision import StartError, Supervisor
 from meshgate.config.discovery import discover
 from meshgate.config.loading import check, load
@@ -28,6 +35,8 @@ from meshgate.edge.rendering import Address
 from meshgate.runtime.environment import SettingError
 
 _DEFAULT_CONFIG = Path("meshgate.yaml")
+# Each for the services that need it, not for all.
+_PRIVATE = ("MESHGATE_ADMIN_KEY", "MESHGATE_KEY_PEPPER", "AUTH_DATABASE_URL", "REDIS_URL")
 
 
 def _ip_address(_context: click.Context, _option: click.Parameter, host: str) -> str:
@@ -87,7 +96,6 @@ def up_command(  # noqa: PLR0913 - one for each option
     a second one stops at once.
     """
     public = Address(host, port or free_port(host))
-    key = os.environ.get("MESHGATE_ADMIN_KEY")
     with data_directory.locked(), data_directory.socket("envoy-admin.sock") as admin_socket:
         _check_machine(public)
         config_file, snapshot = _configuration(config)
@@ -96,14 +104,17 @@ def up_command(  # noqa: PLR0913 - one for each option
             shape=TOGETHER if compact else SEPARATE,
             workers=workers,
             variables=_variables(config_file),
-            admin_key=key or data_directory.made_admin_key(),
+            private={"auth": _auth_variables(data_directory)},
+            redis=_redis(data_directory),
             directory=data_directory.path,
             admin_socket=admin_socket,
         )
         announcement = Announcement(
             plan=plan,
             logs=data_directory.logs,
-            admin_key_file=None if key else data_directory.admin_key_file,
+            admin_key_file=(
+                None if os.environ.get("MESHGATE_ADMIN_KEY") else data_directory.admin_key_file
+            ),
             ready_file=ready_file,
             model=next(iter(snapshot.models), "MODEL"),
         )
@@ -160,12 +171,37 @@ def _discovered() -> Snapshot:
 
 
 def _variables(config_file: Path | None) -> dict[str, str]:
-    """What the services inherit. Only `auth` is told the admin key, and not by this."""
-    own = ("MESHGATE_CONFIG", "MESHGATE_ADMIN_KEY")
+    """What all services inherit."""
+    own = ("MESHGATE_CONFIG", *_PRIVATE)
     variables = {name: value for name, value in os.environ.items() if name not in own}
     if config_file is not None:
         variables["MESHGATE_CONFIG"] = str(config_file)
     return variables
+
+
+def _auth_variables(data_directory: DataDirectory) -> dict[str, str]:
+    """What `auth` alone is told: as the environment says, else as the data directory has it."""
+    env = os.environ
+    return {
+        "MESHGATE_ADMIN_KEY": env.get("MESHGATE_ADMIN_KEY") or data_directory.made_admin_key(),
+        "MESHGATE_KEY_PEPPER": env.get("MESHGATE_KEY_PEPPER") or data_directory.made_key_pepper(),
+        "AUTH_DATABASE_URL": env.get("AUTH_DATABASE_URL") or data_directory.auth_database_url,
+    }
+
+
+def _redis(data_directory: DataDirectory) -> RedisServer:
+    """The server that the environment names, or else one of our own.
+
+    Raises:
+        click.ClickException: There is neither.
+    """
+    url = os.environ.get("REDIS_URL")
+    if url:
+        return ExternalRedis(url)
+    try:
+        return EmbeddedRedis(find_server(), data_directory.redis, os.environ)
+    except RedisMissingError as error:
+        raise click.ClickException(str(error)) from None
 
 
 class _Run:
