@@ -34,13 +34,14 @@ def typed_chat(text="hello there", **members):
     return request.SerializeToString()
 
 
-def attempt(body, dialect="openai_chat", request_id="", **timeouts):
+def attempt(body, dialect="openai_chat", request_id="", output_cap=None, **timeouts):
     return Attempt(
         model="upstream-model",
         dialect=dialect,
         body=body,
         timeouts=PhaseTimeouts(**timeouts),
         request_id=request_id,
+        output_cap=output_cap,
     )
 
 

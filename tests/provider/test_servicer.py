@@ -120,6 +120,15 @@ async def error_of(call):
     return caught.value.code().name, error_of_call(caught.value, "provider")
 
 
+async def test_an_output_cap_goes_to_the_upstream_and_may_not_be_negative(stub, fake):
+    await stub.Execute(asking(output_cap=7))
+    await collected(stub.StreamExecute(streaming(output_cap=8)))
+    code, error = await error_of(stub.Execute(asking(output_cap=-1)))
+
+    assert [request.body["max_tokens"] for request in fake.requests] == [7, 8]
+    assert (code, error.field) == ("INVALID_ARGUMENT", "output_cap")
+
+
 async def test_a_plain_answer_says_all_of_itself(stub, fake):
     context = call_context_pb2.CallContext(request_id="req-1")
 

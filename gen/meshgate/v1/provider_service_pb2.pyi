@@ -222,10 +222,15 @@ class ExecuteRequest(_message.Message):
     DIALECT_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
+    OUTPUT_CAP_FIELD_NUMBER: _builtins.int
     dialect: Global___Dialect.ValueType
     """The format of body, and of the answer."""
     body: _builtins.bytes
     """The caller's request. Its model name is replaced by the target's."""
+    output_cap: _builtins.int
+    """The most tokens that the upstream may be asked to write, for each choice,
+    whatever the body asks for; 0 leaves that to the body. May not be negative.
+    """
     @_builtins.property
     def context(self) -> _call_context_pb2.CallContext:
         """On whose behalf."""
@@ -246,10 +251,11 @@ class ExecuteRequest(_message.Message):
         dialect: Global___Dialect.ValueType = ...,
         body: _builtins.bytes = ...,
         timeouts: Global___PhaseTimeouts | None = ...,
+        output_cap: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "output_cap", b"output_cap", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -452,10 +458,15 @@ class StreamExecuteRequest(_message.Message):
     DIALECT_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
+    OUTPUT_CAP_FIELD_NUMBER: _builtins.int
     dialect: Global___Dialect.ValueType
     """The format of body, and of the answer."""
     body: _builtins.bytes
     """The caller's request. Its model name is replaced by the target's."""
+    output_cap: _builtins.int
+    """The most tokens that the upstream may be asked to write, for each choice,
+    whatever the body asks for; 0 leaves that to the body. May not be negative.
+    """
     @_builtins.property
     def context(self) -> _call_context_pb2.CallContext:
         """On whose behalf."""
@@ -476,10 +487,11 @@ class StreamExecuteRequest(_message.Message):
         dialect: Global___Dialect.ValueType = ...,
         body: _builtins.bytes = ...,
         timeouts: Global___PhaseTimeouts | None = ...,
+        output_cap: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "output_cap", b"output_cap", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

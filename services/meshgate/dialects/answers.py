@@ -30,11 +30,15 @@ class RequestHead(Struct, frozen=True):
     """What routing needs to know of a request before anything else is read.
 
     `include_usage` says whether the caller wants the usage at the end of a stream.
+    `max_output_tokens` is the most that each of the `choices` may take, None where the caller sets
+    no bound.
     """
 
     model: str
     stream: bool = False
     include_usage: bool = False
+    max_output_tokens: int | None = None
+    choices: int = 1
 
 
 class AnswerGlance(Struct, frozen=True):

@@ -21,9 +21,11 @@ class RequestReader(Protocol):
 
 
 class RequestWriter(Protocol):
-    """Writes a request to `model`."""
+    """Writes a request to `model`; it asks for no more than `output_cap` tokens, if there is one."""
 
-    def __call__(self, request: ChatRequest, model: str, *, stream: bool) -> bytes: ...
+    def __call__(
+        self, request: ChatRequest, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> bytes: ...
 
 
 class ResponseReader(Protocol):

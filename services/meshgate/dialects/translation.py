@@ -4,6 +4,7 @@
 neutral form. Whoever runs the request need not know which.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,8 +14,10 @@ from meshgate.dialects.answers import AnswerGlance, AnswerStream, RequestHead, U
 from meshgate.dialects.chat_dialect import ChatDialect, StreamReader, StreamWriter
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.openai_chat import passthrough as openai_chat
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
+from meshgate.dialects.openai_chat.dialect import dialect as openai_chat_dialect
 from meshgate.dialects.openai_embeddings import passthrough as openai_embeddings
 from meshgate.dialects.openai_embeddings.read_request import read_head as read_embeddings_head
 from meshgate.runtime.errors import UnsupportedError
@@ -42,8 +45,13 @@ class CallerAnswer(Struct, frozen=True):
 class Translator(Protocol):
     """Turns requests of a caller's dialect into an upstream's, and its answers back."""
 
-    def request(self, body: bytes, model: str, *, stream: bool) -> UpstreamRequest:
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
         """Turn a request; `model` is the upstream's name for it.
+
+        The upstream is asked for `output_cap` tokens at most (> 0), for each choice, if it is
+        given; or for fewer, where the caller asks for fewer.
 
         Raises:
             InvalidRequestError: The request is malformed.
@@ -64,8 +72,13 @@ class Translator(Protocol):
         ...
 
 
-def translator(caller_dialect: str, upstream_dialect: str) -> Translator:
+def translator(
+    caller_dialect: str, upstream_dialect: str, bound: OutputBound = OutputBound.MAX_TOKENS
+) -> Translator:
     """Return what stands between the two dialects.
+
+    `bound` matters to upstreams with OpenAI's format: how they are told of a cap where the caller
+    has set no bound. Where it has, its own member is kept.
 
     Raises:
         UnsupportedError: Nothing does.
@@ -78,17 +91,23 @@ def translator(caller_dialect: str, upstream_dialect: str) -> Translator:
             caller_dialect=caller_dialect,
             upstream_dialect=upstream_dialect,
         )
-    return found
+    return found(bound)
 
 
+@dataclass(frozen=True)
 class ChatPassthrough:
     """Chat completions for an upstream that speaks them too."""
 
-    def request(self, body: bytes, model: str, *, stream: bool) -> UpstreamRequest:
+    bound: OutputBound = OutputBound.MAX_TOKENS
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
         """Replace the model's name. Whether to stream stands in the body already."""
         del stream
         head = OPENAI_CHAT.read_head(body)
-        return UpstreamRequest(openai_chat.retarget(body, model, head), head)
+        written = openai_chat.retarget(body, model, head, output_cap, self.bound)
+        return UpstreamRequest(written, head)
 
     def answer(self, body: bytes, *, created: int) -> CallerAnswer:
         """Pass the answer on, which has a `created` of its own."""
@@ -104,9 +123,11 @@ class ChatPassthrough:
 class EmbeddingsPassthrough:
     """Embeddings for an upstream that speaks the same dialect."""
 
-    def request(self, body: bytes, model: str, *, stream: bool) -> UpstreamRequest:
-        """Replace the model's name. There are no streams."""
-        del stream
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. There are no streams, and no output to be capped."""
+        del stream, output_cap
         head = read_embeddings_head(body)
         return UpstreamRequest(openai_embeddings.retarget(body, model, head), head)
 
@@ -127,11 +148,14 @@ class ChatTranslation:
     caller: ChatDialect
     upstream: ChatDialect
 
-    def request(self, body: bytes, model: str, *, stream: bool) -> UpstreamRequest:
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
         """Translate a request."""
         head = self.caller.read_head(body)
         neutral = self.caller.read_request(body)
-        return UpstreamRequest(self.upstream.write_request(neutral, model, stream=stream), head)
+        written = self.upstream.write_request(neutral, model, stream=stream, output_cap=output_cap)
+        return UpstreamRequest(written, head)
 
     def answer(self, body: bytes, *, created: int) -> CallerAnswer:
         """Translate a plain answer."""
@@ -185,8 +209,16 @@ class TranslatedStream:
         return self._writer.write(self._reader.close())
 
 
-_TRANSLATORS: dict[tuple[str, str], Translator] = {
-    ("openai_chat", "openai_chat"): ChatPassthrough(),
-    ("openai_embeddings", "openai_embeddings"): EmbeddingsPassthrough(),
-    ("meshgate_chat", "openai_chat"): ChatTranslation(MESHGATE_CHAT, OPENAI_CHAT),
+def _embeddings_passthrough(_bound: OutputBound) -> Translator:
+    return EmbeddingsPassthrough()
+
+
+def _typed_chat(bound: OutputBound) -> Translator:
+    return ChatTranslation(MESHGATE_CHAT, openai_chat_dialect(bound))
+
+
+_TRANSLATORS: dict[tuple[str, str], Callable[[OutputBound], Translator]] = {
+    ("openai_chat", "openai_chat"): ChatPassthrough,
+    ("openai_embeddings", "openai_embeddings"): _embeddings_passthrough,
+    ("meshgate_chat", "openai_chat"): _typed_chat,
 }

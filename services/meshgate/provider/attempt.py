@@ -15,7 +15,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     """A request of a caller, for one upstream.
 
     `dialect` is the format of `body` and of the answer, by its name among the dialects; `model` is
-    the upstream's name, which takes the place of the one in the body.
+    the upstream's name, which takes the place of the one in the body. The upstream is asked for
+    `output_cap` tokens at most, for each choice, if it is given.
     """
 
     model: str
@@ -23,6 +24,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     body: bytes
     timeouts: PhaseTimeouts
     request_id: str = ""
+    output_cap: int | None = None
 
 
 class Timings(Struct, frozen=True):

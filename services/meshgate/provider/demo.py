@@ -13,6 +13,7 @@ from meshgate.dialects.chat_dialect import ChatDialect
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_embeddings import read_request as embeddings_request
 from meshgate.dialects.openai_embeddings import write_response as embeddings_response
+from meshgate.dialects.output_cap import capped
 from meshgate.dialects.translation import CHAT_DIALECTS
 from meshgate.provider import failures
 from meshgate.provider.attempt import Answer, Attempt, Step, StreamDone, StreamHead, Timings
@@ -58,7 +59,7 @@ class DemoUpstream:
             if attempt.dialect == _EMBEDDINGS:
                 return _embeddings(attempt, clock)
             dialect = _chat_dialect(attempt)
-            chat = DemoChat(dialect.read_request(attempt.body), attempt.model)
+            chat = _chat(dialect, attempt)
             await self._wait(self._provider.word_delay_seconds * len(chat.words), clock)
             return Answer(
                 body=dialect.write_response(chat.response(), created=int(time.time())),
@@ -71,7 +72,7 @@ class DemoUpstream:
     async def stream(self, attempt: Attempt) -> AsyncGenerator[Step, None]:
         dialect = _chat_dialect(attempt)
         head = dialect.read_head(attempt.body)
-        chat = DemoChat(dialect.read_request(attempt.body), attempt.model)
+        chat = _chat(dialect, attempt)
         writer = dialect.stream_writer(created=int(time.time()), include_usage=head.include_usage)
         with _clock(attempt.timeouts) as clock:
             fault = await self._begin(clock)
@@ -134,6 +135,11 @@ def _chat_dialect(attempt: Attempt) -> ChatDialect:
             f"the demo provider does not stream {attempt.dialect}", dialect=attempt.dialect
         )
     return dialect
+
+
+def _chat(dialect: ChatDialect, attempt: Attempt) -> DemoChat:
+    request = capped(dialect.read_request(attempt.body), attempt.output_cap)
+    return DemoChat(request, attempt.model)
 
 
 def _embeddings(attempt: Attempt, clock: PhaseClock) -> Answer:

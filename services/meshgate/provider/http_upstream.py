@@ -85,7 +85,7 @@ class HttpUpstream:
 
     async def answer(self, attempt: Attempt) -> Answer:
         endpoint = self._endpoint(attempt)
-        request = endpoint.translator.request(attempt.body, attempt.model, stream=False)
+        request = _upstream_request(endpoint, attempt, stream=False)
         if request.head.stream:
             raise InvalidRequestError("this request asks for a stream", field="stream")
         clock = PhaseClock(attempt.timeouts)
@@ -112,7 +112,7 @@ class HttpUpstream:
 
     async def stream(self, attempt: Attempt) -> AsyncGenerator[Step, None]:
         endpoint = self._endpoint(attempt)
-        request = endpoint.translator.request(attempt.body, attempt.model, stream=True)
+        request = _upstream_request(endpoint, attempt, stream=True)
         answer = endpoint.translator.stream(
             created=int(time.time()), include_usage=request.head.include_usage
         )
@@ -180,6 +180,12 @@ class HttpUpstream:
         for hidden in self._api.hidden:
             message, code = message.replace(hidden, "***"), code.replace(hidden, "***")
         return AttemptFailedError(replace(failure, message=message, code=code))
+
+
+def _upstream_request(endpoint: Endpoint, attempt: Attempt, *, stream: bool) -> UpstreamRequest:
+    return endpoint.translator.request(
+        attempt.body, attempt.model, stream=stream, output_cap=attempt.output_cap
+    )
 
 
 async def _pieces(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.translation import translator
 from meshgate.provider.http_upstream import Api, Endpoint
 
@@ -15,7 +16,12 @@ _SHOWN_HEADERS = (
 )
 
 
-def openai_api(base_url: str, api_key: str, headers: Mapping[str, str]) -> Api:
+def openai_api(
+    base_url: str,
+    api_key: str,
+    headers: Mapping[str, str],
+    bound: OutputBound = OutputBound.MAX_TOKENS,
+) -> Api:
     """The API of such an upstream.
 
     Args:
@@ -23,6 +29,7 @@ def openai_api(base_url: str, api_key: str, headers: Mapping[str, str]) -> Api:
         api_key: Empty for an upstream that wants none.
         headers: What the configuration adds, names in lower case; an `authorization` among them
             takes the place of the key.
+        bound: How the upstream is told how much it may write, where the caller does not say.
     """
     chat = f"{base_url}/chat/completions"
     own = {"content-type": "application/json", "user-agent": USER_AGENT}
@@ -30,8 +37,8 @@ def openai_api(base_url: str, api_key: str, headers: Mapping[str, str]) -> Api:
         own["authorization"] = f"Bearer {api_key}"
     return Api(
         endpoints={
-            "openai_chat": Endpoint(chat, translator("openai_chat", "openai_chat")),
-            "meshgate_chat": Endpoint(chat, translator("meshgate_chat", "openai_chat")),
+            "openai_chat": Endpoint(chat, translator("openai_chat", "openai_chat", bound)),
+            "meshgate_chat": Endpoint(chat, translator("meshgate_chat", "openai_chat", bound)),
             "openai_embeddings": Endpoint(
                 f"{base_url}/embeddings", translator("openai_embeddings", "openai_embeddings")
             ),

@@ -88,6 +88,8 @@ def _attempt(
         raise InvalidRequestError("the dialect is not a known one", field="dialect")
     if not request.target.model:
         raise InvalidRequestError("the target names no model", field="target.model")
+    if request.output_cap < 0:
+        raise InvalidRequestError("the output cap is negative", field="output_cap")
     phases = _phases(request)
     left_seconds = Deadline.from_context(context).seconds_left()
     return Attempt(
@@ -103,6 +105,7 @@ def _attempt(
             ),
         ),
         request_id=request.context.request_id,
+        output_cap=request.output_cap or None,
     )
 
 

@@ -7,6 +7,7 @@ import structlog
 
 from meshgate.config.secrets import SecretReference, SecretSource, SecretUnresolvedError
 from meshgate.config.snapshot import DemoProvider, HttpProvider, Provider, Snapshot
+from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.provider.attempt import Answer, Attempt, Step, Upstream
 from meshgate.provider.demo import DemoUpstream
 from meshgate.provider.failures import AttemptFailedError, Failure, FailureKind
@@ -17,6 +18,11 @@ from meshgate.provider.upstream import ClientFactory, ClientOptions
 from meshgate.runtime.errors import RevisionBehindError
 
 _log = structlog.get_logger("meshgate.provider")
+
+_BOUNDS = {
+    "openai": OutputBound.MAX_COMPLETION_TOKENS,
+    "openai-compatible": OutputBound.MAX_TOKENS,
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,12 @@ class Upstreams:
         except ValueError as error:
             _log.error("provider not usable", provider=resolved.provider.name, problem=str(error))
             return UnusableUpstream()
-        api = openai_api(resolved.provider.base_url, resolved.api_key, dict(resolved.headers))
+        api = openai_api(
+            resolved.provider.base_url,
+            resolved.api_key,
+            dict(resolved.headers),
+            _BOUNDS[resolved.provider.kind],
+        )
         return HttpUpstream(api, client)
 
 

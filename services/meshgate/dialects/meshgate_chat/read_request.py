@@ -52,8 +52,23 @@ def read_head(body: bytes) -> RequestHead:
     Raises:
         InvalidRequestError: The body is no ChatRequest, or lacks model or messages.
     """
-    request = _parsed(body)
-    return RequestHead(request.model, include_usage=True)
+    return head_of(_parsed(body), stream=False)
+
+
+def head_of(request: gateway_service_pb2.ChatRequest, *, stream: bool) -> RequestHead:
+    """Return what routing needs of a request that is parsed already.
+
+    Raises:
+        InvalidRequestError: It lacks model or messages, or bounds its answer by less than 1 token.
+    """
+    for field in ("model", "messages"):
+        if not getattr(request, field):
+            raise InvalidRequestError(f"{field} must be given", field=field)
+    bound = _optional(request, "max_output_tokens")
+    if bound is not None and bound < 1:
+        field = "max_output_tokens"
+        raise InvalidRequestError(f"{field} must be at least 1", field=field)
+    return RequestHead(request.model, stream, include_usage=True, max_output_tokens=bound)
 
 
 def read(body: bytes) -> ChatRequest:
@@ -89,9 +104,7 @@ def _parsed(body: bytes) -> gateway_service_pb2.ChatRequest:
         request = gateway_service_pb2.ChatRequest.FromString(body)
     except DecodeError as error:
         raise InvalidRequestError("the body is not a serialized ChatRequest") from error
-    for field in ("model", "messages"):
-        if not getattr(request, field):
-            raise InvalidRequestError(f"{field} must be given", field=field)
+    head_of(request, stream=False)  # for what it refuses
     return request
 
 

@@ -9,6 +9,7 @@ from meshgate.dialects.neutral import (
     ToolChoice,
     ToolChoiceMode,
 )
+from meshgate.dialects.output_cap import capped
 from meshgate.runtime.errors import UnsupportedError
 from meshgate.v1 import chat_pb2, gateway_service_pb2
 
@@ -25,8 +26,10 @@ _KINDS = {
 }
 
 
-def write(request: ChatRequest, model: str, *, stream: bool) -> bytes:
-    """Write a request to `model`.
+def write(
+    request: ChatRequest, model: str, *, stream: bool, output_cap: int | None = None
+) -> bytes:
+    """Write a request to `model`, for no more than `output_cap` tokens if there is one.
 
     Whether to stream is said by the RPC, so that `stream` changes nothing here.
 
@@ -34,6 +37,7 @@ def write(request: ChatRequest, model: str, *, stream: bool) -> bytes:
         UnsupportedError: The message has no place for something.
     """
     del stream
+    request = capped(request, output_cap)
     message = gateway_service_pb2.ChatRequest(
         model=model,
         messages=[conversation.write_message(message) for message in request.messages],

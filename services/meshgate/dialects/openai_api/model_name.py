@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Raw
 
 from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.openai_api.output_bound import OutputBound, write_cap
 from meshgate.dialects.openai_api.request_body import decode
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
@@ -12,8 +13,17 @@ _TRUE = Raw(b"true")
 _USAGE_WANTED = Raw(b'{"include_usage":true}')
 
 
-def retarget(body: bytes, model: str, head: RequestHead) -> bytes:
+def retarget(
+    body: bytes,
+    model: str,
+    head: RequestHead,
+    output_cap: int | None = None,
+    bound: OutputBound = OutputBound.MAX_TOKENS,
+) -> bytes:
     """Replace the model's name in a body that `head` was read from, and ask streams for usage.
+
+    Where there is an `output_cap`, in tokens, no more is asked for: in the members that the caller
+    used for it, or else in `bound`.
 
     All other members keep their bytes and their order. Measured, this is faster than a search for
     the name, and unlike a splice it leaves no second `"model"`, plain or written with escapes, by
@@ -26,6 +36,8 @@ def retarget(body: bytes, model: str, head: RequestHead) -> bytes:
     members["model"] = Raw(_ENCODER.encode(model))
     if head.stream and not head.include_usage:
         members["stream_options"] = _with_usage(members.get("stream_options"))
+    if output_cap is not None:
+        write_cap(members, output_cap, bound)
     return _ENCODER.encode(members)
 
 

@@ -20,6 +20,9 @@ from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE
 from meshgate.runtime.errors import InvalidRequestError
 
 _ModelName = Annotated[str, Meta(max_length=512)]
+# Servers of all kinds take zero and less for "as much as you like".
+_OutputBound = Annotated[int, Meta(le=2**31 - 1)]
+_Choices = Annotated[int, Meta(ge=1, le=128)]
 
 
 class _AnyObject(Struct, gc=False):
@@ -35,6 +38,9 @@ class _Head(Struct, gc=False):
     messages: Annotated[list[_AnyObject], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
+    max_completion_tokens: _OutputBound | None = None
+    max_tokens: _OutputBound | None = None
+    n: _Choices | None = None
 
 
 class _Function(Struct, forbid_unknown_fields=True):
@@ -104,7 +110,7 @@ def read_head(body: bytes) -> RequestHead:
         raise missing("model")
     options = head.stream_options
     include_usage = options is not None and options.include_usage is True
-    return RequestHead(head.model, head.stream is True, include_usage)
+    return RequestHead(head.model, head.stream is True, include_usage, _bound_of(head), head.n or 1)
 
 
 def read(body: bytes) -> ChatRequest:
@@ -140,6 +146,15 @@ def read(body: bytes) -> ChatRequest:
         metadata=request.metadata or {},
         extra_json=msgspec.json.encode(extra) if extra else b"",
     )
+
+
+def _bound_of(head: _Head) -> int | None:
+    """The bound that holds whichever of the two the upstream goes by: of both, the larger."""
+    first, second = head.max_completion_tokens, head.max_tokens
+    if first is None or second is None:
+        bound = second if first is None else first
+        return bound if bound is not None and bound > 0 else None
+    return max(first, second) if min(first, second) > 0 else None
 
 
 def _tool(tool: _Tool, at: int) -> Tool:

@@ -12,12 +12,26 @@ from meshgate.dialects.neutral import (
     ToolChoiceMode,
 )
 from meshgate.dialects.openai_api.extras import read_extras
+from meshgate.dialects.openai_api.output_bound import OutputBound, lower_bounds
 from meshgate.dialects.openai_chat import messages
 from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE
+from meshgate.dialects.output_cap import lower
+
+_OWN_BOUND = OutputBound.MAX_COMPLETION_TOKENS
 
 
-def write(request: ChatRequest, model: str, *, stream: bool) -> bytes:
+def write(
+    request: ChatRequest,
+    model: str,
+    *,
+    stream: bool,
+    output_cap: int | None = None,
+    bound: OutputBound = OutputBound.MAX_TOKENS,
+) -> bytes:
     """Write a request to `model`; a stream is asked to end with the usage.
+
+    Where there is an `output_cap`, in tokens, no more is asked for: in `bound`, and in what
+    `extra_json` may hold of the kind.
 
     Raises:
         InvalidRequestError: A part of the request contradicts itself.
@@ -34,7 +48,12 @@ def write(request: ChatRequest, model: str, *, stream: bool) -> bytes:
     if stream:
         members["stream"] = True
         members["stream_options"] = {"include_usage": True}
-    members |= read_extras(request.extra_json, expressed=EXPRESSED, refused=INEXPRESSIBLE)
+    extras = read_extras(request.extra_json, expressed=EXPRESSED, refused=INEXPRESSIBLE)
+    if output_cap is not None:
+        lower_bounds(extras, output_cap)
+        members.pop(_OWN_BOUND.value, None)
+        members[bound.value] = lower(request.max_output_tokens, output_cap)
+    members |= extras
     return msgspec.json.encode(members)
 
 
@@ -42,7 +61,7 @@ def _parameters(request: ChatRequest) -> dict[str, object]:
     parameters: dict[str, object | None] = {
         "parallel_tool_calls": request.parallel_tool_calls,
         # The older `max_tokens` is refused by OpenAI's reasoning models.
-        "max_completion_tokens": request.max_output_tokens,
+        _OWN_BOUND.value: request.max_output_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
         "stop": request.stop_sequences or None,

@@ -43,7 +43,7 @@ def read_head(body: bytes) -> RequestHead:
         raise missing("model")
     if not bytes(head.input).startswith((b'"', b"[")):
         raise _wrong_input()
-    return RequestHead(head.model)
+    return RequestHead(head.model, max_output_tokens=0)
 
 
 def read(body: bytes) -> EmbeddingsRequest:
