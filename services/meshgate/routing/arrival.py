@@ -7,15 +7,13 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from meshgate.runtime.credentials import CLIENT_ADDRESS_KEY, LONGEST_ADDRESS, credential_in
 from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
 from meshgate.runtime.duration import duration
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import call_context_pb2 as pb
 
-CLIENT_ADDRESS_KEY = "x-envoy-external-address"
-
 # What is only passed on, or kept beside a credential, must not grow with what clients send.
-_LONGEST_ADDRESS = 64
 _LONGEST_REQUEST_ID = 256
 _LONGEST_TRACEPARENT = 256
 
@@ -52,8 +50,8 @@ class Arrival(Struct, frozen=True):
         metadata: dict[str, str] = dict(context.invocation_metadata())
         at_most = _timeout_seconds(metadata) if "x-meshgate-timeout" in metadata else None
         return cls(
-            credential=_credential(metadata),
-            client_address=metadata.get(CLIENT_ADDRESS_KEY, "")[:_LONGEST_ADDRESS],
+            credential=credential_in(metadata),
+            client_address=metadata.get(CLIENT_ADDRESS_KEY, "")[:LONGEST_ADDRESS],
             request_id=metadata.get("x-request-id", "")[:_LONGEST_REQUEST_ID],
             traceparent=_traceparent(metadata),
             method=method,
@@ -80,15 +78,6 @@ class Arrival(Struct, frozen=True):
             origin=pb.ORIGIN_REQUEST,
             timeout=duration(self.deadline.seconds_left()),
         )
-
-
-def _credential(metadata: Mapping[str, str]) -> str | None:
-    authorization = metadata.get("authorization")
-    if authorization is not None:
-        scheme, _, credential = authorization.partition(" ")
-        if scheme.lower() == "bearer" and credential.strip():
-            return credential.strip()
-    return metadata.get("x-api-key", "").strip() or None
 
 
 def _traceparent(metadata: Mapping[str, str]) -> str:

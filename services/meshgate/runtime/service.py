@@ -10,6 +10,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
+from meshgate.runtime.authorization import Authorizer, declared_permission
 from meshgate.runtime.errors import GatewayError
 
 Handler = Callable[[Any, Any], Any]
@@ -54,12 +55,15 @@ class Implementation:
         internal: Whether callers must prove that they belong to the mesh.
         error_body: Writes errors in the dialect of REST clients, where they do not get
             `google.rpc.Status`.
+        authorizer: Lets callers in, for RPCs that declare a permission; then all of the service
+            must.
     """
 
     descriptor: ServiceDescriptor
     servicer: object
     internal: bool = False
     error_body: Callable[[GatewayError], ErrorBody] | None = None
+    authorizer: Authorizer | None = None
 
     def methods(self) -> Iterable[Method]:
         for descriptor in self.descriptor.methods:
@@ -78,8 +82,22 @@ class Implementation:
             response_type=message_factory.GetMessageClass(descriptor.output_type),
             request_streaming=descriptor.client_streaming,
             response_streaming=descriptor.server_streaming,
-            handler=handler,
+            handler=self._authorized(descriptor, handler),
         )
+
+    def _authorized(self, descriptor: MethodDescriptor, handler: Handler) -> Handler:
+        permission = declared_permission(descriptor)
+        if bool(permission) != (self.authorizer is not None):
+            raise TypeError(
+                f"{descriptor.full_name} "
+                + ("needs an authorizer" if permission else "declares no permission")
+            )
+        if self.authorizer is None:
+            return handler
+        if descriptor.server_streaming or descriptor.client_streaming:
+            raise TypeError(f"{descriptor.full_name} streams, which no admin RPC does")
+        path = f"/{self.descriptor.full_name}/{descriptor.name}"
+        return self.authorizer.guarded(handler, path, permission)
 
 
 def _nothing() -> None:
