@@ -115,9 +115,13 @@ def running_upstream() -> Iterator[str]:
 
 @contextmanager
 def running_gateway(
-    directory: Path, upstream: str, *options: str, stack: str = "native"
+    directory: Path,
+    upstream: str,
+    *options: str,
+    stack: str = "native",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
-    """A gateway in front of the upstream."""
+    """A gateway in front of the upstream, with more variables in its environment if need be."""
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "meshgate.yaml"
     configuration.write_text(CONFIGURATION.format(upstream=upstream, closed_port=free_port()))
@@ -129,6 +133,7 @@ def running_gateway(
         "SMALL_KEY": SMALL_KEY,
         "MESHGATE_ADMIN_KEY": ADMIN_KEY,
         "MESHGATE_SERVER_STACK": stack,
+        **(variables or {}),
     }
     command = [sys.executable, "-m", "meshgate.cli.main", "up", "--config", str(configuration)]
     command += ["--port", str(free_port()), "--data-dir", str(directory / "data")]

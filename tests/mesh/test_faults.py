@@ -180,7 +180,7 @@ async def test_a_stop_lets_streams_end_and_leaves_nothing_behind(
         await upstream.script("slow", slow)
         await upstream.script("stuck", Behaviour(fault=Hang("head")))
         with running_gateway(tmp_path / "stopping", upstream_origin) as gateway:
-            everyone = [gateway.ready["pids"]["envoy"]]
+            everyone = [gateway.ready["pids"]["envoy"], gateway.ready["pids"]["redis"]]
             for service in ("auth", "routing", "provider"):
                 everyone += gateway.ready["pids"][service]
             async with (
