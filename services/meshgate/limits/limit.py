@@ -66,7 +66,16 @@ _SHORT_UNITS = frozenset({WindowUnit.SECOND, WindowUnit.MINUTE, WindowUnit.HOUR}
 
 
 class ImpossibleLimitError(ValueError):
-    """The limit contradicts itself. The text is one sentence that says what to do."""
+    """The limit contradicts itself.
+
+    Args:
+        sentence: Says what to do.
+        field: The field of the limit that is at fault, if it is one.
+    """
+
+    def __init__(self, sentence: str, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 class Limit(Struct, frozen=True):
@@ -106,13 +115,21 @@ class Limit(Struct, frozen=True):
         _check_amount(kind, amount)
         if kind is LimitKind.CONCURRENCY:
             if unit is not None or mode is not None:
-                raise ImpossibleLimitError("a limit on concurrency has no window: remove it")
+                raise ImpossibleLimitError(
+                    "a limit on concurrency has no window: remove it", "unit" if unit else "mode"
+                )
             return cls(kind, amount, enforcement=enforcement)
         if unit is None:
-            raise ImpossibleLimitError(f"a limit on {kind.value} needs a window: say per what")
+            raise ImpossibleLimitError(
+                f"a limit on {kind.value} needs a window: say per what", "unit"
+            )
         if unit is WindowUnit.TOTAL:
             if mode is not None:
-                raise ImpossibleLimitError(f"a total has no {mode.value} window: remove that")
+                raise ImpossibleLimitError(
+                    f"a total has no {mode.value} window: remove that", "mode"
+                )
+            if time_zone:
+                raise ImpossibleLimitError("a total is the same in every time zone: remove it")
             return cls(kind, amount, unit, enforcement=enforcement)
         mode = mode or _usual_mode(unit)
         _check_zone(mode, time_zone)
@@ -143,21 +160,27 @@ def _usual_mode(unit: WindowUnit) -> WindowMode:
 
 def _check_amount(kind: LimitKind, amount: int) -> None:
     if amount < 0:
-        raise ImpossibleLimitError(f"{amount} is less than nothing: use 0 to allow nothing")
+        raise ImpossibleLimitError(
+            f"{amount} is less than nothing: use 0 to allow nothing", "amount"
+        )
     if kind is LimitKind.COST and amount > LARGEST_COST_NANOS:
-        raise ImpossibleLimitError("more than 9,000,000 USD cannot be counted exactly")
+        raise ImpossibleLimitError("more than 9,000,000 USD cannot be counted exactly", "amount")
     if amount > LARGEST_AMOUNT:
-        raise ImpossibleLimitError(f"more than {LARGEST_AMOUNT} cannot be counted exactly")
+        raise ImpossibleLimitError(
+            f"more than {LARGEST_AMOUNT} cannot be counted exactly", "amount"
+        )
 
 
 def _check_zone(mode: WindowMode, name: str) -> None:
     if not name:
         return
     if mode is WindowMode.ROLLING:
-        raise ImpossibleLimitError("a rolling window is the same in every time zone: remove it")
+        raise ImpossibleLimitError(
+            "a rolling window is the same in every time zone: remove it", "time_zone"
+        )
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ImpossibleLimitError(
-            f"{name[:100]!r} is no time zone: use a name such as Europe/Berlin"
+            f"{name[:100]!r} is no time zone: use a name such as Europe/Berlin", "time_zone"
         ) from None
