@@ -1,0 +1,147 @@
+"""What quota has set aside for this process, and what has been used of it."""
+
+import secrets
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.limits.limit import Subject
+from meshgate.limits.messages import amounts_message, subject_message
+from meshgate.v1 import quota_service_pb2 as pb
+from meshgate.v1 import usage_record_pb2 as record_pb
+
+
+def new_grant_id() -> str:
+    """Random, so that no two processes ever make the same."""
+    return secrets.token_hex(12)
+
+
+class Grant:
+    """A hold or a lease, from its owner's point of view.
+
+    Attributes:
+        grant_id: Names it.
+        partition: Where it is counted.
+        left: What may still be taken from it.
+        used: What was ever taken and not put back.
+        unsettled: How many requests have taken something and not settled yet.
+        admits_until: By the monotonic clock: when the last request may take something.
+        alive_at: When quota last heard that its owner lives.
+        released: Whether quota was told what will never be used of it.
+        bookings: How many requests were noted since the last settlement.
+        states: How the tightest limits stood when it was granted.
+    """
+
+    __slots__ = (
+        "_held",
+        "_overrun",
+        "_records",
+        "_sequence",
+        "_spent",
+        "_subjects",
+        "_time",
+        "admits_until",
+        "alive_at",
+        "bookings",
+        "grant_id",
+        "left",
+        "partition",
+        "released",
+        "states",
+        "unsettled",
+        "used",
+    )
+
+    def __init__(
+        self,
+        grant_id: str,
+        partition: str,
+        subjects: Sequence[Subject],
+        granted: pb.Grant,
+        asked_at: float,
+    ) -> None:
+        self.grant_id = grant_id
+        self.partition = partition
+        self._subjects = subjects
+        self._time = granted.grant_time
+        self.left = _amounts(granted)
+        self.used = NOTHING
+        self.unsettled = 0
+        self.admits_until = asked_at + granted.lease.ToNanoseconds() / 1e9
+        self.alive_at = asked_at
+        self.states: Sequence[pb.LimitState] = granted.states
+        self.released = False
+        self.bookings = 0
+        self._sequence = 0
+        self._held = self._spent = self._overrun = NOTHING
+        self._records: list[record_pb.UsageRecord] = []
+
+    def take(self, amounts: Amounts) -> bool:
+        """Take the amounts for one request, if they are left. Mind `admits_until`."""
+        if not self.left.covers(amounts):
+            return False
+        self.left = self.left.minus(amounts)
+        self.used += amounts
+        self.unsettled += 1
+        return True
+
+    def put_back(self, amounts: Amounts) -> None:
+        """Give back all that one request took, as if it had never come."""
+        self.left += amounts
+        self.used = self.used.minus(amounts)
+        self.unsettled -= 1
+
+    def book(
+        self, held: Amounts, spent: Amounts, records: Sequence[record_pb.UsageRecord] = ()
+    ) -> None:
+        """Note what one request used, to be settled."""
+        self.unsettled -= 1
+        self.bookings += 1
+        self._held += held
+        self._spent += spent
+        self._overrun += spent.minus(held)
+        self._records += records
+
+    def settlement(self) -> pb.GrantSettlement:
+        """Everything that was noted since the last time, as one settlement to send."""
+        settlement = pb.Settlement(
+            sequence=self._sequence,
+            held=amounts_message(self._held),
+            spent=amounts_message(self._spent),
+            overrun=amounts_message(self._overrun),
+            records=self._records,
+        )
+        self._sequence += 1
+        self.bookings = 0
+        self._held = self._spent = self._overrun = NOTHING
+        self._records = []
+        return pb.GrantSettlement(
+            grant_id=self.grant_id,
+            partition=self.partition,
+            subjects=[subject_message(subject) for subject in self._subjects],
+            grant_time=self._time,
+            settlements=[settlement],
+        )
+
+    @property
+    def record_count(self) -> int:
+        """How many usage records wait for the next settlement."""
+        return len(self._records)
+
+
+def ledger_grant(organization_id: str, time: Timestamp, asked_at: float) -> Grant:
+    """A grant of nothing: by it the records of requests are kept that no limit applies to."""
+    granted = pb.Grant(grant_time=time)
+    return Grant(new_grant_id(), organization_id, (), granted, asked_at)
+
+
+def _amounts(granted: pb.Grant) -> Amounts:
+    amounts = granted.amounts
+    return Amounts(
+        amounts.requests,
+        amounts.input_tokens,
+        amounts.output_tokens,
+        amounts.cost_nanos,
+        amounts.concurrency,
+    )

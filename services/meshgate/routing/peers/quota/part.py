@@ -1,0 +1,96 @@
+"""What one request has of one chain."""
+
+from collections.abc import Sequence
+
+from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.routing.chain import Chain
+from meshgate.routing.peers.quota.account import Account
+from meshgate.routing.peers.quota.grant import Grant
+from meshgate.routing.peers.quota.settling import Settling
+from meshgate.v1 import usage_record_pb2 as record_pb
+
+_ONE_PLACE = Amounts(concurrency=1)
+
+
+class Part:
+    """Amounts of a grant, and a place: of those lent to this process, or of a grant of its own.
+
+    Args:
+        account: Of the chain.
+        settling: Takes note of what is to be booked.
+        grant: Gave what windows count; None where the chain counts nothing in windows.
+        held: What it gave, with the place if that is of the same grant.
+        has_lent_place: Whether the request sits on a place of the account.
+        place_grant: Gave the place, where that is another grant.
+    """
+
+    __slots__ = ("_grant", "_has_lent_place", "_place_grant", "_settling", "account", "held")
+
+    def __init__(
+        self,
+        account: Account,
+        settling: Settling,
+        grant: Grant | None,
+        held: Amounts,
+        *,
+        has_lent_place: bool = False,
+        place_grant: Grant | None = None,
+    ) -> None:
+        self.account = account
+        self.held = held
+        self._settling = settling
+        self._grant = grant
+        self._has_lent_place = has_lent_place
+        self._place_grant = place_grant
+
+    @property
+    def chain(self) -> Chain:
+        """Whose limits."""
+        return self.account.chain
+
+    @property
+    def grant(self) -> Grant | None:
+        """What tells how the limits stand; None where only a lent place was needed."""
+        return self._grant or self._place_grant
+
+    def settle(self, spent: Amounts, records: Sequence[record_pb.UsageRecord] = ()) -> None:
+        """Book what was used, with the records, if any, and leave the place. Never waits.
+
+        Records are not kept by a part that has no grant.
+        """
+        self._leave()
+        if self._grant is not None:
+            self._book(self._grant, self.held, self.chain.use_of(spent), records)
+            records = ()
+        if self._place_grant is not None:
+            self._book(self._place_grant, _ONE_PLACE, NOTHING, records)
+
+    def give_back(self) -> None:
+        """Give everything back: nothing was sent upstream."""
+        self._leave()
+        if self._grant is not None:
+            if self._grant.released:
+                self._book(self._grant, self.held, NOTHING, ())
+            else:
+                self._grant.put_back(self.held)
+        if self._place_grant is not None:
+            self._book(self._place_grant, _ONE_PLACE, NOTHING, ())
+
+    def _book(
+        self,
+        grant: Grant,
+        held: Amounts,
+        spent: Amounts,
+        records: Sequence[record_pb.UsageRecord],
+    ) -> None:
+        grant.book(held, spent, records)
+        self._settling.note(grant)
+        if held.concurrency:
+            # Somebody may be waiting for the place.
+            self.account.left_place()
+            self._settling.flush()
+
+    def _leave(self) -> None:
+        if self._has_lent_place:
+            self._has_lent_place = False
+            self.account.places.leave()

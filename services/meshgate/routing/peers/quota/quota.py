@@ -1,0 +1,200 @@
+"""Quota, as the pipeline sees it: lets requests in, and books what they used."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.limits.limit import LimitKind, Subject
+from meshgate.routing.arrival import Arrival
+from meshgate.routing.chain import Chain
+from meshgate.routing.peers.quota.account import Account
+from meshgate.routing.peers.quota.asking import Asking
+from meshgate.routing.peers.quota.calls import QuotaCalls
+from meshgate.routing.peers.quota.grant import Grant
+from meshgate.routing.peers.quota.holdings import Holdings
+from meshgate.routing.peers.quota.part import Part
+from meshgate.routing.peers.quota.settling import Settling
+from meshgate.routing.peers.quota.upkeep import Upkeep
+from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
+from meshgate.v1 import usage_record_pb2 as record_pb
+
+_FLUSH_SECONDS = 0.05
+_LOOK_SECONDS = 0.25
+_CLOSE_SECONDS = 5.0
+_PLACE_PATIENCE_SECONDS = 0.05
+
+_ONE_PLACE = Amounts(concurrency=1)
+
+
+class Quota:
+    """Parts of grants for each request, from what lies here or by asking; settled in batches.
+
+    Args:
+        calls: To quota.
+        hold_seconds: How long what was granted stays held without a sign of life of this process.
+        now: The monotonic clock.
+    """
+
+    def __init__(
+        self,
+        calls: QuotaCalls,
+        hold_seconds: float = 30.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._calls = calls
+        self._settling = Settling(calls)
+        self._holdings = Holdings(now)
+        self._asking = Asking(calls, self._holdings, hold_seconds)
+        self._upkeep = Upkeep(calls, self._holdings, hold_seconds)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def admit(self, chain: Chain, amounts: Amounts, arrival: Arrival) -> Part:
+        """Set aside what one request may use of a chain.
+
+        Raises:
+            LimitExceededError: A limit is reached; nothing is held.
+            ServiceUnavailableError: Quota does not answer, or too much waits to be booked.
+            DeadlineExceededError: There was no time to ask.
+        """
+        if self._settling.is_full:
+            raise ServiceUnavailableError(
+                "the quota service does not answer", retry_after_seconds=1, service="quota"
+            )
+        account = self._holdings.account(chain)
+        try:
+            return await self._admit(account, amounts, arrival)
+        finally:
+            self._ask_ahead(account)
+
+    def take(self, chain: Chain, amounts: Amounts) -> Part | None:
+        """Set aside what lies here; None where it does not."""
+        account = self._holdings.account(chain)
+        grant, has_place = self._taken(account, amounts)
+        part = self._part(account, amounts, grant, has_lent_place=has_place)
+        if part is None:
+            self._put_back(account, amounts, grant, has_place=has_place)
+        return part
+
+    def record(self, organization_id: str, record: record_pb.UsageRecord) -> None:
+        """Keep the record of a request that no limit of its organization applies to."""
+        grant = self._holdings.ledger(organization_id)
+        grant.unsettled += 1
+        grant.book(NOTHING, NOTHING, (record,))
+        self._settling.note(grant)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that a request leaves behind; the end of the process waits for it."""
+        task = asyncio.create_task(work, name="after a request")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # ------------------------------------------------------------- in the background
+
+    async def flush(self) -> None:
+        """Send what is to be booked, again and again, until cancelled."""
+        while True:
+            self._settling.flush()
+            await asyncio.sleep(_FLUSH_SECONDS)
+
+    async def look_after(self) -> None:
+        """Renew and give back, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self._upkeep.look()
+
+    async def close(self) -> None:
+        """Book what was used and give back the rest, within bounds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+        await self._settling.close(_CLOSE_SECONDS)
+        await self._upkeep.give_all_back()
+        await self._calls.close()
+
+    # ------------------------------------------------------------- letting in
+
+    async def _admit(self, account: Account, amounts: Amounts, arrival: Arrival) -> Part:
+        grant, has_place = self._taken(account, amounts)
+        part = self._part(account, amounts, grant, has_lent_place=has_place)
+        if part is not None:
+            return part
+        try:
+            return await self._hold_missing(account, amounts, arrival, grant, has_place=has_place)
+        except BaseException as error:
+            self._put_back(account, amounts, grant, has_place=has_place)
+            if not isinstance(error, LimitExceededError):
+                raise
+            return await self._second_chance(account, amounts, arrival, error)
+
+    async def _second_chance(
+        self, account: Account, amounts: Amounts, arrival: Arrival, error: LimitExceededError
+    ) -> Part:
+        """What quota refuses may be on its way to this process, or on its way back."""
+        await account.answered()
+        part = self.take(account.chain, amounts)
+        if part is not None:
+            return part
+        if error.values.get("limit") != LimitKind.CONCURRENCY.value or not account.left_lately:
+            raise error
+        await asyncio.sleep(_PLACE_PATIENCE_SECONDS)
+        return await self._hold_missing(account, amounts, arrival, None, has_place=False)
+
+    async def _hold_missing(
+        self,
+        account: Account,
+        amounts: Amounts,
+        arrival: Arrival,
+        grant: Grant | None,
+        *,
+        has_place: bool,
+    ) -> Part:
+        """Ask for what could not be taken here: use, a place, or both with one hold."""
+        chain = account.chain
+        use = chain.use_of(amounts)
+        needs_place = chain.counts_places and amounts.concurrency and not has_place
+        if needs_place and (grant is not None or not chain.counts_use):
+            place_grant = await self._asking.hold(
+                account, chain.place_subjects, _ONE_PLACE, arrival
+            )
+            return Part(account, self._settling, grant, use, place_grant=place_grant)
+        subjects: Sequence[Subject] = chain.subjects if needs_place else chain.use_subjects
+        held = use + _ONE_PLACE if needs_place else use
+        grant = await self._asking.hold(account, subjects, held, arrival)
+        return Part(account, self._settling, grant, held, has_lent_place=has_place)
+
+    # ------------------------------------------------------------- what lies here
+
+    def _taken(self, account: Account, amounts: Amounts) -> tuple[Grant | None, bool]:
+        """The lease that gave its part, and whether a place was taken."""
+        chain = account.chain
+        has_place = bool(chain.counts_places and amounts.concurrency) and account.take_place()
+        grant = account.take(chain.use_of(amounts)) if chain.counts_use else None
+        return grant, has_place
+
+    def _part(
+        self, account: Account, amounts: Amounts, grant: Grant | None, *, has_lent_place: bool
+    ) -> Part | None:
+        """The part of a request that got all it needs; None where something is missing."""
+        chain = account.chain
+        if chain.counts_use and grant is None:
+            return None
+        if chain.counts_places and amounts.concurrency and not has_lent_place:
+            return None
+        held = chain.use_of(amounts) if grant is not None else NOTHING
+        return Part(account, self._settling, grant, held, has_lent_place=has_lent_place)
+
+    def _put_back(
+        self, account: Account, amounts: Amounts, grant: Grant | None, *, has_place: bool
+    ) -> None:
+        if grant is not None or has_place:
+            held = account.chain.use_of(amounts)
+            Part(account, self._settling, grant, held, has_lent_place=has_place).give_back()
+
+    def _ask_ahead(self, account: Account) -> None:
+        """Ask in the background for what the next requests will need."""
+        if account.chain.counts_use and (units := account.lease_wanted()):
+            account.asking(self.later(self._asking.lease(account, units)))
+        if account.chain.counts_places and (places := account.places_wanted()):
+            account.asking_places(self.later(self._asking.lease_places(account, places)))

@@ -1,0 +1,113 @@
+"""Settling: what was used is kept here until quota says that it is booked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain, repeat
+from typing import NamedTuple
+
+import structlog
+from prometheus_client import Counter
+
+from meshgate.routing.peers.quota.calls import QuotaCalls
+from meshgate.routing.peers.quota.grant import Grant
+from meshgate.runtime.errors import GatewayError
+from meshgate.v1 import quota_service_pb2 as pb
+
+_log = structlog.get_logger("meshgate.routing")
+
+_MOST_GRANTS = 500
+_MOST_RECORDS = 1_000
+_MOST_FLIGHTS = 64
+_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+MOST_UNBOOKED = 200_000
+"""As many requests may wait to be booked; then no more are let in."""
+
+_SETTLED = Counter("meshgate_quota_settled", "Requests that were sent to be booked.")
+_REFUSED = Counter("meshgate_quota_settlements_refused", "Settlements that can never be booked.")
+
+
+class _Batch(NamedTuple):
+    """What goes to quota together, and how many requests it tells of."""
+
+    grants: Sequence[pb.GrantSettlement]
+    bookings: int
+
+
+class Settling:
+    """Sends what grants have noted. Several batches may be on their way.
+
+    Args:
+        calls: To quota.
+        sleep: Waits for so many seconds, between two tries.
+    """
+
+    def __init__(
+        self, calls: QuotaCalls, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._calls = calls
+        self._sleep = sleep
+        self._noted: dict[str, Grant] = {}
+        self._unbooked = 0
+        self._flights: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be booked that nothing may be added."""
+        return self._unbooked >= MOST_UNBOOKED
+
+    def note(self, grant: Grant) -> None:
+        """There is something to settle for this grant."""
+        self._noted[grant.grant_id] = grant
+        self._unbooked += 1
+        if grant.record_count >= _MOST_RECORDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was noted, in batches, as far as not too many are on their way already."""
+        while self._noted and len(self._flights) < _MOST_FLIGHTS:
+            batch = self._next_batch()
+            flight = asyncio.create_task(self._fly(batch), name="settle")
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
+
+    async def close(self, within_seconds: float) -> None:
+        """Send all there is and wait until it is booked, at most for so many seconds."""
+        try:
+            async with asyncio.timeout(within_seconds):
+                while self._noted or self._flights:
+                    self.flush()
+                    await asyncio.wait(self._flights)
+        except TimeoutError:
+            _log.error("requests were not booked before the end", count=self._unbooked)
+        for flight in self._flights:
+            flight.cancel()
+
+    def _next_batch(self) -> _Batch:
+        grants: list[pb.GrantSettlement] = []
+        bookings = records = 0
+        while self._noted and len(grants) < _MOST_GRANTS and records < _MOST_RECORDS:
+            _, grant = self._noted.popitem()
+            records += grant.record_count
+            bookings += grant.bookings
+            grants.append(grant.settlement())
+        return _Batch(grants, bookings)
+
+    async def _fly(self, batch: _Batch) -> None:
+        """Send a batch until it is booked: quota books it once, however often it comes."""
+        for pause_seconds in chain(_RETRY_SECONDS, repeat(_RETRY_SECONDS[-1])):
+            try:
+                self._tell_refused(await self._calls.settle(batch.grants))
+            except GatewayError as error:
+                _log.warning("settlements wait to be booked", reason=error.reason)
+                await self._sleep(pause_seconds)
+            else:
+                self._unbooked -= batch.bookings
+                _SETTLED.inc(batch.bookings)
+                return
+
+    def _tell_refused(self, results: Sequence[pb.SettleResult]) -> None:
+        for result in results:
+            if result.HasField("refusal"):
+                _REFUSED.inc()
+                _log.error("a settlement was refused", status=result.refusal.message)
