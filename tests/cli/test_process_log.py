@@ -61,7 +61,11 @@ def test_of_redis_what_it_warns_of_is_shown():
 
 @pytest.mark.parametrize(
     "text",
-    ["WARNING Memory overcommit must be enabled!", "Valkey is now ready to exit, bye bye..."],
+    [
+        "WARNING Memory overcommit must be enabled!",
+        "WARNING: The TCP backlog setting of 511 cannot be enforced because somaxconn is 128.",
+        "Valkey is now ready to exit, bye bye...",
+    ],
 )
 def test_what_redis_always_says_is_not_shown(text):
     assert notable(f"7438:M 21 Nov 2026 10:02:17.567 # {text}") is None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio as redis
+from redis_servers import NO_REDIS, find_redis
 
 from meshgate.cli.ports import free_port
 from meshgate.cli.redis_server import (
@@ -73,9 +74,13 @@ def directory(tmp_path) -> Path:
     return tmp_path / 'a "data" directory' / "redis"
 
 
+def embedded(binary: Path, directory: Path) -> EmbeddedRedis:
+    return EmbeddedRedis(binary, directory, {"PATH": os.environ["PATH"], "LANG": "xx_XX"})
+
+
 @pytest.fixture
 def server(directory) -> EmbeddedRedis:
-    return EmbeddedRedis(find_server(), directory, {"PATH": os.environ["PATH"], "LANG": "xx_XX"})
+    return embedded(find_server(), directory)
 
 
 @pytest.fixture
@@ -107,6 +112,15 @@ async def test_it_never_evicts_and_keeps_what_it_holds(server, supervisor):
     assert settings["bind"] == "127.0.0.1"
 
 
+@pytest.mark.skipif(find_redis() is None, reason=NO_REDIS)
+async def test_a_redis_on_the_path_would_do_as_well(directory, supervisor):
+    server = embedded(find_redis(), directory)
+    port = await started(server, supervisor)
+
+    async with client(server.url(port)) as connection:
+        assert await connection.set("spent", 7)
+
+
 async def test_nobody_comes_in_without_the_password(server, supervisor):
     port = await started(server, supervisor)
 
@@ -130,7 +144,7 @@ def test_the_password_lies_where_only_we_can_read_it(server, directory):
 
 
 def test_no_two_runs_have_the_same_password(server, directory):
-    other = EmbeddedRedis(server.binary, directory, server.variables)
+    other = embedded(server.binary, directory)
 
     assert server.url(15_000) != other.url(15_000)
 
@@ -157,7 +171,7 @@ async def test_what_was_held_is_there_in_the_next_run(directory, server, supervi
         await connection.set("spent", 7)
     await supervisor.stop([["redis"]])
 
-    next_run = EmbeddedRedis(server.binary, directory, server.variables)
+    next_run = embedded(server.binary, directory)
     port = await started(next_run, supervisor)
 
     async with client(next_run.url(port)) as connection:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from meshgate.cli import supervision
 from meshgate.cli.child import Command, Program
 from meshgate.cli.supervision import BACKOFF_MAX_SECONDS, Backoff, StartError, Supervisor
 
@@ -190,6 +191,21 @@ async def test_a_program_may_ask_for_more_time_to_start(tmp_path, said):
         await supervisor.start(patient)
 
         assert is_alive(supervisor.pid("child"))
+
+
+async def test_of_a_start_that_takes_long_it_is_said_what_is_in_the_way(
+    tmp_path, supervisor, said, monkeypatch
+):
+    monkeypatch.setattr(supervision, "SLOW_SECONDS", 0.05)
+    ready = tmp_path / "child.ready"
+    starting = asyncio.create_task(
+        supervisor.start(program(tmp_path, "import signal; signal.pause()"))
+    )
+
+    await said.wait_for("child does not serve yet (child.ready is not there); waiting")
+    ready.touch()
+
+    await starting
 
 
 def command(script: str) -> Command:

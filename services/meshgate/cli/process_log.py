@@ -22,7 +22,9 @@ _ENVOY = re.compile(r"\[[-\d :.]+\]\[\d+\]\[(?P<level>\w+)\]\[\w+\] (?:\[[^\]]*\
 _EXPECTED = ("caught ENVOY_SIGTERM",)
 _REDIS = re.compile(r"\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ # (?P<text>.*)")
 # What Redis and Valkey say of most machines, and to a signal of ours.
-_EXPECTED_OF_REDIS = re.compile(r"WARNING Memory overcommit|.* now ready to exit")
+_EXPECTED_OF_REDIS = re.compile(
+    r"WARNING.*(Memory overcommit|TCP backlog|Transparent Huge Pages)|.* now ready to exit"
+)
 
 
 class ProcessLog:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from meshgate.cli.child import Child, Command, Probe, Program
 from meshgate.cli.process_log import ProcessLog
@@ -12,6 +12,7 @@ from meshgate.cli.process_log import ProcessLog
 BACKOFF_INITIAL_SECONDS = 0.2
 BACKOFF_MAX_SECONDS = 10.0
 HEALTHY_SECONDS = 30.0
+SLOW_SECONDS = 10.0
 
 
 class StartError(Exception):
@@ -156,9 +157,10 @@ class Supervisor:
         ready = asyncio.create_task(_passed(probe))
         ended = asyncio.create_task(child.ended())
         try:
-            done, _ = await asyncio.wait(
-                {ready, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            done = await _first(min(seconds, SLOW_SECONDS), ready, ended)
+            if not done and seconds > SLOW_SECONDS:
+                self._say(f"{program.name} does not serve yet{_in_the_way(probe)}; waiting")
+                done = await _first(seconds - SLOW_SECONDS, ready, ended)
         finally:
             ready.cancel()
             ended.cancel()
@@ -166,8 +168,8 @@ class Supervisor:
         if ended in done:
             raise self._start_error(program, f"ended before it served ({ended.result()})")
         if not done:
-            obstacle = probe.obstacle and f" ({probe.obstacle})"
-            raise self._start_error(program, f"does not serve after {seconds:.0f} s{obstacle}")
+            what = f"does not serve after {seconds:.0f} s{_in_the_way(probe)}"
+            raise self._start_error(program, what)
         ready.result()
 
     def _start_error(self, program: Command, what: str) -> StartError:
@@ -203,6 +205,16 @@ class Supervisor:
             self._say(f"{program.name} serves again")
             self._changed()
         return await child.ended()
+
+
+async def _first(seconds: float, *tasks: asyncio.Task[Any]) -> set[asyncio.Task[Any]]:
+    """What is done first of several tasks; nothing if that takes longer."""
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    return done
+
+
+def _in_the_way(probe: Probe) -> str:
+    return probe.obstacle and f" ({probe.obstacle})"
 
 
 async def _passed(probe: Probe) -> None:
