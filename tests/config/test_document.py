@@ -60,6 +60,22 @@ def test_what_is_not_a_document_is_told_with_its_line(text, expected):
     assert told[0].startswith(expected)
 
 
+@pytest.mark.parametrize(
+    "number", ["0.1", "1e3", "0.000000001", "123456789.123456", "1.50", "5e-324", "1e999"]
+)
+def test_a_number_is_read_as_it_is_written(number):
+    assert sentences(f"a: {number}") == []
+
+
+@pytest.mark.parametrize(
+    "number", ["8999999.123456789", "0.1000000000000000055", "1e-999", "1e-9999999999999999999"]
+)
+def test_a_number_that_would_be_rounded_is_refused(number):
+    assert sentences(f"a:\n- {number}") == [
+        "f:2: a[0]: has more digits than are read exactly: quote it, or use fewer"
+    ]
+
+
 def test_aliases_cannot_blow_up():
     levels = [b"a0: &a0 [1, 1]"]
     levels += [b"a%d: &a%d [%s]" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 12)]

@@ -94,12 +94,11 @@ def provider(fields: str) -> str:
         (model("cache: {mode: exact}"), "models.a.cache: is not supported yet"),
         (model("guardrails: [x]"), "models.a.guardrails: is not supported yet"),
         (model("parameters: {}"), "models.a.parameters: is not supported yet"),
-        (model("prices: {}"), "models.a.prices: is not supported yet"),
         (model("strategy: lowest-cost"), "models.a.strategy: lowest-cost is not supported yet"),
         (model("strategy: weigthed"), "did you mean weighted?"),
         (model("strategy: 3"), "models.a.strategy: must be a word: use one of weighted, priority"),
         (model("retires: {}"), "unknown field retires; did you mean retries?"),
-        (model("zzz: {}"), "unknown field zzz; known here: fallbacks, retries, strategy"),
+        (model("zzz: {}"), "unknown field zzz; known here: fallbacks, limits, prices, retries"),
         (model("fallbacks: [bb]"), "models.a.fallbacks[0]: there is no model bb; did you mean b?"),
         (model("timeouts: {connect: 9s, total: 5s}"), "`connect` (9s) is longer than `total` (5s)"),
         (model("timeouts: {total: 0s}"), "models.a.timeouts.total: must be longer than 0s"),
@@ -108,14 +107,15 @@ def provider(fields: str) -> str:
         (model("retries: {backoff: {initial: 2s, max: 1s}}"), "`initial` is longer than `max`"),
         (model("retries: {on: [cancelled]}"), "models.a.retries.on[0]: unknown word cancelled"),
         (model("retries: {on: timeout}"), "models.a.retries.on: must be a list"),
-        (key("limits: {rpm: 1}"), "keys[0].limits: is not supported yet"),
+        (key("limits: {rpm: -1}"), "keys[0].limits.rpm: -1 is less than nothing"),
+        (key("limits: null"), "keys[0].limits: must hold fields"),
         (key("models: [b]"), "keys[0].models[0]: there is no model b"),
         (key("networks: [10.0.0.1/8]"), "keys[0].networks[0]: must be a network"),
         (key("expires: 2027-01-01T00:00:00"), "keys[0].expires: must say its time zone"),
         (key("expires: soon"), "keys[0].expires: must be a time such as"),
         (key("tags: {a: 1}"), "keys[0].tags.a: must be text: write it in quotes"),
         (key("organization: 'a b'"), "keys[0].organization: must be at most 100 letters"),
-        ("limits: {default: {rpm: 1}}", "limits: is not supported yet"),
+        ("limits: {defualt: {rpm: 1}}", "unknown field defualt; did you mean default?"),
         ("guardrails: {}", "guardrails: is not supported yet"),
         ("providers: 3", "providers: must hold fields"),
         ("auth: {stale_for: 30}", "auth.stale_for: must be a number and its unit"),
@@ -226,7 +226,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 
 
 def test_loading_raises_all_problems_one_a_line(directory):
-    file = directory.write("limits: {}\nguardrails: {}\n")
+    file = directory.write("limits: []\nguardrails: {}\n")
 
     with pytest.raises(ConfigurationError) as caught:
         load(file)
@@ -326,6 +326,18 @@ VALUES = st.recursive(
                     "name",
                     "fallbacks",
                     "headers",
+                    "limits",
+                    "default",
+                    "tags",
+                    "budget",
+                    "usd",
+                    "per",
+                    "windows",
+                    "count",
+                    "limit",
+                    "time_zone",
+                    "prices",
+                    "input",
                 ]
             ),
             inner,

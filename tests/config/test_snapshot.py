@@ -26,13 +26,14 @@ FULL = """\
       small:
         targets:
           - {provider: local, model: qwen3, priority: 2}
-          - {provider: openai, priority: 1}
+          - {provider: openai, priority: 1, prices: {input: 0.15, output: 0.6}}
           - {provider: demo, priority: 2}
         strategy: priority
         retries: {attempts: 3, on: [timeout], backoff: {initial: 5s}}
         fallbacks: [plain]
         timeouts: {total: 10s}
       plain: {targets: [{provider: demo}]}
+      priced: {targets: [{provider: demo}], prices: {input: 3, output: 15}, limits: {tpm: 900}}
     keys:
       - name: bench
         key: "${file:/run/secrets/bench}"
@@ -43,6 +44,8 @@ FULL = """\
         networks: [10.0.0.0/8, "::1"]
         expires: 2027-01-31T01:00:00+01:00
         tags: {env: test}
+        limits: {rpm: 60, budget: {usd: 10, per: month, time_zone: Europe/Berlin}}
+    limits: {default: {rpm: 6}, shared: {concurrency: 7}, tags: {"env=test": {rpm: 8}}}
     auth: {stale_for: 1m}
     """
 
@@ -130,6 +133,16 @@ def test_the_revision_does_not_depend_on_formatting(directory, snapshot):
         ("stale_for: 1m", "stale_for: 2m"),
         ("file:/run/secrets/bench", "file:/run/secrets/other"),
         ("word_delay: 20ms", "word_delay: 21ms"),
+        ("rpm: 60", "rpm: 61"),
+        ("usd: 10", "usd: 10.000000001"),
+        ("Europe/Berlin", "Europe/Paris"),
+        ("input: 0.15", "input: 0.16"),
+        ("output: 15", "output: 16"),
+        ("tpm: 900", "tpm: 901"),
+        ("{rpm: 6}", "{rpm: 7}"),
+        ("concurrency: 7", "concurrency: 8"),
+        ("env=test", "env=live"),
+        ("{rpm: 8}", "{rpm: 8, enforce: soft}"),
     ],
 )
 def test_the_revision_depends_on_every_value(directory, snapshot, before, after):

@@ -45,19 +45,40 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _problem(detail: ErrorDetails, composition: Composition) -> Problem:
-    path = _field(detail)
+    path = _field(detail, composition)
     tell = _TELLERS.get(detail["type"], _by_table)
     return composition.problem(path, tell(detail, path, composition))
 
 
-def _field(detail: ErrorDetails) -> FieldPath:
-    """The path in the file: pydantic's has the provider's kind and a mark for names in it."""
+def _field(detail: ErrorDetails, composition: Composition) -> FieldPath:
+    """The path in the file.
+
+    Pydantic's has the provider's kind and a mark for names in it, and a place in a list also where
+    the file has the only entry of the list without it.
+    """
     path = tuple(step for step in detail["loc"] if step != "[key]")
     if path[:1] == ("providers",) and len(path) > 2:  # noqa: PLR2004 - providers.NAME.KIND
         path = path[:2] + path[3:]
     if detail["type"].startswith("union_tag"):
         path = (*path, "kind")
-    return path
+    return _without_places(path, composition.value)
+
+
+def _without_places(path: FieldPath, value: Any) -> FieldPath:
+    kept: list[str | int] = []
+    for step in path:
+        if isinstance(step, int) and isinstance(value, dict):
+            continue
+        kept.append(step)
+        value = _at(value, step)
+    return tuple(kept)
+
+
+def _at(value: Any, step: str | int) -> Any:
+    """What is there, or None where nothing is: the last step may be a field that is missing."""
+    if isinstance(value, dict):
+        return value.get(str(step))
+    return value[step] if isinstance(value, list) and isinstance(step, int) else None
 
 
 def _by_table(detail: ErrorDetails, _path: FieldPath, _composition: Composition) -> str:
@@ -125,11 +146,19 @@ def _fields(path: FieldPath, composition: Composition) -> dict[str, Any]:
     schema = json_schema()
     definitions = schema["$defs"]
     for depth, step in enumerate(path, 1):
-        inside = schema.get("properties", {}).get(step)
-        schema = inside or schema.get("additionalProperties") or schema["items"]
+        form = _form(schema, step, definitions)
+        if isinstance(step, int):
+            schema = form["items"]
+        else:
+            schema = form.get("properties", {}).get(step) or form["additionalProperties"]
         if "discriminator" in schema:
             kind = _value((*path[:depth], "kind"), composition)
             schema = {"$ref": schema["discriminator"]["mapping"][kind]}
-        if "$ref" in schema:
-            schema = definitions[schema["$ref"].rsplit("/", 1)[1]]
-    return dict(schema["properties"])
+    return dict(_form(schema, "", definitions)["properties"])
+
+
+def _form(schema: dict[str, Any], step: str | int, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Of the forms that a value may have, the one that the step leads into: a list, or fields."""
+    forms = schema.get("anyOf", [schema])
+    form: dict[str, Any] = next(form for form in forms if isinstance(step, str) or "items" in form)
+    return definitions[form["$ref"].rsplit("/", 1)[1]] if "$ref" in form else form

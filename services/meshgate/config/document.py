@@ -7,6 +7,7 @@ always text. Anchors, aliases and `<<` work, within bounds.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import yaml
@@ -18,6 +19,9 @@ from meshgate.config.problems import FieldPath, Place, Problem, written
 MAXIMUM_DEPTH = 40
 MAXIMUM_VALUES = 200_000
 MAXIMUM_BYTES = 8 * 1024 * 1024
+
+# No field takes a larger number.
+_BEYOND = 2**53
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
@@ -85,7 +89,7 @@ class _Loader(Composer, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type:
 for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", "~nN"),
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]{1,18}", "-+0123456789"),
+    ("int", r"[-+]?[0-9]{1,300}", "-+0123456789"),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
     ("merge", r"<<", "<"),
 ):
@@ -127,6 +131,10 @@ class _Reading:
     def _scalar(self, node: Node, path: FieldPath) -> Any:
         text = str(node.value)
         kind = node.tag.removeprefix(_TAG)
+        if kind == "float" and not _is_exact(text):
+            self._complain(
+                node, path, "has more digits than are read exactly: quote it, or use fewer"
+            )
         try:
             return _SCALARS[kind](text)
         except (KeyError, ValueError):
@@ -186,6 +194,17 @@ class _Reading:
 
 def _line(node: Node) -> int:
     return int(node.start_mark.line) + 1
+
+
+def _is_exact(text: str) -> bool:
+    """Whether a float keeps all that is written; True for what is told to be wrong elsewhere."""
+    try:
+        value = float(text)
+        return not abs(value) < _BEYOND or Decimal(text) == Decimal(repr(value))
+    except ValueError:
+        return True
+    except InvalidOperation:
+        return False
 
 
 _SCALARS: dict[str, Callable[[str], Any]] = {

@@ -2,7 +2,9 @@
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -12,14 +14,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainValidator,
     WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from meshgate.config import duration
 from meshgate.config.secrets import PATTERN as SECRET_PATTERN
 from meshgate.config.secrets import SecretReference
 from meshgate.config.snapshot import Network
+from meshgate.pricing.money import PATTERN as MONEY_PATTERN
+from meshgate.pricing.money import nanos_of_usd
 
 
 class Section(BaseModel):
@@ -137,6 +145,56 @@ def _moment(value: object) -> datetime:
     return moment.astimezone(UTC)
 
 
+def usd_nanos(value: object) -> int:
+    """Nano-dollars of an amount in USD that is a number or text.
+
+    Raises:
+        ValueError: It is neither, or there can be no such amount.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(  # noqa: TRY004 - pydantic reports ValueErrors only
+            "must be an amount in USD, for instance 12.50"
+        )
+    # The shortest text of a float is what was written: `document` refuses longer numbers.
+    return nanos_of_usd(value if isinstance(value, str) else format(Decimal(repr(value)), "f"))
+
+
+def _tag_pair(text: str) -> str:
+    if not re.fullmatch(r"[^\s*=\x00-\x1f\x7f]{1,200}=[^\x00-\x1f\x7f]{0,200}", text):
+        raise ValueError("must be a tag as name=value, for instance env=prod")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _OneOrMore:
+    """A list that may also be written as its only entry, which holds fields."""
+
+    sentence: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        listed = handler(schema)
+        return {"anyOf": [listed["items"], listed]}
+
+    def _listed(self, value: object) -> tuple[object, ...]:
+        if isinstance(value, dict):
+            return (value,)
+        if isinstance(value, list | tuple):
+            return tuple(value)
+        raise ValueError(self.sentence)
+
+
+def one_or_more(sentence: str) -> Any:
+    """Mark a field that is a list, or its only entry; the sentence tells what else is wrong."""
+    return _OneOrMore(sentence)
+
+
 def _written(kind: str, **schema: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "title": kind, **schema})
 
@@ -150,6 +208,12 @@ PositiveDuration = Annotated[
     AfterValidator(_longer_than_nothing),
     _written("duration", pattern=duration.PATTERN),
 ]
+MONEY_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": MONEY_PATTERN}]}
+)
+Usd = Annotated[int, PlainValidator(usd_nanos), MONEY_SCHEMA]
+WholeNumber = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0})]
+TagPair = Annotated[str, AfterValidator(_tag_pair), _written("tag")]
 Name = Annotated[str, AfterValidator(_name), _written("name")]
 Label = Annotated[str, AfterValidator(_label), _written("name")]
 ModelPattern = Annotated[str, AfterValidator(_model_pattern), _written("model or pattern")]

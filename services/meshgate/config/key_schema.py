@@ -13,6 +13,7 @@ from meshgate.config.fields import (
     Section,
     lasting,
 )
+from meshgate.config.limit_schema import LimitsSection, no_limits
 
 
 class KeySection(Section):
@@ -31,6 +32,9 @@ class KeySection(Section):
     )
     expires: Moment | None = Field(None, description="When the key ends; never if not given.")
     tags: dict[Label, str] = Field({}, description="Fixed on everything that the key does.")
+    limits: LimitsSection = Field(
+        default_factory=no_limits, description="How much may be used with the key."
+    )
 
 
 class AuthSection(Section):

@@ -6,13 +6,9 @@ from meshgate.config.problems import FieldPath
 FIELDS: frozenset[FieldPath] = frozenset(
     {
         ("guardrails",),
-        ("limits",),
         ("models", "*", "cache"),
         ("models", "*", "guardrails"),
         ("models", "*", "parameters"),
-        ("models", "*", "prices"),
-        ("models", "*", "targets", "*", "prices"),
-        ("keys", "*", "limits"),
     }
 )
 VALUES: dict[FieldPath, frozenset[str]] = {

@@ -6,6 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from meshgate.config.duration import written
 from meshgate.config.fields import Duration, Label, Name, PositiveDuration, Section, lasting
+from meshgate.config.limit_schema import LimitsSection, no_limits
+from meshgate.config.price_schema import PricesSection
 from meshgate.config.snapshot import FailureKind, Strategy
 
 
@@ -27,6 +29,13 @@ class TargetSection(Section):
         ge=-1_000,
         le=1_000,
         description="Targets with the lowest number come first, the others when those have failed.",
+    )
+    prices: PricesSection | None = Field(
+        None, description="What the upstream charges; as the model's own `prices` if not given."
+    )
+    limits: LimitsSection = Field(
+        default_factory=no_limits,
+        description="How much may be used of this upstream's model, whatever it was asked for as.",
     )
 
 
@@ -101,6 +110,14 @@ class ModelSection(Section):
     timeouts: TimeoutsSection = Field(
         default_factory=lambda: TimeoutsSection.model_validate({}),
         description="Bounds on the phases of a request.",
+    )
+    prices: PricesSection | None = Field(
+        None,
+        description="For targets that state none. A model without prices is never taken as free: "
+        "where a budget holds, its requests are refused.",
+    )
+    limits: LimitsSection = Field(
+        default_factory=no_limits, description="How much of the model may be used by all together."
     )
 
     @field_validator("targets")

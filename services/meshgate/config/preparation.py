@@ -9,7 +9,14 @@ from typing import Any
 import msgspec
 
 from meshgate.config.key_schema import KeySection
-from meshgate.config.model_schema import ModelSection, RetriesSection, TimeoutsSection
+from meshgate.config.limit_schema import AllLimitsSection
+from meshgate.config.model_schema import (
+    ModelSection,
+    RetriesSection,
+    TargetSection,
+    TimeoutsSection,
+)
+from meshgate.config.price_schema import PricesSection
 from meshgate.config.provider_schema import (
     DemoSection,
     OpenAiCompatibleSection,
@@ -22,6 +29,7 @@ from meshgate.config.snapshot import (
     DemoProvider,
     HttpProvider,
     Key,
+    LimitsOptions,
     Model,
     Provider,
     Retries,
@@ -29,6 +37,8 @@ from meshgate.config.snapshot import (
     Target,
     Timeouts,
 )
+from meshgate.config.stated_limits import stated_limits
+from meshgate.pricing.prices import Prices
 
 REVISION_LENGTH = 12
 
@@ -39,8 +49,9 @@ def prepare(configuration: Configuration) -> Snapshot:
     models = {name: _model(name, item) for name, item in configuration.models.items()}
     keys = {key.key_id: key for key in map(_key, configuration.keys)}
     auth = AuthOptions(stale_for_seconds=configuration.auth.stale_for)
-    revision = _revision(providers, models, keys, auth)
-    return Snapshot(revision, providers, models, keys, auth)
+    limits = _limits(configuration.limits)
+    revision = _revision(providers, models, keys, auth, limits)
+    return Snapshot(revision, providers, models, keys, auth, limits)
 
 
 def _provider(
@@ -79,10 +90,8 @@ def _headers(
 
 
 def _model(name: str, section: ModelSection) -> Model:
-    targets = [
-        Target(item.provider, item.model or name, item.weight, item.priority)
-        for item in section.targets
-    ]
+    prices = _prices(section.prices)
+    targets = [_target(name, item, prices) for item in section.targets]
     if section.strategy == "priority":
         targets.sort(key=lambda target: target.priority)
     return Model(
@@ -92,6 +101,30 @@ def _model(name: str, section: ModelSection) -> Model:
         retries=_retries(section.retries),
         fallbacks=section.fallbacks,
         timeouts=_timeouts(section.timeouts),
+        limits=stated_limits(section.limits),
+    )
+
+
+def _target(model: str, section: TargetSection, usual: Prices | None) -> Target:
+    return Target(
+        section.provider,
+        section.model or model,
+        weight=section.weight,
+        priority=section.priority,
+        prices=_prices(section.prices) or usual,
+        limits=stated_limits(section.limits),
+    )
+
+
+def _prices(section: PricesSection | None) -> Prices | None:
+    if section is None:
+        return None
+    cached, creation = section.cached_input, section.cache_creation
+    return Prices(
+        input_nanos=section.input,
+        cached_input_nanos=section.input if cached is None else cached,
+        cache_creation_nanos=section.input if creation is None else creation,
+        output_nanos=section.output,
     )
 
 
@@ -128,6 +161,15 @@ def _key(section: KeySection) -> Key:
         allowed_networks=section.networks,
         expire_time=section.expires,
         tags=section.tags,
+        limits=stated_limits(section.limits),
+    )
+
+
+def _limits(section: AllLimitsSection) -> LimitsOptions:
+    return LimitsOptions(
+        default=stated_limits(section.default),
+        shared=stated_limits(section.shared),
+        tags={tag: stated_limits(limits) for tag, limits in section.tags.items()},
     )
 
 

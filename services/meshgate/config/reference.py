@@ -1,5 +1,6 @@
 """The reference page of the configuration, written from its schema."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,14 +24,24 @@ providers:
 models:
   gpt-4o-mini:
     targets:
-      - {provider: openai, weight: 9}
-      - {provider: local, model: qwen3, weight: 1}
+      - {provider: openai, weight: 9, prices: {input: 0.15, cached_input: 0.075, output: 0.60}}
+      - {provider: local, model: qwen3, weight: 1, prices: {input: 0, output: 0}}
     retries: {attempts: 3, on: [rate_limited, overloaded, timeout, connection]}
     fallbacks: [qwen3]
     timeouts: {first_token: 30s, total: 300s}
-  qwen3: {targets: [{provider: local}]}
+  qwen3: {targets: [{provider: local}], prices: {input: 0, output: 0}}
 keys:
-  - {name: bench, key: "${env:BENCH_KEY}", models: ["*"]}
+  - name: bench
+    key: "${env:BENCH_KEY}"
+    models: ["*"]
+    limits: {rpm: 6000, concurrency: 50, budget: {usd: 1000, per: month, enforce: strict}}
+limits:
+  default: {rpm: 600, tpm: 200000}
+  shared: {concurrency: 500}
+  tags:
+    env=test:
+      budget: {usd: "12.50", per: day, time_zone: Europe/Berlin}
+      windows: [{count: output_tokens, limit: 1000000, per: hour, enforce: soft}]
 ```
 
 - **Checked as a whole.** `meshgate config check FILE` tells everything that is wrong at once, each
@@ -42,6 +53,14 @@ keys:
   a file, without the blanks at its ends. Only the service that needs a secret reads it, when it
   starts and when the configuration changes.
 - **Durations** are a number and its unit: `300ms`, `2s`, `5m`, `1h`, `30d`.
+- **Limits** are what one key, model, target or tag, or all traffic, may use. `rpm`, `tpm`,
+  `concurrency` and `budget` are short forms; `windows` says everything else. Several windows hold at
+  once, but no two that count the same in the same way. 0 allows nothing; what is not stated is not
+  limited. Amounts go up to 9007199254740991, money up to 9,000,000 USD.
+- **Money** is in USD and is kept exactly, to nine decimals: 0.000000001 USD is the least. A number
+  with more than fifteen digits goes in quotes. Prices are for a million tokens; what a request costs is
+  rounded up once, to the next nano-dollar. Where a budget holds, requests for a model without prices are
+  refused: what it costs is not known, which is not the same as free (`prices: {input: 0, output: 0}`).
 - **Several files**: `include: ["conf.d/*.yaml"]` adds files, relative to the first one. Their
   mappings are joined by name and their lists one after the other; a name that is defined twice is an
   error that names both places.
@@ -59,13 +78,21 @@ Refused with this remark, never ignored:
 def markdown() -> str:
     """The whole page."""
     schema = json_schema()
-    # A part that several kinds share is told once.
-    parts = {(path, part["title"]): part for path, part in _parts((), schema, schema)}
-    sections = [_section(path, part, schema) for (path, _), part in parts.items()]
-    return "\n".join([_INTRODUCTION, *sections, _OUTRO + _not_yet()])
+    places: dict[str, list[FieldPath]] = defaultdict(list)
+    parts = list(_parts((), schema, schema))
+    for path, part in parts:
+        places[part["title"]].append(path)
+    # A part that stands in several places is told once, at the shortest of their paths.
+    sections = {
+        part["title"]: _section(places[part["title"]], part, schema)
+        for path, part in parts
+        if path == min(places[part["title"]], key=len)
+    }
+    return "\n".join([_INTRODUCTION, *sections.values(), _OUTRO + _not_yet()])
 
 
-def _section(path: FieldPath, part: dict[str, Any], schema: dict[str, Any]) -> str:
+def _section(places: list[FieldPath], part: dict[str, Any], schema: dict[str, Any]) -> str:
+    path = min(places, key=len)
     heading = f"## `{_shown(path)}`" if path else "## The file"
     kind = part["properties"].get("kind", {}).get("const")
     if kind:
@@ -79,7 +106,9 @@ def _section(path: FieldPath, part: dict[str, Any], schema: dict[str, Any]) -> s
         )
     ]
     table = ["| field | is | default | meaning |", "|---|---|---|---|", *rows]
-    return "\n".join([heading, "", part["description"], "", *table, ""])
+    others = ", ".join(f"`{_shown(other)}`" for other in dict.fromkeys(places) if other != path)
+    also = ["", f"Also {others}."] if others else []
+    return "\n".join([heading, "", part["description"], *also, "", *table, ""])
 
 
 def _parts(
@@ -97,7 +126,8 @@ def _inner(
 ) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
     content = field.get("items") or field.get("additionalProperties") or field
     step: FieldPath = ("[]",) if "items" in field else ("NAME",) if content is not field else ()
-    for reference in [content, *content.get("oneOf", [])]:
+    # Of the forms of a field the first is told; the others are a list of it, or nothing.
+    for reference in [content, *content.get("oneOf", []), *content.get("anyOf", [])[:1]]:
         if "$ref" in reference:
             yield step, _defined(reference, schema)
 
@@ -109,7 +139,9 @@ def _defined(reference: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any
 
 def _kind(field: dict[str, Any], schema: dict[str, Any]) -> str:
     if "anyOf" in field:
-        return _kind(field["anyOf"][0], schema)
+        first, *others = field["anyOf"]
+        listed = any(other.get("items") == first for other in others)
+        return _kind(first, schema) + (" or list of these" if listed else "")
     if "enum" in field:
         return " \\| ".join(f"`{word}`" for word in field["enum"])
     if "const" in field:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from meshgate.config.fields import Label, Name, Section
 from meshgate.config.key_schema import AuthSection, KeySection
+from meshgate.config.limit_schema import AllLimitsSection
 from meshgate.config.model_schema import ModelSection
 from meshgate.config.provider_schema import ProviderSection
 
@@ -19,6 +20,10 @@ class Configuration(Section):
     models: dict[Label, ModelSection] = Field({}, description="The names that clients ask for.")
     keys: tuple[KeySection, ...] = Field(
         (), description="Keys that are kept in the configuration, beside the admin key."
+    )
+    limits: AllLimitsSection = Field(
+        default_factory=lambda: AllLimitsSection.model_validate({}),
+        description="Limits for each key, for all traffic and for tags.",
     )
     auth: AuthSection = Field(
         default_factory=lambda: AuthSection.model_validate({}),
