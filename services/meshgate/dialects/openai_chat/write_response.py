@@ -21,10 +21,9 @@ from meshgate.dialects.neutral import (
 )
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_api.request_body import unsupported
+from meshgate.dialects.openai_chat.chunks import DONE, Identity, write_choice, write_usage
 from meshgate.dialects.openai_chat.finish_reason import write_finish_reason
 from meshgate.dialects.openai_chat.messages import write_assistant
-
-_DONE = b"data: [DONE]\n\n"
 
 
 def write(response: ChatResponse, *, created: int) -> bytes:
@@ -63,10 +62,8 @@ class StreamWriter:
     """
 
     def __init__(self, *, created: int, include_usage: bool) -> None:
-        self._created = created
         self._include_usage = include_usage
-        self._id = ""
-        self._served_model = ""
+        self._identity = Identity("", "", created)
 
     def write(self, events: Iterable[ChatEvent]) -> bytes:
         """Write the next events."""
@@ -75,33 +72,19 @@ class StreamWriter:
     def _event(self, event: ChatEvent) -> bytes:
         match event:
             case Started():
-                self._id = event.id
-                self._served_model = event.served_model
-                return self._chunk({"role": "assistant", "content": ""})
+                created = self._identity.created
+                self._identity = Identity(event.id, event.served_model, created)
+                return write_choice(self._identity, {"role": "assistant", "content": ""})
             case Finished():
                 return self._end(event)
             case _:
-                return self._chunk(_delta(event))
+                return write_choice(self._identity, _delta(event))
 
     def _end(self, event: Finished) -> bytes:
-        written = self._chunk({}, write_finish_reason(event.reason))
+        written = write_choice(self._identity, {}, write_finish_reason(event.reason))
         if self._include_usage and event.usage is not None:
-            written += self._written([], {"usage": usage_object.write(event.usage)})
-        return written + _DONE
-
-    def _chunk(self, delta: dict[str, object], finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return self._written([choice], {})
-
-    def _written(self, choices: list[object], more: dict[str, object]) -> bytes:
-        members = {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._served_model,
-            "choices": choices,
-        }
-        return b"data: " + msgspec.json.encode(members | more) + b"\n\n"
+            written += write_usage(self._identity, event.usage)
+        return written + DONE
 
 
 def _delta(

@@ -1,0 +1,114 @@
+"""How the traffic of each dialect is counted, and how a stream of it is ended early.
+
+`meter("openai_chat")` serves callers of that dialect, whatever upstream answers them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from meshgate.dialects.counting import CountableText
+from meshgate.dialects.meshgate_chat import texts as meshgate_chat_texts
+from meshgate.dialects.meshgate_chat.tally import OutputTally as MeshgateChatTally
+from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.openai_chat import texts as openai_chat_texts
+from meshgate.dialects.openai_chat.tally import OutputTally as OpenAiChatTally
+from meshgate.dialects.openai_embeddings import texts as openai_embeddings_texts
+from meshgate.runtime.errors import UnsupportedError
+
+
+class OutputTally(Protocol):
+    """Counts the output of one stream while it passes, and knows how to end it."""
+
+    @property
+    def text_bytes(self) -> int:
+        """How much was written so far, in UTF-8; at least one byte goes into a token."""
+        ...
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much of it `texts` holds: all, unless it is more than the tally keeps."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has said its end; nothing may follow."""
+        ...
+
+    def take(self, chunk: bytes) -> None:
+        """Take note of a chunk that goes to the caller: whole events."""
+        ...
+
+    def texts(self) -> list[str]:
+        """What was written, for a tokenizer: each text in one piece."""
+        ...
+
+    def ending(self, reason: FinishReason, usage: Usage | None, *, include_usage: bool) -> bytes:
+        """The events that end the stream well after what was taken so far.
+
+        Args:
+            reason: Why, for what has not finished by itself.
+            usage: What the answer consumed, if that is known.
+            include_usage: Whether the caller asked for it, as the request's head says.
+        """
+        ...
+
+
+class TallyFactory(Protocol):
+    """Begins to count a stream.
+
+    The arguments are what the caller is told if the stream must end before it has begun; `created`
+    is in seconds since 1970.
+    """
+
+    def __call__(self, *, answer_id: str, served_model: str, created: int) -> OutputTally: ...
+
+
+@dataclass(frozen=True)
+class Meter:
+    """The counting of one dialect. Nothing here raises for what a body holds.
+
+    Attributes:
+        countable_text: What a request says.
+        answer_texts: What a plain answer says, for a tokenizer.
+        tally: Counts a stream.
+    """
+
+    countable_text: Callable[[bytes], CountableText]
+    answer_texts: Callable[[bytes], list[str]]
+    tally: TallyFactory
+
+
+def meter(dialect: str) -> Meter:
+    """Return how a dialect is counted.
+
+    Raises:
+        UnsupportedError: It is not known.
+    """
+    found = _METERS.get(dialect)
+    if found is None:
+        raise UnsupportedError(f"{dialect} cannot be counted", dialect=dialect)
+    return found
+
+
+def _no_tally(*, answer_id: str, served_model: str, created: int) -> OutputTally:
+    raise UnsupportedError("embeddings are not streamed", field="stream")
+
+
+_METERS = {
+    "openai_chat": Meter(
+        countable_text=openai_chat_texts.countable_text,
+        answer_texts=openai_chat_texts.answer_texts,
+        tally=OpenAiChatTally,
+    ),
+    "meshgate_chat": Meter(
+        countable_text=meshgate_chat_texts.countable_text,
+        answer_texts=meshgate_chat_texts.answer_texts,
+        tally=MeshgateChatTally,
+    ),
+    "openai_embeddings": Meter(
+        countable_text=openai_embeddings_texts.countable_text,
+        answer_texts=openai_embeddings_texts.answer_texts,
+        tally=_no_tally,
+    ),
+}

@@ -1,0 +1,136 @@
+"""What there is to count in chat completion requests and answers, as they pass through.
+
+Read leniently: upstreams are sent, and send, much that the neutral form does not know.
+"""
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+
+from meshgate.dialects.counting import (
+    AUDIO_TOKENS,
+    FILE_TOKENS,
+    Countable,
+    CountableText,
+    countable,
+    image_tokens,
+    unreadable,
+)
+
+_TEXT_MEMBERS = ("text", "refusal")
+_FLAT_TOKENS = {"input_audio": AUDIO_TOKENS, "audio_url": AUDIO_TOKENS, "file": FILE_TOKENS}
+
+
+def countable_text(body: bytes) -> CountableText:
+    """What a request says."""
+    request = decoded(body)
+    if not isinstance(request, dict):
+        return unreadable(body)
+    messages = objects(request.get("messages"))
+    return countable(_of_request(request, messages), len(messages))
+
+
+def answer_texts(body: bytes) -> list[str]:
+    """What a plain answer says, in all its choices."""
+    answer = decoded(body)
+    if not isinstance(answer, dict):
+        return unreadable(body).texts
+    messages = [choice.get("message") for choice in objects(answer.get("choices"))]
+    return [text for message in objects(messages) for text in message_texts(message)]
+
+
+def message_texts(message: dict[str, object]) -> list[str]:
+    """The texts of a message, or of a piece of one."""
+    return [item for item in _of_message(message) if isinstance(item, str) and item]
+
+
+def objects(value: object) -> list[dict[str, object]]:
+    """Return the objects in what should be a list of them."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def decoded(body: bytes) -> object:
+    """Return what a body holds; None where that cannot be found out."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+
+
+def _of_request(
+    request: dict[str, object], messages: list[dict[str, object]]
+) -> Iterator[Countable]:
+    for message in messages:
+        yield from _of_message(message)
+    for tool in (*objects(request.get("tools")), *objects(request.get("functions"))):
+        yield _json(tool)
+    wanted = request.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("json_schema"):
+        yield _json(wanted["json_schema"])
+
+
+def _of_message(message: dict[str, object]) -> Iterator[Countable]:
+    yield from _of_text(message.get("name"))
+    yield from _of_text(message.get("reasoning_content") or message.get("reasoning"))
+    content = message.get("content")
+    if isinstance(content, list):
+        for part in content:
+            yield from _of_part(part)
+    else:
+        yield from _of_text(content)
+    yield from _of_text(message.get("refusal"))
+    for call in objects(message.get("tool_calls")):
+        yield from _of_call(call.get("function") or call.get("custom"))
+    yield from _of_call(message.get("function_call"))
+
+
+def _of_part(part: object) -> Iterator[Countable]:
+    if not isinstance(part, dict):
+        yield from _of_text(part)
+        return
+    kind = part.get("type")
+    if not isinstance(kind, str):
+        yield _json(part)
+    elif kind == "image_url":
+        image = part.get("image_url")
+        yield image_tokens(image.get("detail") if isinstance(image, dict) else None)
+    elif kind in _FLAT_TOKENS:
+        yield _FLAT_TOKENS[kind]
+    elif kind in _TEXT_MEMBERS:
+        yield from _of_text(part.get(kind))
+    else:
+        yield _json(part)
+
+
+def _of_call(call: object) -> Iterator[Countable]:
+    if isinstance(call, dict):
+        yield from _of_text(call.get("name"))
+        yield from _of_text(call.get("arguments") or call.get("input"))
+
+
+def _of_text(value: object) -> Iterator[Countable]:
+    if isinstance(value, str):
+        yield value
+    elif value:
+        yield _json(value)
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:  # a writer may go less deep than a reader
+        return " ".join(_strings(value))
+
+
+def _strings(value: object) -> Iterator[str]:
+    """All strings in a value, however deep they are nested, in no order."""
+    left = [value]
+    while left:
+        match left.pop():
+            case str() as text:
+                yield text
+            case list() as items:
+                left += items
+            case dict() as members:
+                left += members.values()
