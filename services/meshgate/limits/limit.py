@@ -129,7 +129,9 @@ class Limit(Struct, frozen=True):
                     f"a total has no {mode.value} window: remove that", "mode"
                 )
             if time_zone:
-                raise ImpossibleLimitError("a total is the same in every time zone: remove it")
+                raise ImpossibleLimitError(
+                    "a total is the same in every time zone: remove it", "time_zone"
+                )
             return cls(kind, amount, unit, enforcement=enforcement)
         mode = mode or _usual_mode(unit)
         _check_zone(mode, time_zone)
