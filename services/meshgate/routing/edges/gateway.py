@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.meshgate_chat.read_request import head_of
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.pipeline import Pipeline, Reply
 from meshgate.runtime.errors import InvalidRequestError
@@ -48,7 +49,7 @@ class GatewayServicer(rpc.GatewayServiceServicer):
     async def _answer(self, arrival: Arrival, request: pb.ChatRequest, *, stream: bool) -> Reply:
         def read_head(_body: bytes) -> RequestHead:
             _check(request)
-            return RequestHead(request.model, stream, include_usage=True)
+            return head_of(request, stream=stream)
 
         return await self._pipeline.answer(
             arrival, provider_pb.DIALECT_MESHGATE_CHAT, request.SerializeToString(), read_head
