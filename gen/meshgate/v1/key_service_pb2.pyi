@@ -107,8 +107,8 @@ class Key(_message.Message):
     revoked. Required.
     """
     organization_id: _builtins.str
-    """The organization that it belongs to. Where none is given, that of the caller;
-    `default` for an admin. Cannot be changed.
+    """The organization that it belongs to; that of the caller where none is given,
+    which is `default` for the admin key. Cannot be changed.
     """
     team_id: _builtins.str
     """The team that it belongs to, if any: its limits apply too. Cannot be changed."""
@@ -156,7 +156,7 @@ class Key(_message.Message):
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_limit_pb2.Limit]:
-        """How much it may use; at most 32."""
+        """How much it may use; at most 16."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

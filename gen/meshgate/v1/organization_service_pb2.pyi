@@ -75,7 +75,7 @@ class Organization(_message.Message):
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_limit_pb2.Limit]:
-        """How much all of its keys together may use; at most 32."""
+        """How much all of its keys together may use; at most 16."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

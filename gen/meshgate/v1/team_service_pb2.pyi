@@ -60,8 +60,8 @@ class Team(_message.Message):
     name: _builtins.str
     """What people call it; unique in the organization. Required."""
     organization_id: _builtins.str
-    """The organization that it belongs to. Where none is given, that of the caller;
-    `default` for an admin. Cannot be changed.
+    """The organization that it belongs to; that of the caller where none is given,
+    which is `default` for the admin key. Cannot be changed.
     """
     etag: _builtins.str
     """Another one after each change. Where a request has one, it is refused with
@@ -73,7 +73,7 @@ class Team(_message.Message):
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_limit_pb2.Limit]:
-        """How much all of its keys together may use; at most 32."""
+        """How much all of its keys together may use; at most 16."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

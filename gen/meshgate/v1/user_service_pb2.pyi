@@ -63,8 +63,8 @@ class User(_message.Message):
     name: _builtins.str
     """What people call them; unique in the organization. Required."""
     organization_id: _builtins.str
-    """The organization that they belong to. Where none is given, that of the caller;
-    `default` for an admin. Cannot be changed.
+    """The organization that they belong to; that of the caller where none is given,
+    which is `default` for the admin key. Cannot be changed.
     """
     email: _builtins.str
     """Unique in the organization; kept in lower case. Empty for none."""
@@ -88,7 +88,7 @@ class User(_message.Message):
 
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_limit_pb2.Limit]:
-        """How much all of its keys together may use; at most 32."""
+        """How much all of its keys together may use; at most 16."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
