@@ -227,6 +227,45 @@ def test_each_limit_that_counts_what_another_counts_is_told_with_both_places(dir
     ]
 
 
+def test_the_limits_of_a_target_hold_wherever_it_stands(directory):
+    snapshot = load(
+        directory.write(
+            """\
+            providers: {demo: {kind: demo}, other: {kind: demo}}
+            models:
+              a: {targets: [{provider: demo}, {provider: other, model: a}]}
+              b: {targets: [{provider: demo, model: a, limits: {rpm: 9}}, {provider: demo}]}
+            """
+        )
+    )
+
+    limits = {
+        name: [len(target.limits) for target in model.targets]
+        for name, model in snapshot.models.items()
+    }
+    assert limits == {"a": [1, 0], "b": [1, 0]}
+
+
+def test_a_target_of_which_two_things_are_said_is_told_with_both_places(directory):
+    problems = told(
+        directory,
+        """\
+        providers: {demo: {kind: demo}}
+        models:
+          a: {targets: [{provider: demo, limits: {rpm: 9, tpm: 5}}]}
+          b: {targets: [{provider: demo, model: a, limits: {tpm: 5, rpm: 9}}]}
+          c: {targets: [{provider: demo, model: a, limits: {rpm: 8}}]}
+        """,
+    )
+
+    assert problems == [
+        (
+            "meshgate.yaml:5: models.c.targets[0].limits: differs from what meshgate.yaml:3 says of "
+            "the same target, demo/a: state its limits in one place"
+        )
+    ]
+
+
 def test_what_is_wrong_with_one_limit_hides_nothing_of_the_others(directory):
     problems = told(
         directory,

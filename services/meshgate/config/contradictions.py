@@ -1,4 +1,4 @@
-"""Limits of which one section states two that count the same.
+"""Limits that contradict each other: two that count the same, two opinions on one target.
 
 Reads the values as they are written, as `references` does, and each entry on its own: so that what
 is wrong with one does not hide what is wrong with another.
@@ -35,6 +35,26 @@ def doubled_limits(composition: Composition) -> list[Problem]:
         for path, section in _found(composition.value, pattern)
         for problem in _doubled(composition, path, section)
     ]
+
+
+def differing_targets(composition: Composition) -> Iterator[Problem]:
+    """Targets whose limits are not what was said of the same target before."""
+    seen: dict[tuple[str, str], tuple[FieldPath, frozenset[Limit]]] = {}
+    for path, target in _found(composition.value, ("models", "*", "targets", "*")):
+        if not isinstance(target, dict):
+            continue
+        provider, model = target.get("provider"), target.get("model") or path[1]
+        limits = frozenset(limit for _, limit in _limits(target.get("limits")))
+        if isinstance(provider, str) and isinstance(model, str) and limits:
+            where = (*path, "limits")
+            first, stated = seen.setdefault((provider, model), (where, limits))
+            if stated != limits:
+                place = composition.place(first)
+                sentence = (
+                    f"differs from what {place.file}:{place.line} says of the same target, "
+                    f"{provider}/{model}: state its limits in one place"
+                )
+                yield composition.problem(where, sentence)
 
 
 def _doubled(composition: Composition, path: FieldPath, section: Any) -> Iterator[Problem]:

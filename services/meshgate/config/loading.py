@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from meshgate.config.complaints import complaints
 from meshgate.config.composition import Composition, Files, compose
-from meshgate.config.contradictions import doubled_limits
+from meshgate.config.contradictions import differing_targets, doubled_limits
 from meshgate.config.preparation import prepare
 from meshgate.config.problems import ConfigurationError, Problem
 from meshgate.config.references import unknown_names, unresolved_secrets
@@ -65,6 +65,7 @@ def _validated(composition: Composition) -> tuple[Configuration | None, list[Pro
         return None, problems
     problems += unknown_names(composition)
     problems += doubled_limits(composition)
+    problems += differing_targets(composition)
     try:
         # JSON, because only there does strict mode take a list where the schema has a tuple.
         return Configuration.model_validate_json(json.dumps(composition.value)), problems

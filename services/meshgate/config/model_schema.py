@@ -35,7 +35,8 @@ class TargetSection(Section):
     )
     limits: LimitsSection = Field(
         default_factory=no_limits,
-        description="How much may be used of this upstream's model, whatever it was asked for as.",
+        description="How much may be used of this upstream's model. They hold wherever the same "
+        "`provider` and `model` are a target, and are stated once.",
     )
 
 

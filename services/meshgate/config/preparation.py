@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -38,15 +38,20 @@ from meshgate.config.snapshot import (
     Timeouts,
 )
 from meshgate.config.stated_limits import stated_limits
+from meshgate.limits.limit import Limit
 from meshgate.pricing.prices import Prices
 
 REVISION_LENGTH = 12
+
+_TargetLimits: TypeAlias = Mapping[tuple[str, str], tuple[Limit, ...]]
+"""By provider and the upstream's name for the model."""
 
 
 def prepare(configuration: Configuration) -> Snapshot:
     """The snapshot of a configuration whose references have been checked."""
     providers = {name: _provider(name, item) for name, item in configuration.providers.items()}
-    models = {name: _model(name, item) for name, item in configuration.models.items()}
+    wide = _target_limits(configuration)
+    models = {name: _model(name, item, wide) for name, item in configuration.models.items()}
     keys = {key.key_id: key for key in map(_key, configuration.keys)}
     auth = AuthOptions(stale_for_seconds=configuration.auth.stale_for)
     limits = _limits(configuration.limits)
@@ -89,9 +94,19 @@ def _headers(
     return headers
 
 
-def _model(name: str, section: ModelSection) -> Model:
+def _target_limits(configuration: Configuration) -> _TargetLimits:
+    """What is stated of each target, wherever it is."""
+    return {
+        (item.provider, item.model or name): limits
+        for name, section in configuration.models.items()
+        for item in section.targets
+        if (limits := stated_limits(item.limits))
+    }
+
+
+def _model(name: str, section: ModelSection, wide: _TargetLimits) -> Model:
     prices = _prices(section.prices)
-    targets = [_target(name, item, prices) for item in section.targets]
+    targets = [_target(item, item.model or name, prices, wide) for item in section.targets]
     if section.strategy == "priority":
         targets.sort(key=lambda target: target.priority)
     return Model(
@@ -105,14 +120,16 @@ def _model(name: str, section: ModelSection) -> Model:
     )
 
 
-def _target(model: str, section: TargetSection, usual: Prices | None) -> Target:
+def _target(
+    section: TargetSection, model: str, usual: Prices | None, wide: _TargetLimits
+) -> Target:
     return Target(
         section.provider,
-        section.model or model,
+        model,
         weight=section.weight,
         priority=section.priority,
         prices=_prices(section.prices) or usual,
-        limits=stated_limits(section.limits),
+        limits=wide.get((section.provider, model), ()),
     )
 
 

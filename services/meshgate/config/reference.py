@@ -58,9 +58,10 @@ limits:
   once, but no two that count the same in the same way. 0 allows nothing; what is not stated is not
   limited. Amounts go up to 9007199254740991, money up to 9,000,000 USD.
 - **Money** is in USD and is kept exactly, to nine decimals: 0.000000001 USD is the least. A number
-  with more than fifteen digits goes in quotes. Prices are for a million tokens; what a request costs is
-  rounded up once, to the next nano-dollar. Where a budget holds, requests for a model without prices are
-  refused: what it costs is not known, which is not the same as free (`prices: {input: 0, output: 0}`).
+  with more than fifteen digits goes in quotes. Prices are for a million tokens; what an attempt
+  costs is rounded up once, to the next nano-dollar. Where a budget holds, requests for a model
+  without prices are refused: what it costs is not known, which is not the same as free
+  (`prices: {input: 0, output: 0}`).
 - **Several files**: `include: ["conf.d/*.yaml"]` adds files, relative to the first one. Their
   mappings are joined by name and their lists one after the other; a name that is defined twice is an
   error that names both places.
