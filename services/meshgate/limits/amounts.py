@@ -49,6 +49,16 @@ class Amounts(Struct, frozen=True):
             max(0, self.concurrency - other.concurrency),
         )
 
+    def at_most(self, other: "Amounts") -> "Amounts":
+        """Of each the lesser."""
+        return Amounts(
+            min(self.requests, other.requests),
+            min(self.input_tokens, other.input_tokens),
+            min(self.output_tokens, other.output_tokens),
+            min(self.cost_nanos, other.cost_nanos),
+            min(self.concurrency, other.concurrency),
+        )
+
     def times(self, count: int) -> "Amounts":
         """So many of them together."""
         return Amounts(

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from meshgate.limits.amounts import Amounts
-from meshgate.limits.limit import Enforcement, Limit, LimitKind, Subject, SubjectKind
+from meshgate.limits.limit import (
+    LARGEST_AMOUNT,
+    Enforcement,
+    Limit,
+    LimitKind,
+    Subject,
+    SubjectKind,
+)
 
 _TOKEN_KINDS = frozenset({LimitKind.TOKENS, LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS})
 _OUTPUT_KINDS = frozenset({LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS, LimitKind.COST})
@@ -52,6 +59,29 @@ class Chain:
             amounts.output_tokens if self._tokens else 0,
             amounts.cost_nanos if self._cost else 0,
         )
+
+    def most_output(self, input_tokens: int) -> int:
+        """How many tokens a request that reads so many may write, by the limits for a window.
+
+        Not less than 0.
+        """
+        return max(0, min(self._most_output, self._most_tokens - input_tokens))
+
+    @cached_property
+    def _most_output(self) -> int:
+        return self._least_amount(LimitKind.OUTPUT_TOKENS)
+
+    @cached_property
+    def _most_tokens(self) -> int:
+        return self._least_amount(LimitKind.TOKENS)
+
+    def _least_amount(self, kind: LimitKind) -> int:
+        amounts = [
+            limit.amount
+            for limit in self._limits()
+            if limit.kind is kind and limit.enforcement is not Enforcement.SOFT
+        ]
+        return min(amounts, default=LARGEST_AMOUNT)
 
     @cached_property
     def use_subjects(self) -> tuple[Subject, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from meshgate.dialects.neutral import Usage
 from meshgate.runtime.errors import (
     GatewayError,
     UpstreamFailedError,
@@ -33,6 +34,7 @@ class Failure:
         code: The upstream's own code, or nothing.
         field: The field that the upstream points at, or nothing.
         error: What is told instead, where it was the mesh that failed.
+        usage: What was consumed all the same, if that is known.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Failure:
     code: str = ""
     field: str = ""
     error: GatewayError | None = None
+    usage: Usage | None = None
 
     def _client_status(self) -> int:
         """The upstream's status, where it is one that blames the client."""

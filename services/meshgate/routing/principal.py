@@ -1,9 +1,10 @@
 """Who calls, once authenticated."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from meshgate.routing.chain import Chain
 from meshgate.runtime.errors import ModelNotAllowedError
 
 
@@ -17,6 +18,12 @@ class Principal:
         allowed_models: Names, or patterns in which `*` stands for any run of characters.
         bound_to_networks: Whether the address that a call comes from matters.
         expires_at: Seconds since the epoch; None where the credential does not end.
+        key_id: The key, if it is one.
+        user_id: The user, if any.
+        team_id: The team, if any.
+        organization_id: The organization.
+        tags: Fixed on the key, for reports.
+        chains: The limits that apply to everything it does.
     """
 
     principal_id: str
@@ -24,6 +31,12 @@ class Principal:
     allowed_models: frozenset[str]
     bound_to_networks: bool
     expires_at: float | None
+    key_id: str = ""
+    user_id: str = ""
+    team_id: str = ""
+    organization_id: str = "default"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    chains: tuple[Chain, ...] = ()
     _patterns: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ class Question(Struct, frozen=True):
         dialect: The format of the body, and of the answer.
         body: The request as it came.
         revision: The configuration that it is answered by.
+        output_cap: What the upstream is told to write at most, each choice; None for no such bound.
     """
 
     arrival: Arrival
@@ -26,3 +27,4 @@ class Question(Struct, frozen=True):
     dialect: pb.Dialect.ValueType
     body: bytes
     revision: str
+    output_cap: int | None = None

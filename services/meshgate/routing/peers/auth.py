@@ -10,7 +10,9 @@ from typing import Any
 import grpc
 import structlog
 
+from meshgate.limits.messages import subject_of
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.chain import chains_of
 from meshgate.routing.principal import Principal
 from meshgate.runtime.batching import Batcher
 from meshgate.runtime.cancellation import being_cancelled
@@ -272,7 +274,19 @@ def _outcome(result: pb.AuthenticateResult) -> Principal | GatewayError:
         return error_of(result.refusal, "auth")
     if not result.HasField("principal"):
         return GatewayError("internal error")  # fail closed
-    principal = result.principal
+    try:
+        return _principal(result.principal)
+    except ValueError as error:
+        _log.error("a limit cannot be understood", reason=str(error))
+        return GatewayError("internal error")  # fail closed
+
+
+def _principal(principal: principal_pb2.Principal) -> Principal:
+    """What auth says of a principal.
+
+    Raises:
+        ValueError: It has a limit that this version does not understand.
+    """
     return Principal(
         principal_id=principal.principal_id,
         admin=principal.kind == principal_pb2.PRINCIPAL_KIND_ADMIN,
@@ -281,4 +295,10 @@ def _outcome(result: pb.AuthenticateResult) -> Principal | GatewayError:
         expires_at=principal.expire_time.ToNanoseconds() / 1e9
         if principal.HasField("expire_time")
         else None,
+        key_id=principal.key_id,
+        user_id=principal.user_id,
+        team_id=principal.team_id,
+        organization_id=principal.organization_id,
+        tags=dict(principal.tags),
+        chains=chains_of(principal.organization_id, map(subject_of, principal.subjects)),
     )

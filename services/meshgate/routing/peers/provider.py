@@ -9,6 +9,8 @@ import structlog
 from msgspec import Struct
 
 from meshgate.config.snapshot import Target, Timeouts
+from meshgate.dialects.meshgate_chat.usage import read_usage
+from meshgate.dialects.neutral import Usage
 from meshgate.routing.failure import Failure
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import Question
@@ -39,10 +41,15 @@ _KINDS = {
 
 
 class PlainAnswer(Struct, frozen=True):
-    """A whole answer, in the caller's dialect."""
+    """A whole answer, in the caller's dialect.
+
+    `usage` is None where the upstream did not report any.
+    """
 
     body: bytes
     headers: Headers
+    usage: Usage | None = None
+    served_model: str = ""
 
 
 class StreamedAnswer(Struct, frozen=True):
@@ -75,7 +82,10 @@ class Providers:
             return _mesh_failure(error, target)
         match response.WhichOneof("outcome"):
             case "answer":
-                return PlainAnswer(response.answer.body, _headers(response.answer.headers))
+                answer = response.answer
+                return PlainAnswer(
+                    answer.body, _headers(answer.headers), _usage(answer), answer.served_model
+                )
             case "failure":
                 return _failure(response.failure, target.provider)
         return _nonsense(target.provider)
@@ -131,6 +141,7 @@ class Providers:
             "dialect": question.dialect,
             "body": question.body,
             "timeouts": self._phase_timeouts(plan.model.timeouts),
+            "output_cap": question.output_cap or 0,
         }
 
     def _phase_timeouts(self, timeouts: Timeouts) -> pb.PhaseTimeouts:
@@ -151,6 +162,10 @@ class Chunks:
 
     Ends when the answer is whole, or raises a GatewayError when it will never be. Closing it early
     cancels the upstream's work.
+
+    Attributes:
+        usage: What the upstream reported, as soon as it did.
+        served_model: The model that answered, as the upstream names it; known at the end.
     """
 
     def __init__(self, call: Any, steps: Any, model: str, provider: str) -> None:
@@ -159,6 +174,8 @@ class Chunks:
         self._model = model
         self._provider = provider
         self._empty = True
+        self.usage: Usage | None = None
+        self.served_model = ""
 
     def __aiter__(self) -> "Chunks":
         return self
@@ -180,8 +197,11 @@ class Chunks:
                 case "chunk":
                     continue  # nothing that a client could see has come
                 case "failure":
+                    self.usage = _usage(step.failure)
                     raise _failure(step.failure, self._provider).as_error(self._model)
                 case "done" if not self._empty:
+                    self.usage = _usage(step.done)
+                    self.served_model = step.done.served_model
                     await _end(self._call, self._steps)
                     raise StopAsyncIteration
             raise _nonsense(self._provider).as_error(self._model)
@@ -238,7 +258,13 @@ def _failure(failure: pb.Failure, provider: str) -> Failure:
         message=failure.message,
         code=failure.code,
         field=failure.field,
+        usage=_usage(failure),
     )
+
+
+def _usage(message: Any) -> Usage | None:
+    """What an answer or a failure says was consumed, if it does."""
+    return read_usage(message.usage) if message.HasField("usage") else None
 
 
 def _headers(headers: Any) -> Headers:

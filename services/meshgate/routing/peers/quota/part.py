@@ -24,7 +24,15 @@ class Part:
         place_grant: Gave the place, where that is another grant.
     """
 
-    __slots__ = ("_grant", "_has_lent_place", "_place_grant", "_settling", "account", "held")
+    __slots__ = (
+        "_grant",
+        "_has_lent_place",
+        "_more",
+        "_place_grant",
+        "_settling",
+        "account",
+        "held",
+    )
 
     def __init__(
         self,
@@ -42,6 +50,7 @@ class Part:
         self._grant = grant
         self._has_lent_place = has_lent_place
         self._place_grant = place_grant
+        self._more: list[Part] = []
 
     @property
     def chain(self) -> Chain:
@@ -53,12 +62,20 @@ class Part:
         """What tells how the limits stand; None where only a lent place was needed."""
         return self._grant or self._place_grant
 
+    def extend(self, more: "Part") -> None:
+        """Have more of the same chain: it goes the way of this part."""
+        self._more.append(more)
+
     def settle(self, spent: Amounts, records: Sequence[record_pb.UsageRecord] = ()) -> None:
         """Book what was used, with the records, if any, and leave the place. Never waits.
 
         Records are not kept by a part that has no grant.
         """
         self._leave()
+        for more in self._more:
+            share = more.held.at_most(spent)
+            more.settle(share)
+            spent = spent.minus(share)
         if self._grant is not None:
             self._book(self._grant, self.held, self.chain.use_of(spent), records)
             records = ()
@@ -68,6 +85,8 @@ class Part:
     def give_back(self) -> None:
         """Give everything back: nothing was sent upstream."""
         self._leave()
+        for more in self._more:
+            more.give_back()
         if self._grant is not None:
             if self._grant.released:
                 self._book(self._grant, self.held, NOTHING, ())

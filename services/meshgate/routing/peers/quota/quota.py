@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from meshgate.limits.amounts import NOTHING, Amounts
@@ -68,15 +68,6 @@ class Quota:
         finally:
             self._ask_ahead(account)
 
-    def take(self, chain: Chain, amounts: Amounts) -> Part | None:
-        """Set aside what lies here; None where it does not."""
-        account = self._holdings.account(chain)
-        grant, has_place = self._taken(account, amounts)
-        part = self._part(account, amounts, grant, has_lent_place=has_place)
-        if part is None:
-            self._put_back(account, amounts, grant, has_place=has_place)
-        return part
-
     def record(self, organization_id: str, record: record_pb.UsageRecord) -> None:
         """Keep the record of a request that no limit of its organization applies to."""
         grant = self._holdings.ledger(organization_id)
@@ -133,7 +124,7 @@ class Quota:
     ) -> Part:
         """What quota refuses may be on its way to this process, or on its way back."""
         await account.answered()
-        part = self.take(account.chain, amounts)
+        part = self._take_all(account, amounts)
         if part is not None:
             return part
         if error.values.get("limit") != LimitKind.CONCURRENCY.value or not account.left_lately:
@@ -173,6 +164,14 @@ class Quota:
         grant = account.take(chain.use_of(amounts)) if chain.counts_use else None
         return grant, has_place
 
+    def _take_all(self, account: Account, amounts: Amounts) -> Part | None:
+        """A part that got all it needs, or nothing."""
+        grant, has_place = self._taken(account, amounts)
+        part = self._part(account, amounts, grant, has_lent_place=has_place)
+        if part is None:
+            self._put_back(account, amounts, grant, has_place=has_place)
+        return part
+
     def _part(
         self, account: Account, amounts: Amounts, grant: Grant | None, *, has_lent_place: bool
     ) -> Part | None:
@@ -198,3 +197,25 @@ class Quota:
             account.asking(self.later(self._asking.lease(account, units)))
         if account.chain.counts_places and (places := account.places_wanted()):
             account.asking_places(self.later(self._asking.lease_places(account, places)))
+
+
+async def admitted(
+    quota: Quota, chains: Iterable[Chain], amounts: Amounts, arrival: Arrival
+) -> list[Part]:
+    """Set the amounts aside in every chain, or in none.
+
+    Raises:
+        LimitExceededError: A limit is reached; nothing is held.
+        ServiceUnavailableError: Quota does not answer, or too much waits to be booked.
+        DeadlineExceededError: There was no time to ask.
+    """
+    parts: list[Part] = []
+    try:
+        for chain in chains:
+            part = await quota.admit(chain, amounts, arrival)
+            parts.append(part)
+    except BaseException:
+        for part in parts:
+            part.give_back()
+        raise
+    return parts

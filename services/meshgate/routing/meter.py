@@ -1,0 +1,289 @@
+"""A meter follows one request from its admission until it is settled, exactly once."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from meshgate.config.snapshot import Target
+from meshgate.dialects import metering as dialects
+from meshgate.dialects.neutral import Usage
+from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.routing.attempts import Execute
+from meshgate.routing.chain import Chain
+from meshgate.routing.consumption import DIALECT_NAMES, Consumption, usage_record
+from meshgate.routing.demand import Demand, Demands
+from meshgate.routing.failure import Failure
+from meshgate.routing.peers.quota.grant import new_grant_id
+from meshgate.routing.peers.quota.part import Part
+from meshgate.routing.peers.quota.quota import Quota, admitted
+from meshgate.routing.planning import Plan
+from meshgate.routing.question import Question
+from meshgate.runtime.errors import GatewayError, LimitExceededError, ModelUnpricedError
+from meshgate.tokens.counting import TokenCounter, chat_overhead_tokens
+from meshgate.tokens.estimating import Estimator
+from meshgate.v1 import usage_record_pb2 as pb
+
+Answer = TypeVar("Answer")
+ChainsOf = Callable[[Plan, Target], Sequence[Chain]]
+"""The limits of a model and a target, whoever asks."""
+
+_REQUEST = Amounts(requests=1)
+
+
+class Gauges:
+    """What all meters share.
+
+    Args:
+        quota: Lets requests in.
+        chains_of: The limits of a model and a target.
+        estimator: Learns how long requests and answers are.
+        demands: What requests may use.
+        counter: Counts tokens where an upstream reports none.
+    """
+
+    def __init__(
+        self,
+        quota: Quota,
+        chains_of: ChainsOf,
+        estimator: Estimator,
+        demands: Demands,
+        counter: TokenCounter,
+    ) -> None:
+        self.quota = quota
+        self.chains_of = chains_of
+        self.estimator = estimator
+        self.demands = demands
+        self.counter = counter
+
+
+class _Attempt:
+    """One attempt: where, what it holds of the limits there, and what it consumed."""
+
+    __slots__ = ("consumption", "is_running", "parts", "target")
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.parts: list[Part] = []
+        self.is_running = True
+        self.consumption: Consumption | None = None
+
+    def settle(self, consumption: Consumption | None) -> None:
+        """Book what it consumed, if anything."""
+        self.is_running = False
+        self.consumption = consumption
+        spent = _REQUEST if consumption is None else _REQUEST + consumption.amounts
+        for part in self.parts:
+            part.settle(spent)
+
+
+class Meter:
+    """Follows one request.
+
+    Args:
+        gauges: What all meters share.
+        question: What is asked.
+        demand: What was set aside for it.
+        parts: Where; of the chains of its principal.
+    """
+
+    def __init__(
+        self, gauges: Gauges, question: Question, demand: Demand, parts: list[Part]
+    ) -> None:
+        self.question = question
+        self.demand = demand
+        self.parts = parts
+        self.gauges = gauges
+        self.dialect = dialects.meter(DIALECT_NAMES[question.dialect])
+        self._attempts: list[_Attempt] = []
+        self._began_at_nanos = time.time_ns()
+        self._is_settled = False
+
+    # ------------------------------------------------------------- attempts
+
+    def metered(self, execute: Execute[Answer]) -> Execute[Answer]:
+        """The same, under the limits of each model and target that is tried."""
+
+        async def run(question: Question, plan: Plan, target: Target) -> Answer | Failure:
+            attempt = _Attempt(target)
+            failure = await self._admit(attempt, plan, question)
+            if failure is not None:
+                return failure
+            self._attempts.append(attempt)
+            try:
+                result = await execute(question, plan, target)
+            except GatewayError:
+                attempt.settle(None)
+                raise
+            if isinstance(result, Failure):
+                usage = result.usage
+                attempt.settle(Consumption(target, usage) if usage is not None else None)
+            return result
+
+        return run
+
+    async def _admit(self, attempt: _Attempt, plan: Plan, question: Question) -> Failure | None:
+        target = attempt.target
+        chains = self.gauges.chains_of(plan, target)
+        if target.prices is None and self._counts_cost(chains):
+            return Failure("unsupported", target.provider, error=_unpriced(plan, target))
+        amounts = self.demand.amounts
+        try:
+            attempt.parts = await admitted(self.gauges.quota, chains, amounts, question.arrival)
+        except LimitExceededError as error:
+            # Another target may have room.
+            return Failure(
+                "rate_limited",
+                target.provider,
+                retry_after_seconds=error.retry_after_seconds,
+                error=error,
+            )
+        return None
+
+    def _counts_cost(self, chains: Sequence[Chain]) -> bool:
+        return any(part.chain.counts_cost for part in self.parts) or any(
+            chain.counts_cost for chain in chains
+        )
+
+    @property
+    def counted_parts(self) -> Sequence[Part]:
+        """What is held of the limits that grow with the answer."""
+        parts = [*self.parts, *self._attempts[-1].parts]
+        return [part for part in parts if part.chain.counts_output]
+
+    async def ask_more(self, tokens: int) -> None:
+        """Hold so many more tokens to be written, under all limits or under none.
+
+        Raises:
+            LimitExceededError: One of them is reached.
+            ServiceUnavailableError: Quota does not answer.
+            DeadlineExceededError: There was no time to ask.
+        """
+        amounts = self.gauges.demands.more_output(self.question.head.model, tokens)
+        parts = self.counted_parts
+        chains = [part.chain for part in parts]
+        extra = await admitted(self.gauges.quota, chains, amounts, self.question.arrival)
+        for part, more in zip(parts, extra, strict=True):
+            part.extend(more)
+
+    # ------------------------------------------------------------- endings
+
+    def answered(self, usage: Usage | None, served_model: str, body: bytes) -> None:
+        """A plain answer came."""
+        self.ended(
+            pb.REQUEST_OUTCOME_ANSWERED,
+            usage,
+            served_model,
+            lambda: self.dialect.answer_texts(body),
+        )
+
+    def ended(
+        self,
+        outcome: pb.RequestOutcome.ValueType,
+        usage: Usage | None,
+        served_model: str,
+        texts: Callable[[], Sequence[str]],
+    ) -> None:
+        """The last attempt is over. Only the first ending counts.
+
+        Args:
+            outcome: How the request ended.
+            usage: What the upstream reported; None to count it here, in the background.
+            served_model: Who answered, as the upstream names it.
+            texts: What was answered, to be counted.
+        """
+        if self._is_settled:
+            return
+        self._is_settled = True
+        if usage is None:
+            self.gauges.quota.later(self._count(outcome, served_model, texts))
+            return
+        if outcome == pb.REQUEST_OUTCOME_ANSWERED:
+            self._learn(usage)
+        self._settle(outcome, Consumption(self._attempts[-1].target, usage, served_model))
+
+    def counted(self, outcome: pb.RequestOutcome.ValueType, usage: Usage) -> None:
+        """The last attempt is over, and its usage was counted here."""
+        if not self._is_settled:
+            self._is_settled = True
+            target = self._attempts[-1].target
+            self._settle(outcome, Consumption(target, usage, is_estimated=True))
+
+    def left(self) -> None:
+        """There will be no answer: nobody gave one, or nobody waits for it any more."""
+        if self._is_settled:
+            return
+        if not self._attempts:
+            self._is_settled = True
+            for part in self.parts:
+                part.give_back()
+        elif self._attempts[-1].is_running:
+            # The upstream has read the question at least.
+            self.ended(pb.REQUEST_OUTCOME_CANCELLED, None, "", list)
+        else:
+            self._is_settled = True
+            self._book(pb.REQUEST_OUTCOME_FAILED)
+
+    # ------------------------------------------------------------- booking
+
+    async def count(self, texts: Callable[[], Sequence[str]]) -> Usage:
+        """What was used, counted here: the question, and what was answered."""
+        counter, question = self.gauges.counter, self.question
+        model = self._attempts[-1].target.model
+        said = await asyncio.to_thread(self.dialect.countable_text, question.body)
+        read = await counter.count(said.texts, model) + said.other_tokens
+        if said.message_count:
+            read += chat_overhead_tokens(said.message_count)
+        written = await counter.count(await asyncio.to_thread(texts), model)
+        return Usage(input_tokens=read, output_tokens=written)
+
+    async def _count(
+        self,
+        outcome: pb.RequestOutcome.ValueType,
+        served_model: str,
+        texts: Callable[[], Sequence[str]],
+    ) -> None:
+        usage = await self.count(texts)
+        target = self._attempts[-1].target
+        self._settle(outcome, Consumption(target, usage, served_model, is_estimated=True))
+
+    def _settle(self, outcome: pb.RequestOutcome.ValueType, consumption: Consumption) -> None:
+        self._attempts[-1].settle(consumption)
+        self._book(outcome)
+
+    def _book(self, outcome: pb.RequestOutcome.ValueType) -> None:
+        """Book the whole request under the limits of its principal, with its record."""
+        consumptions = [each.consumption for each in self._attempts if each.consumption]
+        record = usage_record(
+            new_grant_id(),
+            self.question,
+            consumptions,
+            outcome,
+            len(self._attempts),
+            self._began_at_nanos,
+        )
+        spent = sum((each.amounts for each in consumptions), start=NOTHING) + _REQUEST
+        records: Sequence[pb.UsageRecord] = (record,)
+        for part in self.parts:
+            keeps = part.grant is not None
+            part.settle(spent, records if keeps else ())
+            records = () if keeps else records
+        if records:
+            self.gauges.quota.record(self.question.principal.organization_id, record)
+
+    def _learn(self, usage: Usage) -> None:
+        self.gauges.estimator.learn(
+            self.question.head.model,
+            len(self.question.body),
+            usage.input_tokens,
+            usage.output_tokens,
+        )
+
+
+def _unpriced(plan: Plan, target: Target) -> ModelUnpricedError:
+    return ModelUnpricedError(
+        f"the model {plan.model.name!r} has no price at {target.provider!r}, so that no budget can"
+        " be kept with it: give its target `prices`, or use another model",
+        model=plan.model.name,
+        provider=target.provider,
+    )

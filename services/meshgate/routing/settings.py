@@ -1,0 +1,21 @@
+"""What the routing service is told by its environment."""
+
+from dataclasses import dataclass
+
+from meshgate.runtime.environment import Environment
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the routing service works.
+
+    Attributes:
+        hold_seconds: How long what a request holds stays held without a sign of life of this
+            process, `ROUTING_HOLD_TTL`. Then it is booked as used up, and its place comes free.
+    """
+
+    hold_seconds: float = 30.0
+
+    @classmethod
+    def read(cls, env: Environment) -> "Settings":
+        return cls(hold_seconds=env.seconds("ROUTING_HOLD_TTL", cls.hold_seconds))
