@@ -28,13 +28,22 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def edge_settings(routing: Sequence[Address], *, trusted_proxy_hops: int = 0) -> EdgeSettings:
-    """Settings of an Envoy on a free port, with a directory of its own under /tmp."""
+def edge_settings(
+    routing: Sequence[Address],
+    *,
+    auth: Sequence[Address] | None = None,
+    trusted_proxy_hops: int = 0,
+) -> EdgeSettings:
+    """Settings of an Envoy on a free port, with a directory of its own under /tmp.
+
+    Without addresses of `auth`, it lies where `routing` does.
+    """
     # Not pytest's tmp_path: the path of a Unix socket is limited to 107 bytes.
     directory = Path(tempfile.mkdtemp(prefix="meshgate-edge-"))
     return EdgeSettings(
         listen=Address("127.0.0.1", free_port()),
         routing=tuple(routing),
+        auth=tuple(routing if auth is None else auth),
         files=rendering.laptop_files(),
         admin_socket=directory / "admin.sock",
         access_log=directory / "access.log",

@@ -17,6 +17,7 @@ from meshgate.edge.rendering import Address
 from meshgate.v1 import auth_service_pb2_grpc as auth_rpc
 from meshgate.v1 import gateway_service_pb2 as gateway_pb
 from meshgate.v1 import gateway_service_pb2_grpc as gateway_rpc
+from meshgate.v1 import key_service_pb2_grpc as key_rpc
 from meshgate.v1 import openai_service_pb2_grpc as openai_rpc
 from meshgate.v1 import status_service_pb2_grpc as status_rpc
 
@@ -102,6 +103,34 @@ class ScriptedStatus(status_rpc.StatusServiceServicer):
         return await self._script.play("GetStatus", request, context)
 
 
+class ScriptedKeys(key_rpc.KeyServiceServicer):
+    """Of auth, which lies at the same addresses here."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def CreateKey(self, request, context):
+        return await self._script.play("CreateKey", request, context)
+
+    async def GetKey(self, request, context):
+        return await self._script.play("GetKey", request, context)
+
+    async def ListKeys(self, request, context):
+        return await self._script.play("ListKeys", request, context)
+
+    async def UpdateKey(self, request, context):
+        return await self._script.play("UpdateKey", request, context)
+
+    async def DeleteKey(self, request, context):
+        return await self._script.play("DeleteKey", request, context)
+
+    async def RevokeKey(self, request, context):
+        return await self._script.play("RevokeKey", request, context)
+
+    async def RotateKey(self, request, context):
+        return await self._script.play("RotateKey", request, context)
+
+
 class ScriptedAuth(auth_rpc.AuthServiceServicer):
     """Internal: here to prove that it cannot be reached."""
 
@@ -130,6 +159,7 @@ async def scripted_routing() -> AsyncIterator[ScriptedRouting]:
     openai_rpc.add_OpenAiServiceServicer_to_server(ScriptedOpenAi(script), server)
     gateway_rpc.add_GatewayServiceServicer_to_server(ScriptedGateway(script), server)
     status_rpc.add_StatusServiceServicer_to_server(ScriptedStatus(script), server)
+    key_rpc.add_KeyServiceServicer_to_server(ScriptedKeys(script), server)
     auth_rpc.add_AuthServiceServicer_to_server(ScriptedAuth(script), server)
     reflection.enable_server_reflection(SERVICES, server)
     fitness = health.aio.HealthServicer()

@@ -18,6 +18,7 @@ def laptop(tmp_path: Path) -> EdgeSettings:
     return EdgeSettings(
         listen=Address("127.0.0.1", 8080),
         routing=(Address("127.0.0.1", 9000), Address("127.0.0.1", 9001)),
+        auth=(Address("127.0.0.1", 9002),),
         files=laptop_files(),
         admin_socket=tmp_path / "admin.sock",
         access_log=tmp_path / "access.log",
@@ -26,8 +27,9 @@ def laptop(tmp_path: Path) -> EdgeSettings:
     )
 
 
-def routing_cluster(settings: EdgeSettings) -> dict:
-    [cluster] = yaml.safe_load(render(settings))["static_resources"]["clusters"]
+def cluster_of(settings: EdgeSettings, name: str = "routing") -> dict:
+    clusters = yaml.safe_load(render(settings))["static_resources"]["clusters"]
+    [cluster] = [cluster for cluster in clusters if cluster["name"] == name]
     return cluster
 
 
@@ -65,7 +67,7 @@ def test_the_committed_rendering_is_fresh():
 
 
 def test_compose_finds_routing_by_name():
-    cluster = routing_cluster(COMPOSE)
+    cluster = cluster_of(COMPOSE)
 
     assert cluster["type"] == "STRICT_DNS"
     assert cluster["load_assignment"]["endpoints"] == [
@@ -81,8 +83,19 @@ def test_compose_finds_routing_by_name():
     ]
 
 
+def test_the_cluster_of_auth_is_that_of_routing_at_other_addresses(laptop):
+    routing, auth = cluster_of(laptop), cluster_of(laptop, "auth")
+
+    place = auth["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
+    assert place["socket_address"]["port_value"] == 9002
+    differing = {"name", "load_assignment"}
+    assert {name: value for name, value in auth.items() if name not in differing} == {
+        name: value for name, value in routing.items() if name not in differing
+    }
+
+
 def test_addresses_need_no_dns(laptop):
-    cluster = routing_cluster(laptop)
+    cluster = cluster_of(laptop)
 
     assert cluster["type"] == "STATIC"
     assert len(cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 2
@@ -91,7 +104,7 @@ def test_addresses_need_no_dns(laptop):
 def test_a_name_among_addresses_needs_dns(laptop):
     mixed = replace(laptop, routing=(Address("127.0.0.1", 9000), Address("routing", 9000)))
 
-    assert routing_cluster(mixed)["type"] == "STRICT_DNS"
+    assert cluster_of(mixed)["type"] == "STRICT_DNS"
 
 
 def test_paths_are_quoted(laptop):

@@ -230,10 +230,10 @@ class Mesh:
 
     def _edge(self) -> Program:
         config = self._plan.directory / "envoy.yaml"
-        routing = [process for process in self._processes if "routing" in process.services]
         settings = EdgeSettings(
             listen=self._plan.public,
-            routing=tuple(Address(LOOPBACK, process.port) for process in routing),
+            routing=self._addresses("routing"),
+            auth=self._addresses("auth"),
             files=laptop_files(),
             admin_socket=PurePosixPath(self._plan.admin_socket),
             access_log=PurePosixPath(self._plan.access_log),
@@ -248,6 +248,13 @@ class Mesh:
             {name: variables[name] for name in _ENVOY_VARIABLES if name in variables},
             lambda: PageProbe(f"{self._plan.base_url}/readyz"),
             _EDGE_STOP_SECONDS,
+        )
+
+    def _addresses(self, service: str) -> tuple[Address, ...]:
+        return tuple(
+            Address(LOOPBACK, process.port)
+            for process in self._processes
+            if service in process.services
         )
 
     def _remaining_seconds(self) -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 TEMPLATE = "bootstrap.yaml.template"
 LUA = "errors.lua"
+FIELDS_LUA = "fields.lua"
 DESCRIPTOR = "meshgate.pb"
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -21,7 +22,7 @@ def directory() -> Path:
         AssetsMissingError: They lie nowhere.
     """
     for place in _PLACES:
-        if all((place / name).is_file() for name in (TEMPLATE, LUA, DESCRIPTOR)):
+        if all((place / name).is_file() for name in (TEMPLATE, LUA, FIELDS_LUA, DESCRIPTOR)):
             return place
     tried = " and ".join(str(place) for place in _PLACES)
     raise AssetsMissingError(f"Envoy's files are missing from {tried}; install meshgate again")

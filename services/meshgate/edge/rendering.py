@@ -29,7 +29,8 @@ class EdgeSettings:
     Args:
         listen: Where clients come in; an IP address.
         routing: The instances of `routing`. One DNS name may stand for many.
-        files: The directory of errors.lua and meshgate.pb, as Envoy sees it.
+        auth: Those of `auth`, which serves the admin API.
+        files: The directory of the Lua files and of meshgate.pb, as Envoy sees it.
         admin_socket: Where Envoy makes its admin socket; at most 107 bytes.
         access_log: Where Envoy writes its access log.
         health_check_interval_seconds: How often it asks each instance whether it serves.
@@ -38,6 +39,7 @@ class EdgeSettings:
 
     listen: Address
     routing: tuple[Address, ...]
+    auth: tuple[Address, ...]
     files: PurePosixPath
     admin_socket: PurePosixPath
     access_log: PurePosixPath
@@ -48,6 +50,7 @@ class EdgeSettings:
 COMPOSE = EdgeSettings(
     listen=Address("0.0.0.0", 8080),  # noqa: S104 - inside a container, that is its own network
     routing=(Address("routing", 9000),),
+    auth=(Address("auth", 9000),),
     files=PurePosixPath("/etc/envoy"),
     admin_socket=PurePosixPath("/tmp/meshgate-envoy-admin.sock"),  # noqa: S108 - in the container
     access_log=PurePosixPath("/dev/stdout"),
@@ -55,7 +58,7 @@ COMPOSE = EdgeSettings(
 
 
 def laptop_files() -> PurePosixPath:
-    """The directory of errors.lua and meshgate.pb on this machine, for `EdgeSettings.files`.
+    """The directory of the Lua files and of meshgate.pb on this machine, for `EdgeSettings.files`.
 
     Raises:
         AssetsMissingError: They lie nowhere.
@@ -69,8 +72,11 @@ def render(settings: EdgeSettings) -> str:
         LISTEN_HOST=json.dumps(settings.listen.host),
         LISTEN_PORT=settings.listen.port,
         ROUTING_DISCOVERY=_discovery(settings.routing),
-        ROUTING_ENDPOINTS=json.dumps([_endpoint(address) for address in settings.routing]),
+        ROUTING_ENDPOINTS=_endpoints(settings.routing),
+        AUTH_DISCOVERY=_discovery(settings.auth),
+        AUTH_ENDPOINTS=_endpoints(settings.auth),
         LUA_FILE=json.dumps(str(settings.files / assets.LUA)),
+        FIELDS_LUA_FILE=json.dumps(str(settings.files / assets.FIELDS_LUA)),
         DESCRIPTOR_FILE=json.dumps(str(settings.files / assets.DESCRIPTOR)),
         ADMIN_SOCKET=json.dumps(str(settings.admin_socket)),
         ACCESS_LOG=json.dumps(str(settings.access_log)),
@@ -95,6 +101,10 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _endpoints(addresses: tuple[Address, ...]) -> str:
+    return json.dumps([_endpoint(address) for address in addresses])
 
 
 def _endpoint(address: Address) -> replies.Json:

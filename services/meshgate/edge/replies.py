@@ -191,6 +191,11 @@ _REPLIES = (
         "The request did not arrive in time.",
     ),
     LocalReply(
+        _all_of(_status_is(413), _path_begins("/admin/v1/")),
+        _OUT_OF_RANGE, _REQUEST, "request_too_large",
+        "The request body is larger than 1 MiB.",
+    ),
+    LocalReply(
         _status_is(413),
         _OUT_OF_RANGE, _REQUEST, "request_too_large",
         "The request body is larger than 64 MiB.",

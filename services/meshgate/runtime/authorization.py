@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from google.protobuf.descriptor import MethodDescriptor
 
 from meshgate.runtime.credentials import Credential
+from meshgate.runtime.json_fields import JsonFields
 from meshgate.runtime.permissions import PERMISSIONS, Caller
 from meshgate.v1 import permission_pb2
 
@@ -55,21 +56,27 @@ class Authorizer:
         self._authenticator = authenticator
 
     def guarded(
-        self, handler: Callable[[Any, Any], Any], path: str, permission: str
+        self, handler: Callable[[Any, Any], Any], method: MethodDescriptor
     ) -> Callable[[Any, Any], Any]:
-        """The handler of an RPC, for those who have the permission.
+        """The handler of an RPC, for those who have the permission that it declares.
 
         Raises:
-            TypeError: There is no such permission.
+            TypeError: There is no such permission, or the RPC streams.
         """
+        permission = declared_permission(method)
         if permission not in PERMISSIONS:
-            raise TypeError(f"{path} declares {permission!r}, which is no permission")
+            raise TypeError(f"{method.full_name} declares {permission!r}, which is no permission")
+        if method.client_streaming or method.server_streaming:
+            raise TypeError(f"{method.full_name} streams, which no admin RPC does")
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        fields = JsonFields(method)
 
         @functools.wraps(handler)
         async def handle(request: Any, context: Any) -> Any:
             credential = Credential.from_context(context)
             who = await self._authenticator.authenticate(credential, path, context)
             who.reach(permission)
+            fields.check(dict(context.invocation_metadata()))
             token = _CALLER.set(who)
             try:
                 return await handler(request, context)

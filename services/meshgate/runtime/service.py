@@ -94,10 +94,7 @@ class Implementation:
             )
         if self.authorizer is None:
             return handler
-        if descriptor.server_streaming or descriptor.client_streaming:
-            raise TypeError(f"{descriptor.full_name} streams, which no admin RPC does")
-        path = f"/{self.descriptor.full_name}/{descriptor.name}"
-        return self.authorizer.guarded(handler, path, permission)
+        return self.authorizer.guarded(handler, descriptor)
 
 
 def _nothing() -> None:
