@@ -71,7 +71,7 @@ def test_the_files_of_envoy_travel_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
 
-    for name in ("bootstrap.yaml.template", "errors.lua", "meshgate.pb"):
+    for name in ("bootstrap.yaml.template", "errors.lua", "fields.lua", "meshgate.pb"):
         assert f"meshgate/edge/envoy/{name}" in names
 
 
