@@ -53,7 +53,7 @@ async def test_a_slow_watcher_is_let_go_rather_than_kept_in_memory():
         for number in range(1_000):
             changes.publish(frozenset({str(number)}))
 
-        assert len(watch._pending) == 4
+        assert len(watch._pending) <= 3
         with pytest.raises(ServiceUnavailableError):
             await watch.next(LONG)
 

@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 
 from meshgate.auth.changes import PrincipalChanges
 from meshgate.auth.configured_keys import ConfiguredKeys, UnusableKeysError
-from meshgate.auth.principals import Principal, PrincipalKind
+from meshgate.auth.principals import Presented, Principal, PrincipalKind
 from meshgate.config.source import FileSource
+from meshgate.limits.limit import Subject, SubjectKind
 from meshgate.runtime.errors import CredentialInvalidError, PermissionDeniedError
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
@@ -21,6 +22,11 @@ def keys_of(*keys, secrets=None, changes=None, **options):
     return ConfiguredKeys(
         snapshot(*keys), secrets or Secrets(), changes or PrincipalChanges(), **options
     )
+
+
+async def finding(keys, credential, client_address):
+    [found] = await keys.find([Presented(credential, client_address)])
+    return found
 
 
 async def test_the_whole_value_of_a_key_finds_its_principal():
@@ -33,7 +39,7 @@ async def test_the_whole_value_of_a_key_finds_its_principal():
         tags={"env": "test"},
     )
 
-    found = await keys_of(declared).find("secret of a", "")
+    found = await finding(keys_of(declared), "secret of a", "")
 
     assert found == Principal(
         "config/a",
@@ -51,21 +57,21 @@ async def test_the_whole_value_of_a_key_finds_its_principal():
     "credential", ["", "secret of ", "secret of a ", "SECRET OF A", "config/a"]
 )
 async def test_anything_else_finds_nobody(credential):
-    found = await keys_of(key("a"), admin_key=None).find(credential, "")
+    found = await finding(keys_of(key("a"), admin_key=None), credential, "")
 
     assert isinstance(found, CredentialInvalidError)
 
 
 @given(st.text())
 async def test_a_refusal_never_holds_the_credential(credential):
-    found = await keys_of().find("hunter2" + credential, "")
+    found = await finding(keys_of(), "hunter2" + credential, "")
 
     assert isinstance(found, CredentialInvalidError)
     assert "hunter2" not in found.message
 
 
 async def test_the_admin_key_finds_the_administrator():
-    found = await keys_of(admin_key="root").find("root", "")
+    found = await finding(keys_of(admin_key="root"), "root", "")
 
     assert isinstance(found, Principal)
     assert (found.principal_id, found.kind) == ("admin", PrincipalKind.ADMIN)
@@ -79,8 +85,8 @@ async def test_a_key_is_refused_from_the_moment_at_which_it_expires():
     ]
     keys = keys_of(*declared, now=lambda: NOW)
 
-    old = await keys.find("secret of old", "")
-    young = await keys.find("secret of young", "")
+    old = await finding(keys, "secret of old", "")
+    young = await finding(keys, "secret of young", "")
 
     assert isinstance(old, CredentialInvalidError)
     assert old.values == {"expire_time": "2027-01-01T00:00:00+00:00"}
@@ -91,14 +97,14 @@ async def test_a_key_is_refused_from_the_moment_at_which_it_expires():
 async def test_a_key_may_be_used_from_its_networks(address):
     declared = key("a", allowed_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
-    assert isinstance(await keys_of(declared).find("secret of a", address), Principal)
+    assert isinstance(await finding(keys_of(declared), "secret of a", address), Principal)
 
 
 @pytest.mark.parametrize("address", ["11.1.2.3", "fe80::1", "", "nonsense", "10.1.2.3.4"])
 async def test_a_key_may_not_be_used_from_elsewhere(address):
     declared = key("a", allowed_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
-    found = await keys_of(declared).find("secret of a", address)
+    found = await finding(keys_of(declared), "secret of a", address)
 
     assert isinstance(found, PermissionDeniedError)
     assert found.values == {"client_address": address}
@@ -123,8 +129,8 @@ async def test_a_key_that_left_finds_nobody():
 
     await keys.replace(snapshot(key("b")))
 
-    assert isinstance(await keys.find("secret of a", ""), CredentialInvalidError)
-    assert isinstance(await keys.find("secret of b", ""), Principal)
+    assert isinstance(await finding(keys, "secret of a", ""), CredentialInvalidError)
+    assert isinstance(await finding(keys, "secret of b", ""), Principal)
 
 
 async def test_exactly_the_principals_that_changed_are_told():
@@ -172,8 +178,8 @@ async def test_after_the_start_unusable_keys_are_left_out_and_logged():
     with capture_logs() as logs:
         await keys.replace(snapshot(key("b"), key("c")))
 
-    assert isinstance(await keys.find("secret of a", ""), CredentialInvalidError)
-    assert isinstance(await keys.find("secret of c", ""), Principal)
+    assert isinstance(await finding(keys, "secret of a", ""), CredentialInvalidError)
+    assert isinstance(await finding(keys, "secret of c", ""), Principal)
     assert logs[0]["problems"] == ("the key config/b cannot be used: b is not set",)
 
 
@@ -191,9 +197,10 @@ def test_the_revision_of_a_principal_changes_with_each_field():
         Principal("a", PrincipalKind.KEY, allowed_networks=(ip_network("::/0"),)),
         Principal("a", PrincipalKind.KEY, expire_time=NOW),
         Principal("a", PrincipalKind.KEY, tags={"x": "y"}),
+        Principal("a", PrincipalKind.KEY, subjects=(Subject(SubjectKind.KEY, "a"),)),
     ]
 
-    assert len({principal.revision for principal in [first, *variants]}) == 12
+    assert len({principal.revision for principal in [first, *variants]}) == 13
     assert Principal("a", PrincipalKind.KEY).revision == first.revision
 
 
@@ -212,6 +219,6 @@ async def test_a_key_that_leaves_the_file_is_told_and_dead_after_one_poll(tmp_pa
         changed = await watch.next(within_seconds=60)
 
     assert changed == {"config/a"}
-    assert isinstance(await keys.find("secret of a", ""), CredentialInvalidError)
+    assert isinstance(await finding(keys, "secret of a", ""), CredentialInvalidError)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)

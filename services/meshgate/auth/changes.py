@@ -20,6 +20,7 @@ class Watch:
     def __init__(self, maximum_pending: int) -> None:
         self._maximum_pending = maximum_pending
         self._pending: set[str] = set()
+        self._overflowed = False
         self._woken = asyncio.Event()
         self._closed = False
 
@@ -38,7 +39,7 @@ class Watch:
             return frozenset()
         if self._closed:
             raise WatchClosedError
-        if len(self._pending) > self._maximum_pending:
+        if self._overflowed:
             raise ServiceUnavailableError(
                 "too many principals changed for this watch: watch again", retry_after_seconds=0.1
             )
@@ -48,8 +49,16 @@ class Watch:
 
     def add(self, principal_ids: Iterable[str]) -> None:
         """Tell of changes. Past the bound nothing more is kept."""
-        if len(self._pending) <= self._maximum_pending:
+        if not self._overflowed:
             self._pending.update(principal_ids)
+        if len(self._pending) > self._maximum_pending:
+            self.overflow()
+        self._woken.set()
+
+    def overflow(self) -> None:
+        """Tell that more has changed than can be named."""
+        self._overflowed = True
+        self._pending.clear()
         self._woken.set()
 
     def close(self) -> None:
@@ -82,6 +91,11 @@ class PrincipalChanges:
         """Tell every watcher. Call it after `find` answers with the new state."""
         for watch in self._watches:
             watch.add(principal_ids)
+
+    def publish_everything(self) -> None:
+        """Tell every watcher that it knows nothing any more."""
+        for watch in self._watches:
+            watch.overflow()
 
     def close(self) -> None:
         """End all watches, now and to come: they would otherwise hold up a drain."""

@@ -3,19 +3,35 @@
 import asyncio
 import hmac
 import secrets as randomness
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import structlog
 
 from meshgate.auth.changes import PrincipalChanges
-from meshgate.auth.principals import Principal, PrincipalKind, Refusal
+from meshgate.auth.principals import (
+    Finding,
+    Presented,
+    Principal,
+    PrincipalKind,
+    Refusal,
+    admitted,
+    unknown,
+)
+from meshgate.auth.scopes import (
+    NO_SCOPES,
+    Belonging,
+    NoScopes,
+    Scopes,
+    ScopeSource,
+    everyone,
+    subjects_of,
+)
 from meshgate.config.secrets import SecretSource, SecretUnresolvedError
-from meshgate.config.snapshot import Key, Snapshot
+from meshgate.config.snapshot import Key, LimitsOptions, Snapshot
 from meshgate.config.source import ConfigSource
-from meshgate.runtime.errors import CredentialInvalidError, PermissionDeniedError
+from meshgate.runtime.errors import ServiceUnavailableError
 
 ADMIN = Principal("admin", PrincipalKind.ADMIN, roles=("admin",), allowed_models=("*",))
 
@@ -49,7 +65,8 @@ class ConfiguredKeys:
     """A `PrincipalStore` of the keys in a snapshot, beside the admin key.
 
     Keys are looked up by the HMAC-SHA256 of the whole value with a pepper that is random in each
-    process, so that the time of a look-up tells nothing about any key.
+    process, so that the time of a look-up tells nothing about any key. The limits of the records
+    that they belong to are those last heard of: no look-up waits for them.
 
     Raises:
         UnusableKeysError: At the start, a key's secret cannot be found or is that of another key.
@@ -63,30 +80,37 @@ class ConfiguredKeys:
         changes: PrincipalChanges,
         *,
         admin_key: str | None = None,
+        scope_source: ScopeSource | None = None,
         now: Callable[[], datetime] = _now,
     ) -> None:
         self._secrets = secrets
         self._changes = changes
         self._admin_key = admin_key
+        self._scope_source = scope_source or NoScopes()
         self._now = now
         self._pepper = randomness.token_bytes(32)
-        self._revision = snapshot.revision
-        self._table = self._read(snapshot)
+        self._replacing = asyncio.Lock()
+        self._snapshot = snapshot
+        self._scopes = NO_SCOPES
+        self._scopes_are_due = True
+        self._table = self._read(snapshot, self._scopes)
         if self._table.problems:
             raise UnusableKeysError("\n".join(self._table.problems))
 
-    async def find(self, credential: str, client_address: str) -> Principal | Refusal:
+    @property
+    def limits(self) -> LimitsOptions:
+        """The limits that the configuration has for all keys."""
+        return self._snapshot.limits
+
+    async def find(self, presented: Sequence[Presented]) -> Sequence[Finding]:
+        return [self.known(item.credential, item.client_address) or unknown() for item in presented]
+
+    def known(self, credential: str, client_address: str) -> Principal | Refusal | None:
+        """What is to be said of one of these keys; None if it is none of them."""
         principal = self._table.principals.get(self._digest(credential))
         if principal is None:
-            return CredentialInvalidError("the key is not known, or no longer")
-        if principal.expire_time is not None and principal.expire_time <= self._now():
-            when = principal.expire_time.isoformat()
-            return CredentialInvalidError(f"the key expired at {when}", expire_time=when)
-        if principal.allowed_networks and not _is_inside(principal, client_address):
-            return PermissionDeniedError(
-                f"the key may not be used from {client_address}", client_address=client_address
-            )
-        return principal
+            return None
+        return admitted(principal, client_address, self._now())
 
     async def follow(self, source: ConfigSource) -> None:
         """Take over every change of the configuration, without end."""
@@ -97,29 +121,57 @@ class ConfiguredKeys:
 
     async def replace(self, snapshot: Snapshot) -> None:
         """Know the keys of this snapshot from now on, and tell the watchers what changed."""
-        if snapshot.revision == self._revision:
-            return
+        async with self._replacing:
+            if snapshot.revision == self._snapshot.revision:
+                return
+            if _belongings(snapshot) != _belongings(self._snapshot):
+                self._scopes_are_due = True
+            await self._take(snapshot)
+            if self._table.problems:
+                problems = self._table.problems
+                _log.error("keys left out", revision=snapshot.revision, problems=problems)
+
+    async def refresh(self, changed_ids: frozenset[str] | None = frozenset()) -> None:
+        """Look again at the records that keys belong to, where that is due.
+
+        Args:
+            changed_ids: The records that changed; None for all.
+        """
+        if changed_ids is None or changed_ids & _belongings(self._snapshot):
+            self._scopes_are_due = True
+        if self._scopes_are_due:
+            async with self._replacing:
+                await self._take(self._snapshot)
+
+    async def _take(self, snapshot: Snapshot) -> None:
+        if self._scopes_are_due:
+            await self._look_at_records(_belongings(snapshot))
         # Secrets may lie in files.
-        table = await asyncio.to_thread(self._read, snapshot)
+        table = await asyncio.to_thread(self._read, snapshot, self._scopes)
         changed = table.changed_since(self._table)
-        self._table, self._revision = table, snapshot.revision
-        if table.problems:
-            _log.error("keys left out", revision=snapshot.revision, problems=table.problems)
+        self._table, self._snapshot = table, snapshot
         if changed:
             self._changes.publish(changed)
 
-    def _read(self, snapshot: Snapshot) -> _Table:
+    async def _look_at_records(self, ids: frozenset[str]) -> None:
+        self._scopes_are_due = False
+        try:
+            self._scopes = await self._scope_source.scopes(ids)
+        except ServiceUnavailableError:
+            self._scopes_are_due = True
+
+    def _read(self, snapshot: Snapshot, scopes: Scopes) -> _Table:
         principals: dict[bytes, Principal] = {}
         problems = []
         if self._admin_key:
-            principals[self._digest(self._admin_key)] = ADMIN
+            principals[self._digest(self._admin_key)] = _admin(snapshot.limits)
         for key in snapshot.keys.values():
             try:
                 digest = self._digest(self._secrets.resolve(key.secret))
             except SecretUnresolvedError as error:
                 problems.append(f"the key {key.key_id} cannot be used: {error}")
                 continue
-            other = principals.setdefault(digest, _principal(key))
+            other = principals.setdefault(digest, _principal(key, scopes, snapshot.limits))
             if other.principal_id != key.key_id:
                 problems.append(
                     f"the key {key.key_id} is the same as {other.principal_id}: use another one"
@@ -130,7 +182,25 @@ class ConfiguredKeys:
         return hmac.digest(self._pepper, credential.encode(), "sha256")
 
 
-def _principal(key: Key) -> Principal:
+def _admin(options: LimitsOptions) -> Principal:
+    subject = everyone(options)
+    return replace(ADMIN, subjects=(subject,)) if subject.limits else ADMIN
+
+
+def _belongings(snapshot: Snapshot) -> frozenset[str]:
+    """The ids of all records that keys of the configuration belong to."""
+    return frozenset(
+        of
+        for key in snapshot.keys.values()
+        for of in (key.organization_id, key.team_id, key.user_id)
+        if of
+    )
+
+
+def _principal(key: Key, scopes: Scopes, options: LimitsOptions) -> Principal:
+    belonging = Belonging(
+        key.key_id, key.user_id, key.team_id, key.organization_id, key.limits, key.tags
+    )
     return Principal(
         principal_id=key.key_id,
         kind=PrincipalKind.KEY,
@@ -142,15 +212,5 @@ def _principal(key: Key) -> Principal:
         allowed_networks=key.allowed_networks,
         expire_time=key.expire_time,
         tags=key.tags,
+        subjects=subjects_of(belonging, scopes, options),
     )
-
-
-def _is_inside(principal: Principal, client_address: str) -> bool:
-    """Whether the address is in a network of the principal; not, if it is no address at all."""
-    try:
-        address: IPv4Address | IPv6Address = ip_address(client_address)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return any(address in network for network in principal.allowed_networks)

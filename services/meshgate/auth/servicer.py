@@ -1,13 +1,20 @@
 """AuthService: proto to principals and back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from meshgate.auth.changes import PrincipalChanges, WatchClosedError
-from meshgate.auth.principals import Principal, PrincipalKind, PrincipalStore, Refusal
+from meshgate.auth.principals import (
+    Finding,
+    Presented,
+    Principal,
+    PrincipalKind,
+    PrincipalStore,
+)
+from meshgate.limits.messages import subject_message
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.runtime.status import status_of
 from meshgate.v1 import auth_service_pb2 as pb
@@ -23,15 +30,33 @@ _KINDS = {
 }
 
 
+def _always() -> bool:
+    """What stands in the configuration is always seen."""
+    return True
+
+
 class AuthServicer(AuthServiceServicer):
-    """Answers from a store, and tells watchers what changes."""
+    """Answers from a store, and tells watchers what changes.
+
+    Args:
+        store: Knows the principals.
+        changes: What is told.
+        heartbeat_seconds: The time between two heartbeats.
+        sees_changes: Whether all that changes would be heard of. Watchers are told nothing while
+            it would not, so that they cease to trust what they keep.
+    """
 
     def __init__(
-        self, store: PrincipalStore, changes: PrincipalChanges, heartbeat_seconds: float
+        self,
+        store: PrincipalStore,
+        changes: PrincipalChanges,
+        heartbeat_seconds: float,
+        sees_changes: Callable[[], bool] = _always,
     ) -> None:
         self._store = store
         self._changes = changes
         self._heartbeat_seconds = heartbeat_seconds
+        self._sees_changes = sees_changes
 
     async def BatchAuthenticate(
         self, request: pb.BatchAuthenticateRequest, context: Any
@@ -44,27 +69,27 @@ class AuthServicer(AuthServiceServicer):
                 count=str(count),
                 limit=str(MAXIMUM_ITEMS),
             )
-        return pb.BatchAuthenticateResponse(
-            results=[
-                _result(await self._store.find(item.credential, item.client_address))
-                for item in request.items
-            ]
+        findings = await self._store.find(
+            [Presented(item.credential, item.client_address) for item in request.items]
         )
+        return pb.BatchAuthenticateResponse(results=[_result(found) for found in findings])
 
     async def WatchPrincipals(
         self, request: pb.WatchPrincipalsRequest, context: Any
     ) -> AsyncIterator[pb.WatchPrincipalsResponse]:
         with self._changes.watch() as watch:
-            yield pb.WatchPrincipalsResponse(heartbeat=pb.Heartbeat())
+            untold: frozenset[str] = frozenset()
             while True:
+                if self._sees_changes():
+                    notice, untold = _notice(untold), frozenset()
+                    yield notice
                 try:
-                    changed = await watch.next(self._heartbeat_seconds)
+                    untold |= await watch.next(self._heartbeat_seconds)
                 except WatchClosedError:
                     return
-                yield _notice(changed)
 
 
-def _result(found: Principal | Refusal) -> pb.AuthenticateResult:
+def _result(found: Finding) -> pb.AuthenticateResult:
     if isinstance(found, Principal):
         return pb.AuthenticateResult(principal=_message(found))
     return pb.AuthenticateResult(refusal=status_of(found))
@@ -99,4 +124,5 @@ def _message(principal: Principal) -> principal_pb2.Principal:
         expire_time=_timestamp(principal.expire_time),
         tags=principal.tags,
         revision=principal.revision,
+        subjects=[subject_message(subject) for subject in principal.subjects],
     )

@@ -1,0 +1,9 @@
+"""Runs the migrations on a connection that is given; Alembic wants it to be a script."""
+
+from alembic import context
+
+# So Alembic calls it. Whoever else imports it wants nothing run.
+if __name__ == "env_py":
+    context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()
