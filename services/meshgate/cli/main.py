@@ -10,6 +10,7 @@ from meshgate.cli.examples import examples
 _COMMANDS = {
     "up": ("meshgate.cli.up", "up_command"),
     "serve": ("meshgate.cli.serving", "serve_command"),
+    "migrate": ("meshgate.cli.migrate", "migrate_command"),
     "chat": ("meshgate.cli.chat", "chat_command"),
     "models": ("meshgate.cli.models", "models_command"),
     "status": ("meshgate.cli.status", "status_command"),

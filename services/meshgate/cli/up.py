@@ -16,6 +16,7 @@ from meshgate.cli.configuration import print_problems
 from meshgate.cli.data_directory import DataDirectory, data_directory_option
 from meshgate.cli.examples import examples
 from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan
+from meshgate.cli.migrate import migrated
 from meshgate.cli.ports import free_port, is_free
 from meshgate.cli.redis_server import (
     EmbeddedRedis,
@@ -99,12 +100,14 @@ def up_command(  # noqa: PLR0913 - one for each option
     with data_directory.locked(), data_directory.socket("envoy-admin.sock") as admin_socket:
         _check_machine(public)
         config_file, snapshot = _configuration(config)
+        auth = _auth_variables(data_directory)
+        migrated(auth["AUTH_DATABASE_URL"])
         plan = Plan(
             public=public,
             shape=TOGETHER if compact else SEPARATE,
             workers=workers,
             variables=_variables(config_file),
-            private={"auth": _auth_variables(data_directory)},
+            private={"auth": auth},
             redis=_redis(data_directory),
             directory=data_directory.path,
             admin_socket=admin_socket,

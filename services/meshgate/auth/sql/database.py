@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import structlog
 from sqlalchemy import event, select
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import (
@@ -24,7 +23,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from meshgate.auth.sql.schema import REVISIONS, SCHEMA_VERSION
 from meshgate.runtime.errors import ServiceUnavailableError
-from meshgate.runtime.telemetry import described
 
 _WAIT_SECONDS = 1.0
 _CLOSE_SECONDS = 0.2
@@ -36,8 +34,6 @@ _DRIVERS = {
 }
 # Faults of ours, not of the database.
 _BUGS = (IntegrityError, ProgrammingError, DataError)
-
-_log = structlog.get_logger(__name__)
 
 
 class DatabaseUnusableError(Exception):
@@ -153,8 +149,6 @@ def _unavailable(error: Exception) -> ServiceUnavailableError:
         cause = str(error.orig) if _is_locked(error.orig) else type(error.orig).__name__
     elif not isinstance(error, TimeoutError | PoolTimeoutError):
         cause = type(error).__name__
-    # Whoever asked tells of it; this is for those who look for the reason.
-    _log.debug("the database did not serve", **described(error))
     return ServiceUnavailableError(
         f"the records of auth cannot be reached: {cause}", retry_after_seconds=1, cause=cause
     )
