@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meshgate.cli import supervision
-from meshgate.cli.child import Command, Program
+from meshgate.cli.child import Program
 from meshgate.cli.supervision import BACKOFF_MAX_SECONDS, Backoff, StartError, Supervisor
 
 BOUND_SECONDS = 20.0
@@ -206,39 +206,6 @@ async def test_of_a_start_that_takes_long_it_is_said_what_is_in_the_way(
     ready.touch()
 
     await starting
-
-
-def command(script: str) -> Command:
-    return Command("job", (sys.executable, "-I", "-S", "-c", script), {})
-
-
-async def test_a_command_is_run_to_its_end_and_not_again(tmp_path, supervisor, said):
-    file = tmp_path / "runs"
-
-    await supervisor.run(command(f"open({str(file)!r}, 'a').write('x')"))
-
-    assert file.read_text() == "x"
-    assert said.lines == []
-
-
-async def test_a_command_that_fails_says_why(tmp_path, supervisor):
-    with pytest.raises(StartError) as failure:
-        await supervisor.run(command("import sys; sys.exit('the database is newer')"))
-
-    assert str(failure.value) == (
-        f"job failed (exit status 1); its last words, from {tmp_path / 'logs' / 'job.log'}:"
-        "\n  the database is newer"
-    )
-
-
-async def test_nothing_is_left_of_a_command_that_was_cancelled(tmp_path, supervisor):
-    running = asyncio.create_task(supervisor.run(command("import signal; signal.pause()")))
-    await until(lambda: any("signal.pause" in line for line in commands_of_children()))
-
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-
-    assert [line for line in commands_of_children() if "signal.pause" in line] == []
 
 
 async def test_a_restarted_program_that_never_serves_is_tried_again(tmp_path, said, pauses):

@@ -28,30 +28,21 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True)
-class Command:
+class Program:
     """A process that is to run.
 
     Attributes:
         name: Names it in messages and its log; unique.
         argv: The program and its arguments.
         env: Its whole environment.
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Program(Command):
-    """A process that is to serve for as long as the gateway does.
-
-    Attributes:
         probe: Makes what tells whether a new process serves.
         stop_seconds: How long it may take to end when it is asked to, before it is killed.
         start_seconds: How long it may take to serve, where that is not the supervisor's to say.
     """
 
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
     probe: Callable[[], Probe]
     stop_seconds: float = 15.0
     start_seconds: float | None = None
@@ -70,7 +61,7 @@ class Child:
         self._ending = asyncio.create_task(self._follow(), name=f"process {process.pid}")
 
     @classmethod
-    async def launch(cls, program: Command, log: ProcessLog) -> "Child":
+    async def launch(cls, program: Program, log: ProcessLog) -> "Child":
         """Start the program; nothing of it is left where this is cancelled.
 
         Raises:
@@ -87,11 +78,6 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it has ended as it should."""
-        return self._process.returncode == 0
 
     async def ended(self) -> str:
         """Wait for the end and say how it was."""
@@ -132,7 +118,7 @@ class Child:
             self._log.feed(data)
 
 
-async def _launch(program: Command) -> asyncio.subprocess.Process:
+async def _launch(program: Program) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", _TETHER, str(os.getpid()), *program.argv),
         env=dict(program.env),

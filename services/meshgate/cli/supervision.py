@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from meshgate.cli.child import Child, Command, Probe, Program
+from meshgate.cli.child import Child, Probe, Program
 from meshgate.cli.process_log import ProcessLog
 
 BACKOFF_INITIAL_SECONDS = 0.2
@@ -90,7 +90,6 @@ class Supervisor:
             StartError: It ended, or was not ready in time. Nothing of it is left.
         """
         child = await self._launch(program)
-        self._programs[program.name] = program
         try:
             await self._until_ready(program, child, within_seconds)
         except BaseException:
@@ -98,21 +97,6 @@ class Supervisor:
             raise
         keeper = asyncio.create_task(self._keep(program, child), name=f"keep {program.name}")
         self._keepers.add(keeper)
-
-    async def run(self, command: Command) -> None:
-        """Run a command once, to its end.
-
-        Raises:
-            StartError: It failed.
-        """
-        child = await self._launch(command)
-        try:
-            how = await child.ended()
-        except BaseException:
-            await child.kill()
-            raise
-        if not child.succeeded:
-            raise self._start_error(command, f"failed ({how})")
 
     async def stop(self, order: Iterable[Collection[str]]) -> None:
         """Stop the programs, those of each group at the same time, one group after the other."""
@@ -136,7 +120,7 @@ class Supervisor:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
-    async def _launch(self, program: Command) -> Child:
+    async def _launch(self, program: Program) -> Child:
         log = self._logs.get(program.name)
         if log is None:
             path = self._log_directory / f"{program.name}.log"
@@ -144,6 +128,7 @@ class Supervisor:
                 path, lambda line: self._say(f"{program.name}: {line}")
             )
         child = await Child.launch(program, log)
+        self._programs[program.name] = program
         self._children[program.name] = child
         return child
 
@@ -172,7 +157,7 @@ class Supervisor:
             raise self._start_error(program, what)
         ready.result()
 
-    def _start_error(self, program: Command, what: str) -> StartError:
+    def _start_error(self, program: Program, what: str) -> StartError:
         log = self._logs[program.name]
         log.end_line()
         lines = "".join(f"\n  {line}" for line in log.last_lines()) or "\n  (nothing)"
