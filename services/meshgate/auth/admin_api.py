@@ -8,6 +8,7 @@ from meshgate.auth.administration import AdministeredKeys, AdministeredRecords
 from meshgate.auth.declared_keys import KeysWithDeclared
 from meshgate.auth.directory import Directory
 from meshgate.auth.key_servicer import KeyServicer
+from meshgate.auth.no_directory import NoDirectory
 from meshgate.auth.organization_servicer import OrganizationServicer
 from meshgate.auth.principals import Presented, Principal, PrincipalStore
 from meshgate.auth.team_servicer import TeamServicer
@@ -30,7 +31,7 @@ def _now() -> datetime:
 
 
 def admin_api(
-    directory: Directory,
+    directory: Directory | None,
     source: ConfigSource,
     principals: PrincipalStore,
     now: Callable[[], datetime] = _now,
@@ -38,11 +39,12 @@ def admin_api(
     """KeyService, TeamService, UserService and OrganizationService.
 
     Args:
-        directory: The records.
+        directory: The records; None where there is no database.
         source: Has the keys of the configuration, which are shown beside the others.
         principals: Knows who calls.
         now: The clock.
     """
+    directory = directory or NoDirectory()
     authorizer = Authorizer(StoreAuthenticator(principals))
     keys = AdministeredKeys(KeysWithDeclared(directory.keys, source))
     servicers = {

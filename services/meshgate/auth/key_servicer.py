@@ -11,7 +11,6 @@ from meshgate.auth.record_fields import changing, fields_of, timedelta_of
 from meshgate.auth.record_messages import key_message, key_record
 from meshgate.auth.records import Key
 from meshgate.runtime.authorization import caller
-from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import key_service_pb2 as pb
 from meshgate.v1.key_service_pb2_grpc import KeyServiceServicer
 
@@ -37,7 +36,9 @@ class KeyServicer(KeyServiceServicer):
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Any) -> pb.CreateKeyResponse:
         with fields_of("key"):
-            record = self._new(request.key)
+            record = key_record(request.key)
+            if not record.allowed_models:
+                record = replace(record, allowed_models=EVERY_MODEL)
             issued = await self._keys.issue(caller(), record)
         return pb.CreateKeyResponse(key=self._message(issued.key), secret=issued.credential)
 
@@ -80,12 +81,6 @@ class KeyServicer(KeyServiceServicer):
         overlap = timedelta_of(request.overlap, "overlap")
         issued = await self._keys.rotate(caller(), request.id, overlap, request.etag)
         return pb.RotateKeyResponse(key=self._message(issued.key), secret=issued.credential)
-
-    def _new(self, message: pb.Key) -> Key:
-        record = key_record(message)
-        if record.expire_time is not None and record.expire_time <= self._now():
-            raise InvalidRequestError("expire_time: it lies in the past", field="expire_time")
-        return record if record.allowed_models else replace(record, allowed_models=EVERY_MODEL)
 
     def _message(self, record: Key) -> pb.Key:
         return key_message(record, self._now())

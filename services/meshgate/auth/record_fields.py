@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from meshgate.auth.records import Record
 from meshgate.limits.limit import ImpossibleLimitError, Limit
 from meshgate.limits.messages import UnknownWordError, limit_message, limit_of
-from meshgate.runtime.errors import InvalidRequestError
+from meshgate.runtime.errors import GatewayError, InvalidRequestError
 from meshgate.v1 import limit_pb2
 
 R = TypeVar("R", bound=Record)
@@ -27,7 +27,7 @@ def fields_of(name: str) -> Iterator[None]:
     """Name fields that are at fault by their path in a request: `name` becomes `key.name`."""
     try:
         yield
-    except InvalidRequestError as error:
+    except GatewayError as error:
         if error.field:
             error.field = f"{name}.{error.field}"
         raise

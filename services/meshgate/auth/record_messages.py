@@ -37,7 +37,7 @@ def key_message(record: Key, now: datetime) -> key_service_pb2.Key:
         create_time=timestamp(record.create_time if record.etag else None),
         update_time=timestamp(record.update_time if record.etag else None),
         revoke_time=timestamp(record.revoke_time),
-        overlap_end_time=timestamp(_to_come(record.overlap_end_time, now)),
+        overlap_end_time=timestamp(record.overlap_end_time),
         etag=record.etag,
     )
 
@@ -166,7 +166,3 @@ def _state(record: Key, now: datetime) -> "key_service_pb2.KeyState.ValueType":
     if record.expire_time is not None and record.expire_time <= now:
         return key_service_pb2.KEY_STATE_EXPIRED
     return key_service_pb2.KEY_STATE_ACTIVE
-
-
-def _to_come(moment: datetime | None, now: datetime) -> datetime | None:
-    return moment if moment is not None and moment > now else None
