@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from meshgate.auth.admin_api import admin_api
 from meshgate.auth.chain import PrincipalChain
 from meshgate.auth.changes import PrincipalChanges
 from meshgate.auth.configured_keys import ConfiguredKeys, UnusableKeysError
@@ -62,7 +63,10 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
         )
         yield Service(
             name="auth",
-            implementations=(Implementation(SERVICE, servicer, internal=True),),
+            implementations=(
+                Implementation(SERVICE, servicer, internal=True),
+                *admin_api(known.directory, source, known.store),
+            ),
             tasks=known.tasks,
             drain=known.changes.close,
         )
