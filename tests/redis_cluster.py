@@ -7,7 +7,7 @@ call it by `asyncio.to_thread` where something else must go on meanwhile.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,8 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        """One of the nodes, from which clients learn of the others."""
-        return self.nodes[0].url
-
-    @property
-    def urls(self) -> Sequence[str]:
-        return [node.url for node in self.nodes]
+        """Where to begin, as the product is told."""
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
     def client(self, **options: Any) -> redis.asyncio.RedisCluster:
         """A client, to be used as a context manager."""

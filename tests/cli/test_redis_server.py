@@ -57,7 +57,7 @@ def test_without_any_server_it_is_said_what_would_help(tmp_path):
         ("redis://localhost:6379", "redis://localhost:6379"),
         ("redis://:secret@localhost:6379/0", "redis://localhost:6379/0"),
         ("rediss://quota:s@cret@[::1]:6379/2", "rediss://quota@[::1]:6379/2"),
-        ("redis://:secret@one:6379,two:6379/0", "redis://one:6379,two:6379/0"),
+        ("redis+cluster://:secret@one:6379,two:6379", "redis+cluster://one:6379,two:6379"),
         ("unix:///run/redis.sock?password=secret", "unix:///run/redis.sock"),
         ("redis://[:secret@nowhere", None),
         ("redis://:sec/ret@localhost:6379/0", None),
