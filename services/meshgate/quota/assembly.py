@@ -1,0 +1,76 @@
+"""Builds the quota service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from meshgate.quota.grants import GrantStore
+from meshgate.quota.observation import Observed
+from meshgate.quota.redis_address import RedisAddress, UnusableUrlError
+from meshgate.quota.redis_nodes import RedisNodes
+from meshgate.quota.redis_store import Keeping, RedisGrantStore
+from meshgate.quota.servicer import QuotaServicer
+from meshgate.quota.settings import Settings
+from meshgate.runtime.deadline import Deadline
+from meshgate.runtime.environment import Environment, SettingError
+from meshgate.runtime.errors import GatewayError
+from meshgate.runtime.peers import Peers
+from meshgate.runtime.service import Implementation, Service
+from meshgate.v1 import quota_service_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["QuotaService"]
+
+_log = structlog.get_logger("meshgate.quota")
+
+
+@asynccontextmanager
+async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
+    """The quota service, for as long as the block lasts.
+
+    It starts whether or not the store answers, and refuses until it does.
+    """
+    settings = Settings.read(env)
+    try:
+        nodes = RedisNodes(RedisAddress.parse(settings.redis_url))
+    except UnusableUrlError as error:
+        raise SettingError(f"REDIS_URL: {error}") from None
+    store = RedisGrantStore(nodes, _keeping(settings), Observed())
+    servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
+    try:
+        yield Service(
+            name="quota",
+            implementations=(Implementation(SERVICE, servicer, internal=True),),
+            tasks={
+                "abandon grants whose owners are gone": lambda: sweep(
+                    store, settings.sweep_seconds, settings.settle_seconds
+                )
+            },
+        )
+    finally:
+        await nodes.close()
+
+
+async def sweep(store: GrantStore, every_seconds: float, within_seconds: float) -> None:
+    """Look for grants whose ttl has passed, again and again, without end."""
+    is_away = False
+    while True:
+        try:
+            await store.sweep(Deadline.after(within_seconds))
+            is_away = False
+        except GatewayError as error:
+            if not is_away:
+                _log.warning("grants cannot be looked through", reason=error.message)
+            is_away = True
+        await asyncio.sleep(every_seconds)
+
+
+def _keeping(settings: Settings) -> Keeping:
+    return Keeping(
+        settings.retention_seconds,
+        settings.settled_retention_seconds,
+        settings.usage_entries,
+        settings.alert_entries,
+        settings.settled_replicas,
+    )

@@ -1,0 +1,35 @@
+-- BatchRelease.
+
+local function give(item, record)
+  local reference = item.prefix .. item.id
+  local was_live = record.state == LIVE
+  -- Of what was ever admitted, the settled part is no longer held.
+  local unsettled = each(without, item.used, record.settled)
+  unsettled[CONCURRENCY] = item.used[CONCURRENCY]
+  local rest = each(math.min, record.remaining, unsettled)
+  local back = each(without, record.remaining, rest)
+  every_rule(record.subjects, function(name, rule)
+    give_back(item.prefix .. name, rule, amount_of(back, rule[KIND]), was_live)
+  end)
+  if not was_live and not is_nothing(back) then add_usage(reference, 'returned', described(back)) end
+  record.remaining, record.given_back = rest, 1
+  if is_nothing(rest) then finish(record) end
+  keep(reference, record)
+end
+
+local results = {}
+for i, item in ipairs(CALL.items) do
+  local reference = item.prefix .. item.id
+  local record = record_now(reference)
+  if not record then
+    local nothing = { 0, 0, 0, 0, 0 }
+    keep(reference, {
+      kind = NONE, state = ENDED, granted_at = NOW, expires = NOW, lease = 0, amounts = nothing,
+      remaining = nothing, settled = nothing, given_back = 1, subjects = {}
+    })
+  elseif record.state == LIVE or record.state == ABANDONED then
+    give(item, record)
+  end
+  results[i] = 1
+end
+return answer(DONE, results)

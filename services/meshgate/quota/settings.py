@@ -1,0 +1,49 @@
+"""What the quota service is told by its environment."""
+
+from dataclasses import dataclass, field
+
+from meshgate.runtime.environment import Environment
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the quota service works.
+
+    Attributes:
+        redis_url: Where it counts, `REDIS_URL`; see `redis_address`.
+        retention_seconds: How long a grant that has ended is remembered.
+        settled_retention_seconds: How long it is remembered what was settled: for so long a
+            settlement may be sent again.
+        usage_entries: About how many usage records a shard keeps.
+        alert_entries: About how many alerts a shard keeps.
+        hold_seconds: How long a call may take that somebody waits for.
+        settle_seconds: How long it may take until a settlement is on disk.
+        settled_replicas: On how many replicas, beside the primary, it must be on disk.
+        sweep_seconds: The time between two looks for grants whose ttl has passed.
+    """
+
+    redis_url: str = field(repr=False)
+    retention_seconds: float = 600.0
+    settled_retention_seconds: float = 3_600.0
+    usage_entries: int = 100_000
+    alert_entries: int = 1_000
+    hold_seconds: float = 1.0
+    settle_seconds: float = 5.0
+    settled_replicas: int = 0
+    sweep_seconds: float = 1.0
+
+    @classmethod
+    def read(cls, env: Environment) -> "Settings":
+        return cls(
+            redis_url=env.text("REDIS_URL"),
+            retention_seconds=env.seconds("QUOTA_RETENTION", cls.retention_seconds),
+            settled_retention_seconds=env.seconds(
+                "QUOTA_SETTLED_RETENTION", cls.settled_retention_seconds
+            ),
+            usage_entries=env.integer("QUOTA_USAGE_ENTRIES", cls.usage_entries),
+            alert_entries=env.integer("QUOTA_ALERT_ENTRIES", cls.alert_entries),
+            hold_seconds=env.seconds("QUOTA_HOLD_TIMEOUT", cls.hold_seconds),
+            settle_seconds=env.seconds("QUOTA_SETTLE_TIMEOUT", cls.settle_seconds),
+            settled_replicas=env.integer("QUOTA_SETTLED_REPLICAS", cls.settled_replicas),
+            sweep_seconds=env.seconds("QUOTA_SWEEP_INTERVAL", cls.sweep_seconds),
+        )
