@@ -75,7 +75,7 @@ class FakeAuth(AuthServiceServicer):
         self.watches: list[asyncio.Queue[Any]] = []
 
     def channel(self) -> InProcessChannel:
-        return _channel(Implementation(AUTH, self, internal=True))
+        return channel_to(Implementation(AUTH, self, internal=True))
 
     async def BatchAuthenticate(self, request: Any, context: Any) -> Any:
         results = [self._result(item) for item in request.items]
@@ -141,7 +141,7 @@ class FakeProvider(ProviderServiceServicer):
         self.targets: Any = [provider_service_pb2.TargetStatus()]
 
     def channel(self) -> InProcessChannel:
-        return _channel(Implementation(PROVIDER, self, internal=True))
+        return channel_to(Implementation(PROVIDER, self, internal=True))
 
     def at(self, provider: str, *answers: Any) -> None:
         """What attempts at a provider meet: one thing each, or a list of steps for streams."""
@@ -238,12 +238,12 @@ def broken(kind: str, **fields: Any) -> Any:
 
 def model(name: str, *providers: str, **fields: Any) -> Model:
     """A model with a target at each provider, tried in order, without pauses."""
-    targets = tuple(Target(provider, f"{name}-at-{provider}") for provider in providers)
     values: dict[str, Any] = {
+        "targets": tuple(Target(provider, f"{name}-at-{provider}") for provider in providers),
         "strategy": "priority",
         "retries": Retries(attempts=3, backoff_initial_seconds=0),
     }
-    return Model(name, targets, **(values | fields))
+    return Model(name, **(values | fields))
 
 
 def snapshot(*models: Model, stale_for: float = 30.0, revision: str = "r1") -> Snapshot:
@@ -270,5 +270,6 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-def _channel(implementation: Implementation) -> InProcessChannel:
+def channel_to(implementation: Implementation) -> InProcessChannel:
+    """A channel to a fake in this process."""
     return InProcessChannel(intercepted(implementation, IDENTITY), IDENTITY.metadata())

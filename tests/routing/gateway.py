@@ -1,18 +1,23 @@
 """Routing as its clients meet it: on a real server, with fake peers on every kind of binding."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from routing.fake_quota import FakeQuota
 from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, until
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Providers
+from meshgate.routing.peers.quota.calls import QuotaCalls
+from meshgate.routing.peers.quota.quota import Quota
 from meshgate.routing.pipeline import Pipeline
 from meshgate.runtime.channel import RemoteChannel
 from meshgate.runtime.health import Health
@@ -20,7 +25,8 @@ from meshgate.runtime.identity import MeshIdentity
 from meshgate.runtime.interception import intercepted
 from meshgate.runtime.server import make_server
 from meshgate.runtime.service import Implementation, Method
-from meshgate.v1 import auth_service_pb2, provider_service_pb2
+from meshgate.tokens.counting import TokenCounter
+from meshgate.v1 import auth_service_pb2, provider_service_pb2, quota_service_pb2
 from meshgate.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from meshgate.v1.openai_service_pb2_grpc import OpenAiServiceStub
 from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
@@ -34,6 +40,7 @@ BINDINGS = {
 
 PEERS = {
     "auth": auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"],
+    "quota": quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"],
     "provider": provider_service_pb2.DESCRIPTOR.services_by_name["ProviderService"],
 }
 
@@ -47,6 +54,7 @@ class Gateway:
     openai: Any = None
     typed: Any = None
     status: Any = None
+    quota: Any = None
 
 
 @asynccontextmanager
@@ -56,6 +64,7 @@ async def serving(
     auth: FakeAuth,
     provider: FakeProvider,
     attempts: Attempts | None = None,
+    quota: FakeQuota | None = None,
 ) -> AsyncIterator[Gateway]:
     """Routing behind a channel as anyone's client has it."""
     to_peers, own = BINDINGS[binding]
@@ -63,8 +72,10 @@ async def serving(
     async with AsyncExitStack() as stack:
         channels = {
             "auth": await stack.enter_async_context(peer("auth", auth, to_peers)),
+            "quota": await stack.enter_async_context(peer("quota", quota or FakeQuota(), to_peers)),
             "provider": await stack.enter_async_context(peer("provider", provider, to_peers)),
         }
+        running.quota = await stack.enter_async_context(accounts(channels["quota"]))
         methods = routing(channels, running, attempts)
         running.port = await stack.enter_async_context(hosted(own, methods))
         channel = await stack.enter_async_context(client_channel(running.port))
@@ -80,7 +91,8 @@ def routing(
     """The methods of routing, put together as its assembly does."""
     principals = PrincipalCache(channels["auth"], lambda: running.snapshot.auth.stale_for_seconds)
     providers = Providers(channels["provider"])
-    pipeline = Pipeline(principals, providers, lambda: running.snapshot, attempts)
+    metering = Metering(running.quota, TokenCounter(), lambda: running.snapshot)
+    pipeline = Pipeline(principals, metering, providers, lambda: running.snapshot, attempts)
     statuses = status.StatusServicer(principals, providers, channels, lambda: running.snapshot)
     return [
         method
@@ -93,6 +105,20 @@ def routing(
         )
         for method in intercepted(implementation, MeshIdentity(None))
     ]
+
+
+@asynccontextmanager
+async def accounts(channel: Any) -> AsyncIterator[Quota]:
+    """The caller's side of quota, with what it does in the background."""
+    quota = Quota(QuotaCalls(channel))
+    tasks = [asyncio.create_task(quota.flush()), asyncio.create_task(quota.look_after())]
+    try:
+        yield quota
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await quota.close()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
+from routing.fake_quota import FakeQuota
 from routing.fakes import BOUND_SECONDS, FakeAuth, FakeProvider, until
 from routing.gateway import PEERS, client_channel, credentials
 
@@ -61,6 +62,7 @@ async def openai(
 ) -> AsyncIterator[OpenAiServiceStub]:
     assemblies = {
         "auth": faking("auth", auth),
+        "quota": faking("quota", FakeQuota()),
         "provider": faking("provider", provider),
         "routing": assemble,
     }
@@ -125,6 +127,7 @@ async def test_routing_serves_before_its_peers_do(file: Path) -> None:
         {
             "MESHGATE_CONFIG": str(file),
             "MESHGATE_PEER_AUTH": "127.0.0.1:1",
+            "MESHGATE_PEER_QUOTA": "127.0.0.1:1",
             "MESHGATE_PEER_PROVIDER": "127.0.0.1:1",
         }
     )

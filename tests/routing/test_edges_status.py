@@ -99,7 +99,12 @@ async def test_the_status_tells_of_services_targets_and_configuration(
     status = await gateway.status.GetStatus(pb.GetStatusRequest(), **credentials(ADMIN_KEY))
 
     assert (status.version, status.config_revision) == (version("meshgate"), "rev-9")
-    assert [service.service for service in status.services] == ["routing", "auth", "provider"]
+    assert [service.service for service in status.services] == [
+        "routing",
+        "auth",
+        "quota",
+        "provider",
+    ]
     assert {service.health for service in status.services} == {pb.SERVICE_HEALTH_SERVING}
     assert list(status.targets) == [target]
 
@@ -125,7 +130,7 @@ async def test_the_status_does_without_a_provider_that_does_not_say(
     status = await gateway.status.GetStatus(pb.GetStatusRequest(), **credentials(ADMIN_KEY))
 
     assert list(status.targets) == []
-    assert len(status.services) == 3
+    assert len(status.services) == 4
 
 
 async def test_a_service_that_was_never_met_is_told_as_not_serving(

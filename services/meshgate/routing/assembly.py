@@ -6,37 +6,51 @@ from contextlib import asynccontextmanager
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Providers
+from meshgate.routing.peers.quota.calls import QuotaCalls
+from meshgate.routing.peers.quota.quota import Quota
 from meshgate.routing.pipeline import Pipeline
+from meshgate.routing.settings import Settings
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.peers import Peers
 from meshgate.runtime.service import Implementation, Service
+from meshgate.tokens.counting import TokenCounter
 
 
 @asynccontextmanager
 async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     """The routing service, for as long as the block lasts."""
     source = open_source(env)
-    channels = {name: await peers.connect(name) for name in ("auth", "provider")}
+    channels = {name: await peers.connect(name) for name in ("auth", "quota", "provider")}
     principals = PrincipalCache(channels["auth"], lambda: source.current().auth.stale_for_seconds)
     providers = Providers(channels["provider"])
-    pipeline = Pipeline(principals, providers, source.current)
+    quota = Quota(QuotaCalls(channels["quota"]), Settings.read(env).hold_seconds)
+    counter = TokenCounter()
+    metering = Metering(quota, counter, source.current)
+    pipeline = Pipeline(principals, metering, providers, source.current)
     statuses = status.StatusServicer(principals, providers, channels, source.current)
-    yield Service(
-        name="routing",
-        implementations=(
-            Implementation(
-                openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
+    try:
+        yield Service(
+            name="routing",
+            implementations=(
+                Implementation(
+                    openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
+                ),
+                Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
+                Implementation(status.SERVICE, statuses),
             ),
-            Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
-            Implementation(status.SERVICE, statuses),
-        ),
-        tasks={
-            "watch principals": principals.watch,
-            "follow the configuration": lambda: _follow(source),
-        },
-    )
+            tasks={
+                "watch principals": principals.watch,
+                "settle": quota.flush,
+                "look after grants": quota.look_after,
+                "follow the configuration": lambda: _follow(source),
+            },
+        )
+    finally:
+        await quota.close()
+        await counter.close()
 
 
 async def _follow(source: ConfigSource) -> None:

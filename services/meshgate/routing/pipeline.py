@@ -1,6 +1,6 @@
 """A request's way, from the call to the answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -9,15 +9,13 @@ from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.attempts import Answered, Attempts
+from meshgate.routing.limit_headers import limit_headers
+from meshgate.routing.meter import Meter
+from meshgate.routing.metered_stream import MeteredStream
+from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
-from meshgate.routing.peers.provider import (
-    Chunks,
-    Headers,
-    PlainAnswer,
-    Providers,
-    StreamedAnswer,
-)
-from meshgate.routing.planning import Planner, served
+from meshgate.routing.peers.provider import Headers, PlainAnswer, Providers, StreamedAnswer
+from meshgate.routing.planning import Plan, Planner, served
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
 from meshgate.v1 import provider_service_pb2 as pb
@@ -37,7 +35,7 @@ class Reply(Struct, frozen=True):
 
     headers: Headers
     body: bytes = b""
-    chunks: Chunks | None = None
+    chunks: MeteredStream | None = None
 
 
 class Pipeline:
@@ -45,6 +43,7 @@ class Pipeline:
 
     Args:
         principals: Who calls.
+        metering: What they may use.
         providers: Who answers.
         snapshot: The configuration, as it is now.
         attempts: How answers are tried for.
@@ -53,11 +52,13 @@ class Pipeline:
     def __init__(
         self,
         principals: PrincipalCache,
+        metering: Metering,
         providers: Providers,
         snapshot: Callable[[], Snapshot],
         attempts: Attempts | None = None,
     ) -> None:
         self._principals = principals
+        self._metering = metering
         self._providers = providers
         self._snapshot = snapshot
         self._attempts = attempts or Attempts()
@@ -77,11 +78,27 @@ class Pipeline:
         arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
         question = Question(arrival, principal, head, dialect, body, snapshot.revision)
         plans = Planner(snapshot).plans(head.model)
-        if head.stream:
-            streamed = await self._attempts.first_good(question, plans, self._providers.stream)
-            return Reply(_headers(streamed), chunks=streamed.answer.chunks)
-        plain = await self._attempts.first_good(question, plans, self._providers.execute)
-        return Reply(_headers(plain), body=plain.answer.body)
+        meter = await self._metering.open(question)
+        try:
+            if head.stream:
+                return await self._streamed(meter, plans)
+            return await self._plain(meter, plans)
+        except BaseException:
+            meter.left()
+            raise
+
+    async def _plain(self, meter: Meter, plans: Iterable[Plan]) -> Reply:
+        execute = meter.metered(self._providers.execute)
+        answered = await self._attempts.first_good(meter.question, plans, execute)
+        answer = answered.answer
+        meter.answered(answer.usage, answer.served_model, answer.body)
+        return Reply(_headers(answered, meter), body=answer.body)
+
+    async def _streamed(self, meter: Meter, plans: Iterable[Plan]) -> Reply:
+        execute = meter.metered(self._providers.stream)
+        answered = await self._attempts.first_good(meter.question, plans, execute)
+        chunks = MeteredStream(answered.answer.chunks, meter)
+        return Reply(_headers(answered, meter), chunks=chunks)
 
     async def models(self, arrival: Arrival) -> list[str]:
         """The models that the caller may use, in the order of the configuration.
@@ -109,9 +126,10 @@ def _allowed(principal: Principal, name: str, snapshot: Snapshot) -> Model:
     return model
 
 
-def _headers(answered: Answered[PlainAnswer] | Answered[StreamedAnswer]) -> Headers:
+def _headers(answered: Answered[PlainAnswer] | Answered[StreamedAnswer], meter: Meter) -> Headers:
     return (
         *answered.answer.headers,
+        *limit_headers(meter.parts),
         ("x-meshgate-model", _header_value(answered.model)),
         ("x-meshgate-provider", answered.target.provider),
         ("x-meshgate-attempts", str(answered.attempts)),

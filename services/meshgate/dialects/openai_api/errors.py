@@ -9,8 +9,10 @@ from meshgate.runtime.errors import (
     CredentialError,
     DeadlineExceededError,
     GatewayError,
+    LimitExceededError,
     ModelNotAllowedError,
     ModelNotFoundError,
+    ModelUnpricedError,
     NotFoundError,
     PermissionDeniedError,
     ServiceUnavailableError,
@@ -33,6 +35,8 @@ _CODES: tuple[tuple[type[GatewayError], str], ...] = (
     (NotFoundError, "unknown_url"),
     (UnsupportedError, "unsupported_parameter"),
     (UpstreamRateLimitedError, "rate_limit_exceeded"),
+    (LimitExceededError, "rate_limit_exceeded"),
+    (ModelUnpricedError, "model_unpriced"),
     (UpstreamTimeoutError, "timeout"),
     (DeadlineExceededError, "timeout"),
     (ServiceUnavailableError, "service_unavailable"),
@@ -117,6 +121,8 @@ def _type_of(error: GatewayError) -> str:
 def _code_of(error: GatewayError) -> str | None:
     if isinstance(error, UpstreamRefusedError):
         return error.upstream_code[:_WORD_LIMIT] if error.upstream_code else None
+    if isinstance(error, LimitExceededError) and error.values.get("limit", "").startswith("cost"):
+        return "insufficient_quota"  # as OpenAI says it of an account without money
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
 
 

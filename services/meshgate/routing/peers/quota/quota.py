@@ -87,14 +87,27 @@ class Quota:
     async def flush(self) -> None:
         """Send what is to be booked, again and again, until cancelled."""
         while True:
-            self._settling.flush()
+            self.send_settlements()
             await asyncio.sleep(_FLUSH_SECONDS)
 
     async def look_after(self) -> None:
         """Renew and give back, again and again, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            await self._upkeep.look()
+            await self.look()
+
+    def send_settlements(self) -> None:
+        """Send what is to be booked."""
+        self._settling.flush()
+
+    async def look(self) -> None:
+        """Renew what is in use, give back what is not."""
+        await self._upkeep.look()
+
+    @property
+    def unbooked(self) -> int:
+        """How many bookings quota has not acknowledged yet."""
+        return self._settling.unbooked
 
     async def close(self) -> None:
         """Book what was used and give back the rest, within bounds."""

@@ -40,6 +40,9 @@ class Settling:
     Args:
         calls: To quota.
         sleep: Waits for so many seconds, between two tries.
+
+    Attributes:
+        unbooked: How many bookings quota has not acknowledged yet.
     """
 
     def __init__(
@@ -48,18 +51,18 @@ class Settling:
         self._calls = calls
         self._sleep = sleep
         self._noted: dict[str, Grant] = {}
-        self._unbooked = 0
+        self.unbooked = 0
         self._flights: set[asyncio.Task[None]] = set()
 
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be booked that nothing may be added."""
-        return self._unbooked >= MOST_UNBOOKED
+        return self.unbooked >= MOST_UNBOOKED
 
     def note(self, grant: Grant) -> None:
         """There is something to settle for this grant."""
         self._noted[grant.grant_id] = grant
-        self._unbooked += 1
+        self.unbooked += 1
         if grant.record_count >= _MOST_RECORDS:
             self.flush()
 
@@ -79,7 +82,7 @@ class Settling:
                     self.flush()
                     await asyncio.wait(self._flights)
         except TimeoutError:
-            _log.error("requests were not booked before the end", count=self._unbooked)
+            _log.error("requests were not booked before the end", count=self.unbooked)
         for flight in self._flights:
             flight.cancel()
 
@@ -102,7 +105,7 @@ class Settling:
                 _log.warning("settlements wait to be booked", reason=error.reason)
                 await self._sleep(pause_seconds)
             else:
-                self._unbooked -= batch.bookings
+                self.unbooked -= batch.bookings
                 _SETTLED.inc(batch.bookings)
                 return
 
