@@ -72,7 +72,7 @@ def supervisor() -> NotedSupervisor:
 async def test_each_service_has_a_process_of_its_own(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
 
-    assert list(supervisor.programs) == ["auth", "provider", "routing", "envoy"]
+    assert list(supervisor.programs) == ["auth", "quota", "provider", "routing", "envoy"]
     assert supervisor.programs["auth"].argv[-2:] == ("serve", "auth")
 
 
@@ -90,7 +90,13 @@ async def test_a_compact_gateway_has_everything_in_each_process(tmp_path, superv
     await Mesh(plan_for(tmp_path, TOGETHER, workers=2), supervisor).start()
 
     assert list(supervisor.programs) == ["compact-1", "compact-2", "envoy"]
-    assert supervisor.programs["compact-1"].argv[-4:] == ("serve", "auth", "provider", "routing")
+    assert supervisor.programs["compact-1"].argv[-5:] == (
+        "serve",
+        "auth",
+        "quota",
+        "provider",
+        "routing",
+    )
     assert supervisor.env("compact-1", "MESHGATE_ADMIN_KEY") == "mg-admin-test"
     assert supervisor.env("compact-1", "MESHGATE_PEER_AUTH") is None
 
@@ -101,7 +107,7 @@ async def test_all_share_a_token_that_no_other_run_has(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
     await Mesh(plan_for(tmp_path), other).start()
 
-    services = ("auth", "provider", "routing")
+    services = ("auth", "quota", "provider", "routing")
     tokens = {supervisor.env(name, "MESHGATE_MESH_TOKEN") for name in services}
     assert len(tokens) == 1
     assert tokens != {other.env("auth", "MESHGATE_MESH_TOKEN")}
@@ -144,7 +150,7 @@ async def test_who_uses_redis_is_told_where_it_is_and_nobody_else(tmp_path, supe
     port = supervisor.redis_port(tmp_path) if ours else None
     url = redis.url(port) if port else GIVEN.url
     told = {name: supervisor.env(name, "REDIS_URL") for name in supervisor.programs}
-    assert {name: at for name, at in told.items() if at} == {"auth": url}
+    assert {name: at for name, at in told.items() if at} == {"auth": url, "quota": url}
     assert all(url not in argument for p in supervisor.programs.values() for argument in p.argv)
 
 
@@ -185,7 +191,7 @@ async def test_no_two_processes_share_a_port(tmp_path, supervisor):
     variables = ("MESHGATE_LISTEN", "MESHGATE_METRICS_LISTEN")
     names = [name for name in supervisor.programs if name != "envoy"]
     addresses = [supervisor.env(name, variable) for name in names for variable in variables]
-    assert len(addresses) == len(set(addresses)) == 14
+    assert len(addresses) == len(set(addresses)) == 16
 
 
 async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path, supervisor):
@@ -196,7 +202,7 @@ async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path,
 
     assert supervisor.stopped == [
         ["routing-1", "routing-2"],
-        ["auth", "provider-1", "provider-2"],
+        ["auth", "provider-1", "provider-2", "quota"],
         ["envoy"],
         ["redis"],
     ]
@@ -276,7 +282,13 @@ async def test_the_ready_file_tells_scripts_all_they_need(tmp_path, announced, s
     assert ready["grpc_target"] == "127.0.0.1:8080"
     assert ready["admin_key_file"] == str(tmp_path / "admin.key")
     assert ready["redis_url"] == "redis://quota@redis.example:6379/1"
-    assert ready["pids"] == {"envoy": 6, "auth": [1], "provider": [2, 3], "routing": [4, 5]}
+    assert ready["pids"] == {
+        "envoy": 7,
+        "auth": [1],
+        "quota": [2],
+        "provider": [3, 4],
+        "routing": [5, 6],
+    }
     assert ready["metrics"]["auth"] == [f"http://{metrics_address}/metrics"]
 
 

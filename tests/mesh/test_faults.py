@@ -53,7 +53,7 @@ def pids(gateway: Gateway, service: str) -> list[int]:
     return list(gateway.ready["pids"][service])
 
 
-@pytest.mark.parametrize("service", ["provider", "auth", "routing"])
+@pytest.mark.parametrize("service", ["provider", "quota", "auth", "routing"])
 async def test_a_service_that_is_killed_comes_back(
     gateway: Gateway, client: httpx.AsyncClient, service: str
 ) -> None:
@@ -181,7 +181,7 @@ async def test_a_stop_lets_streams_end_and_leaves_nothing_behind(
         await upstream.script("stuck", Behaviour(fault=Hang("head")))
         with running_gateway(tmp_path / "stopping", upstream_origin) as gateway:
             everyone = [gateway.ready["pids"]["envoy"], gateway.ready["pids"]["redis"]]
-            for service in ("auth", "routing", "provider"):
+            for service in ("auth", "quota", "routing", "provider"):
                 everyone += gateway.ready["pids"][service]
             async with (
                 gateway.client() as client,

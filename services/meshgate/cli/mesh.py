@@ -34,6 +34,7 @@ _DRAIN_GRACE = "10s"
 _STOP_SLACK_SECONDS = 3.0
 _EDGE_STOP_SECONDS = 5.0
 _PORT_ATTEMPTS = 5
+_ALONE = ("auth", "quota")
 _USE_REDIS = ("auth", "quota")
 _ENVOY_VARIABLES = ("PATH", "HOME", "LANG", "TZ")
 
@@ -48,7 +49,7 @@ class Plan:
         public: Where clients come in.
         shape: The services of each kind of process, by its name, in the order in which they are
             needed: those of the first group at the same time, then those of the next.
-        workers: How many processes of a kind there are, but for `auth` alone.
+        workers: How many processes of a kind there are; of `auth` and of `quota` one.
         variables: The environment of every service.
         private: What only the processes of a service are told besides, by its name.
         redis: What quota keeps its counters in.
@@ -79,7 +80,10 @@ class Plan:
         return f"[{host}]:{self.public.port}" if ":" in host else f"{host}:{self.public.port}"
 
 
-SEPARATE: Shape = ({"auth": ("auth",), "provider": ("provider",)}, {"routing": ("routing",)})
+SEPARATE: Shape = (
+    {"auth": ("auth",), "quota": ("quota",), "provider": ("provider",)},
+    {"routing": ("routing",)},
+)
 TOGETHER: Shape = ({COMPACT: SERVICES},)
 
 
@@ -176,7 +180,7 @@ class Mesh:
         return addresses
 
     def _names(self, kind: str) -> list[str]:
-        count = 1 if kind == "auth" else self._plan.workers
+        count = 1 if kind in _ALONE else self._plan.workers
         return [kind] if count == 1 else [f"{kind}-{number}" for number in range(1, count + 1)]
 
     def _peers(self) -> dict[str, str]:
