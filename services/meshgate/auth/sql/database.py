@@ -65,7 +65,7 @@ class Database:
         """Which it is, for people: without the password."""
         if self.file:
             return str(self.file)
-        url = self._url.set(drivername=self._url.get_backend_name())
+        url = self._url.set(drivername=self._url.get_backend_name(), query={})
         return url.render_as_string(hide_password=True)
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
