@@ -62,9 +62,17 @@ class Gateway:
         with self.reached(), self.client() as client:
             answer = client.get(path)
             self.check(answer)
-        body = self.parsed(answer.content)
+        return self.object_with(answer.content, *members)
+
+    def object_with(self, content: bytes, *members: str) -> dict[str, Any]:
+        """What the gateway sent, as a JSON object with at least these members.
+
+        Raises:
+            click.ClickException: It is none, so this is no gateway.
+        """
+        body = self.parsed(content)
         if not body.keys() >= set(members):
-            raise self._stranger(answer.content)
+            raise self._stranger(content)
         return body
 
     @contextmanager
