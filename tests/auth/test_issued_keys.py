@@ -264,6 +264,21 @@ async def test_a_failed_look_up_fails_those_who_need_it_and_no_others(world):
     assert [type(one) for one in found] == kinds
 
 
+async def test_after_a_failure_nobody_asks_again_until_changes_are_seen(world):
+    made = world.lookup.make()
+    world.lookup.fails, world.sees = True, False
+    await world.find(made)
+    world.lookup.fails = False
+
+    blind = await world.find(made)
+    world.sees = True
+    seeing = await world.find(made)
+
+    assert isinstance(blind, ServiceUnavailableError)
+    assert isinstance(seeing, Principal)
+    assert len(world.lookup.asked) == 2
+
+
 async def test_a_look_up_that_does_not_end_is_given_up():
     world = World(wait_seconds=0.01)
     world.lookup.goes_on.clear()

@@ -11,7 +11,11 @@ from runtime.binding import BOUND_SECONDS, until
 
 from meshgate.auth.changes import PrincipalChanges
 from meshgate.auth.configured_keys import ConfiguredKeys
+from meshgate.auth.principals import Principal, PrincipalKind
 from meshgate.auth.servicer import AuthServicer
+from meshgate.limits.limit import Limit, LimitKind, Subject, SubjectKind, WindowUnit
+from meshgate.limits.messages import subject_of
+from meshgate.runtime.errors import ServiceUnavailableError
 from meshgate.runtime.identity import MeshIdentity
 from meshgate.runtime.in_process import InProcessChannel
 from meshgate.runtime.interception import intercepted
@@ -45,6 +49,20 @@ class Auth:
 
     def methods(self):
         return intercepted(Implementation(SERVICE, self.servicer), MeshIdentity(None))
+
+
+class Store:
+    """Finds what the test says."""
+
+    def __init__(self, *findings) -> None:
+        self._findings = findings
+
+    async def find(self, _presented):
+        return self._findings
+
+
+def methods_of(servicer):
+    return intercepted(Implementation(SERVICE, servicer), MeshIdentity(None))
 
 
 @asynccontextmanager
@@ -182,6 +200,66 @@ async def test_a_key_that_leaves_the_configuration_is_told_and_refused(auth, stu
     assert response.results[1].principal.principal_id == "admin"
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_the_limits_of_a_principal_travel_with_it(binding):
+    limits = (Limit.of(LimitKind.REQUESTS, 10, WindowUnit.MINUTE),)
+    subjects = (Subject(SubjectKind.KEY, "a", limits), Subject(SubjectKind.EVERYONE, "", limits))
+    store = Store(Principal("a", PrincipalKind.KEY, subjects=subjects))
+    servicer = AuthServicer(store, PrincipalChanges(), 1)
+
+    async with binding(methods_of(servicer)) as channel:
+        response = await AuthServiceStub(channel).BatchAuthenticate(asking(("x", "")))
+
+    told = response.results[0].principal.subjects
+    assert tuple(subject_of(message) for message in told) == subjects
+
+
+async def test_what_cannot_be_told_of_one_credential_fails_no_other(binding):
+    gone = ServiceUnavailableError("gone", retry_after_seconds=1)
+    store = Store(gone, Principal("a", PrincipalKind.KEY))
+    servicer = AuthServicer(store, PrincipalChanges(), 1)
+
+    async with binding(methods_of(servicer)) as channel:
+        response = await AuthServiceStub(channel).BatchAuthenticate(asking(("x", ""), ("y", "")))
+
+    first, second = response.results
+    assert isinstance(error_of(first.refusal, "auth"), ServiceUnavailableError)
+    assert second.principal.principal_id == "a"
+
+
+async def test_while_changes_are_not_seen_a_watch_is_silent_and_misses_nothing(binding):
+    sees = asyncio.Event()
+    changes = PrincipalChanges()
+    servicer = AuthServicer(Store(), changes, 0.001, sees.is_set)
+
+    async with binding(methods_of(servicer)) as channel:
+        watch = AuthServiceStub(channel).WatchPrincipals(
+            pb.WatchPrincipalsRequest(), timeout=BOUND_SECONDS
+        )
+        first = asyncio.ensure_future(anext(aiter(watch)))
+        await until(lambda: changes._watches)
+        for name in ("a", "b"):
+            changes.publish(frozenset({name}))
+            await until(lambda: not any(one._pending for one in changes._watches))
+        silent = not first.done()
+        sees.set()
+        notice = await first
+
+    assert silent
+    assert list(notice.changed.principal_ids) == ["a", "b"]
+
+
+async def test_when_everything_changed_the_watches_end(auth, stub):
+    watch = aiter(stub.WatchPrincipals(pb.WatchPrincipalsRequest(), timeout=BOUND_SECONDS))
+    await anext(watch)
+
+    auth.changes.publish_everything()
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _notice in watch:
+            pass
+    assert isinstance(error_of_call(caught.value, "auth"), ServiceUnavailableError)
 
 
 async def test_a_drain_ends_the_watches(auth, stub):

@@ -131,6 +131,16 @@ class TestAuthAway:
 
         assert await bench.ask() == "alice"
 
+    async def test_so_it_is_if_auth_cannot_tell_of_this_key_alone(self, bench: Bench) -> None:
+        await bench.ask()
+        bench.auth.found[KEY] = AWAY
+        bench.clock.time += 30
+
+        assert await bench.ask() == "alice"
+        bench.clock.time += 0.001
+        with pytest.raises(ServiceUnavailableError):
+            await bench.ask()
+
     async def test_nothing_is_used_after_stale_for(self, bench: Bench) -> None:
         await bench.ask()
         bench.auth.failure = AWAY

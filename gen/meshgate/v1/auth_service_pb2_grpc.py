@@ -57,7 +57,9 @@ class AuthServiceServicer:
         """BatchAuthenticate finds the principals of credentials. Results come in the
         order of the items, one each; an item that is refused does not fail the
         others. Changes nothing, so it may be repeated. Reasons of an item:
-        CREDENTIAL_INVALID, PERMISSION_DENIED (from that network).
+        CREDENTIAL_INVALID, PERMISSION_DENIED (from that network),
+        SERVICE_UNAVAILABLE (the database does not answer: no refusal, so callers go
+        by what they know of the credential, as if there were no answer).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -66,10 +68,12 @@ class AuthServiceServicer:
     def WatchPrincipals(self, request, context):
         """WatchPrincipals tells what changed, so that callers may keep principals: on
         a change they drop the principals it names and every refusal they kept. A
-        heartbeat comes at once and then every 300 ms; after a second of silence
-        nothing kept may be used without asking again, and after the configured
-        `auth.stale_for` without an answer nothing may be used at all. Never ends by
-        itself but for a drain.
+        heartbeat comes at once and then every 300 ms, but none while auth itself
+        cannot see what changes; after a second of silence nothing kept may be used
+        without asking again, and after the configured `auth.stale_for` without an
+        answer nothing may be used at all. Ends for a drain, and with
+        SERVICE_UNAVAILABLE when more changed than can be named: nothing kept may be
+        used then without asking again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

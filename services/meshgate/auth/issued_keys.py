@@ -111,6 +111,7 @@ class IssuedKeys:
         self._bounds = bounds
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._changes = 0
+        self._failed = False
         self._lookups = asyncio.Semaphore(bounds.lookups)
 
     async def find(self, presented: Sequence[Presented]) -> Sequence[Finding]:
@@ -153,12 +154,17 @@ class IssuedKeys:
         return found, None
 
     async def _asked(self, ids: frozenset[str]) -> Mapping[str, StoredKey]:
+        # After a failure nobody waits for another one, until changes are seen again.
+        self._failed = self._failed and not self._sees_changes()
+        if self._failed:
+            raise ServiceUnavailableError("keys cannot be looked up now", retry_after_seconds=1)
         try:
             async with asyncio.timeout(self._bounds.wait_seconds), self._lookups:
                 return await self._lookup.stored_keys(ids)
-        except TimeoutError:
+        except (ServiceUnavailableError, TimeoutError):
+            self._failed = True
             raise ServiceUnavailableError(
-                "keys cannot be looked up in time", retry_after_seconds=1
+                "keys cannot be looked up now", retry_after_seconds=1
             ) from None
 
     def _kept(self, ids: frozenset[str]) -> dict[str, _Known]:

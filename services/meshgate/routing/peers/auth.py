@@ -193,7 +193,9 @@ class PrincipalCache:
         )
         try:
             async with asyncio.timeout(arrival.deadline.seconds_left()):
-                result = await self._batcher.submit(item)
+                outcome = _outcome(await self._batcher.submit(item))
+            if isinstance(outcome, ServiceUnavailableError):
+                raise outcome  # of this credential alone
         except TimeoutError:
             raise DeadlineExceededError("the deadline of the request has passed") from None
         except (ServiceUnavailableError, DeadlineExceededError):
@@ -205,7 +207,7 @@ class PrincipalCache:
         now = self._now()
         settled = now >= self._changed_at + _SETTLING_SECONDS
         ask_again_at = float("inf") if settled else now + _UNSETTLED_SECONDS
-        entry = _Entry(_outcome(result), now, watch, ask_again_at)
+        entry = _Entry(outcome, now, watch, ask_again_at)
         if changes == self._changes:  # else this may tell of the time before the change
             self._keep(credential, arrival.client_address, entry)
         return entry
