@@ -38,9 +38,11 @@ class Callers:
     def __init__(self) -> None:
         self.principals = {"root": Principal("admin", PrincipalKind.ADMIN, roles=("admin",))}
 
-    def add(self, name: str, *roles: str, **places: str) -> str:
+    def add(self, name: str, *roles: str, models: tuple[str, ...] = ("*",), **places: str) -> str:
         """A caller by its credential, which is its name."""
-        self.principals[name] = Principal(name, PrincipalKind.KEY, roles=roles, **places)
+        self.principals[name] = Principal(
+            name, PrincipalKind.KEY, roles=roles, allowed_models=models, **places
+        )
         return name
 
     async def find(self, presented: Any) -> Any:

@@ -43,6 +43,7 @@ class World:
         await self.key("k-web", "acme", "web")
         await self.key("k-evil", "evil")
         await self.key("k-admin", "acme", "core", roles=["admin"])
+        await self.key("k-llama", "acme", "core", allowed_models=["llama"])
         acme, core = self.ids["acme"], self.ids["core"]
         callers = self.api.callers
         callers.add("org-admin", "organization-admin", organization_id=acme)
@@ -91,10 +92,10 @@ async def world(tmp_path):
 
 
 SEEN = {
-    "root": {"ours", "theirs", "k-acme", "k-core", "k-web", "k-evil", "k-admin"},
-    "org-admin": {"k-acme", "k-core", "k-web", "k-admin"},
-    "viewer": {"k-acme", "k-core", "k-web", "k-admin"},
-    "team-admin": {"k-core", "k-admin"},
+    "root": {"ours", "theirs", "k-acme", "k-core", "k-web", "k-evil", "k-admin", "k-llama"},
+    "org-admin": {"k-acme", "k-core", "k-web", "k-admin", "k-llama"},
+    "viewer": {"k-acme", "k-core", "k-web", "k-admin", "k-llama"},
+    "team-admin": {"k-core", "k-admin", "k-llama"},
 }
 
 
@@ -333,3 +334,49 @@ async def test_a_viewer_changes_nothing(world):
         ("CreateUser", users_pb.CreateUserRequest(user=users_pb.User(name="x"))),
     ]:
         assert await world.refused("viewer", rpc, request) == "PERMISSION_DENIED"
+
+
+@pytest.fixture
+def restricted(world):
+    """An administrator of the team who may use few models itself."""
+    place = {"organization_id": world.ids["acme"], "team_id": world.ids["core"]}
+    return world.api.callers.add("restricted", "team-admin", models=("gpt-*", "llama"), **place)
+
+
+def for_models(world, *models):
+    creating = world.creating()
+    creating.key.allowed_models.extend(models)
+    return creating
+
+
+@pytest.mark.parametrize("models", [["llama"], ["gpt-*"], ["gpt-4*", "gpt-5"]])
+async def test_models_that_one_may_use_may_be_given(world, restricted, models):
+    made = await world.call(restricted, "CreateKey", for_models(world, *models))
+
+    assert made.key.allowed_models == models
+
+
+@pytest.mark.parametrize(
+    "models", [[], ["*"], ["llama", "claude"], ["gpt*"], ["*llama"], ["group:cheap"]]
+)
+async def test_nobody_gives_a_model_that_it_may_not_use(world, restricted, models):
+    granting = pb.UpdateKeyRequest(key=pb.Key(id=world.ids["k-llama"], allowed_models=models))
+
+    assert (
+        await world.refused(restricted, "CreateKey", for_models(world, *models))
+        == "PERMISSION_DENIED"
+    )
+    if models:
+        assert await world.refused(restricted, "UpdateKey", granting) == "PERMISSION_DENIED"
+
+
+async def test_a_key_with_more_models_can_be_narrowed_and_ended_but_not_taken_over(
+    world, restricted
+):
+    key_id = world.ids["k-core"]
+    narrowing = pb.UpdateKeyRequest(key=pb.Key(id=key_id, tags={"a": "b"}))
+    rotating = pb.RotateKeyRequest(id=key_id)
+
+    await world.call(restricted, "UpdateKey", narrowing)
+    assert await world.refused(restricted, "RotateKey", rotating) == "PERMISSION_DENIED"
+    await world.call(restricted, "RevokeKey", pb.RevokeKeyRequest(id=key_id))

@@ -215,7 +215,11 @@ def binding(request):
 
 async def test_a_service_elsewhere_asks_auth_who_calls(binding, keys):
     principal = principal_pb2.Principal(
-        principal_id="key_1", organization_id="acme", team_id="core", roles=["viewer"]
+        principal_id="key_1",
+        organization_id="acme",
+        team_id="core",
+        roles=["viewer"],
+        allowed_models=["gpt-*"],
     )
     auth = ScriptedAuth(auth_pb.AuthenticateResult(principal=principal))
     async with binding([Implementation(AUTH, auth)]) as to_auth:
@@ -226,7 +230,7 @@ async def test_a_service_elsewhere_asks_auth_who_calls(binding, keys):
                 metadata=bearing("mg-x", ("x-envoy-external-address", "10.0.0.9")),
             )
 
-    assert keys.callers == [Caller("key_1", "acme", "core", ("viewer",))]
+    assert keys.callers == [Caller("key_1", "acme", "core", ("viewer",), ("gpt-*",))]
     assert auth.items == [
         auth_pb.AuthenticateItem(
             credential="mg-x",
@@ -336,3 +340,29 @@ class TestCaller:
     )
     def test_nobody_gives_what_it_does_not_have(self, roles, given, may):
         assert replace(self.member, roles=roles).may_give(given) is may
+
+    @pytest.mark.parametrize(
+        ("own", "given", "may"),
+        [
+            ("gpt-4", "gpt-4", True),
+            ("gpt-4", "gpt-*", False),
+            ("gpt-*", "gpt-4", True),
+            ("gpt-*", "gpt-", True),
+            ("gpt-*", "gpt", False),
+            ("gpt-*", "*", False),
+            ("*", "*", True),
+            ("*-mini", "gpt-*-mini", True),
+            ("a*b*c", "axbyc", True),
+            ("a*b*c", "acb", False),
+            ("a*a", "a", False),
+            ("a*bb*b", "abb", False),
+            ("**", "anything", True),
+        ],
+    )
+    def test_a_model_may_be_given_by_who_may_use_all_that_it_stands_for(self, own, given, may):
+        who = replace(self.member, roles=("team-admin",), allowed_models=("other", own))
+
+        assert who.may_give_model(given) is may
+
+    def test_an_admin_may_give_models_that_it_may_not_use(self):
+        assert replace(self.member, roles=("admin",)).may_give_model("*")

@@ -78,4 +78,5 @@ class StoreAuthenticator:
             organization_id=found.organization_id,
             team_id=found.team_id,
             roles=found.roles,
+            allowed_models=found.allowed_models,
         )

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
 
 from meshgate.auth.directory import Collection, Keys, Page, Query, Records
-from meshgate.auth.records import IssuedKey, Key, Organization, Record, Team, User
+from meshgate.auth.records import GROUP_PREFIX, IssuedKey, Key, Organization, Record, Team, User
 from meshgate.runtime.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -64,7 +64,8 @@ class Administered(Generic[R]):
 
         Raises:
             NotFoundError: The caller reaches no such record.
-            PermissionDeniedError: It has roles before or after that the caller may not give.
+            PermissionDeniedError: It has roles before or after, or models only after, that the
+                caller may not give.
         """
         await self._found(caller, self._write, record_id)
 
@@ -73,6 +74,7 @@ class Administered(Generic[R]):
             changed = change(record)
             _check_names(changed)
             _check_roles(caller, changed)
+            _check_models(caller, changed, before=_models(record))
             return changed
 
         return await self._records.update(record_id, checked, etag)
@@ -84,7 +86,7 @@ class Administered(Generic[R]):
             NotFoundError: The caller reaches no such record.
             PermissionDeniedError: It has roles that the caller may not give.
         """
-        etag = await self._in_hand(caller, record_id, etag)
+        _, etag = await self._in_hand(caller, record_id, etag)
         await self._records.delete(record_id, etag)
 
     async def _found(self, caller: Caller, permission: str, record_id: str) -> R:
@@ -96,15 +98,15 @@ class Administered(Generic[R]):
             raise self._not_found(record_id)
         return record
 
-    async def _in_hand(self, caller: Caller, record_id: str, etag: str) -> str:
-        """Check that the caller may do with the record as it likes; return the etag to ask for.
+    async def _in_hand(self, caller: Caller, record_id: str, etag: str) -> tuple[R, str]:
+        """The record, if the caller may do with it as it likes, and the etag to ask for.
 
         Whoever may not give every role asks for the record that was looked at: it could be given
         roles in between.
         """
         record = await self._found(caller, self._write, record_id)
         _check_roles(caller, record)
-        return etag if caller.may_give(ROLES) else etag or record.etag
+        return record, etag if caller.may_give(ROLES) else etag or record.etag
 
     def _only(self, caller: Caller, reach: Reach) -> str | None:
         """The id of the one record of this kind that the caller reaches; None if there may be more."""
@@ -130,8 +132,8 @@ class AdministeredRecords(Administered[R]):
         """Keep a new record, in the caller's organization if it names none.
 
         Raises:
-            PermissionDeniedError: It lies where the caller does not reach, or has roles that the
-                caller may not give.
+            PermissionDeniedError: It lies where the caller does not reach, or has roles or models
+                that the caller may not give.
         """
         return await self._creating.create(_admitted(caller, self._write, record))
 
@@ -147,8 +149,8 @@ class AdministeredKeys(Administered[Key]):
         """Make a key, in the caller's organization and team if it names none.
 
         Raises:
-            PermissionDeniedError: It lies where the caller does not reach, or has roles that the
-                caller may not give.
+            PermissionDeniedError: It lies where the caller does not reach, or has roles or models
+                that the caller may not give.
         """
         record = _admitted(caller, self._write, record)
         return await self._keys.issue(replace(record, created_by=caller.principal_id))
@@ -160,16 +162,19 @@ class AdministeredKeys(Administered[Key]):
             NotFoundError: The caller reaches no such key.
             PermissionDeniedError: It has roles that the caller may not give.
         """
-        return await self._keys.revoke(key_id, await self._in_hand(caller, key_id, etag))
+        _, etag = await self._in_hand(caller, key_id, etag)
+        return await self._keys.revoke(key_id, etag)
 
     async def rotate(self, caller: Caller, key_id: str, overlap: timedelta, etag: str) -> IssuedKey:
         """Give the key a new secret.
 
         Raises:
             NotFoundError: The caller reaches no such key.
-            PermissionDeniedError: It has roles that the caller may not give.
+            PermissionDeniedError: It has roles or models that the caller may not give: whoever has
+                the secret has them.
         """
-        etag = await self._in_hand(caller, key_id, etag)
+        record, etag = await self._in_hand(caller, key_id, etag)
+        _check_models(caller, record)
         return await self._keys.rotate(key_id, overlap, etag)
 
 
@@ -185,7 +190,7 @@ def _place(record: Record) -> tuple[str, str]:
 
 
 def _admitted(caller: Caller, permission: str, record: R) -> R:
-    """The new record, in its place, if the caller may make it there."""
+    """The new record, in its place, if the caller may make it there and so."""
     reach = caller.reach(permission)
     if isinstance(record, Organization):
         return record
@@ -198,6 +203,7 @@ def _admitted(caller: Caller, permission: str, record: R) -> R:
         raise _outside(caller, reach)
     _check_names(placed)
     _check_roles(caller, placed)
+    _check_models(caller, placed)
     return cast("R", placed)
 
 
@@ -246,6 +252,28 @@ def _check_names(record: Record) -> None:
             raise InvalidRequestError(
                 f"roles: {shown!r} is no role: use {', '.join(ROLES)}", field="roles", role=shown
             )
+
+
+def _check_models(caller: Caller, record: Record, before: tuple[str, ...] = ()) -> None:
+    """Check that the caller may give the models of a record, but for those it had before.
+
+    Raises:
+        PermissionDeniedError: It may not.
+    """
+    for pattern in _models(record):
+        # What is in a group may change: it takes all models to give one.
+        given = "*" if pattern.startswith(GROUP_PREFIX) else pattern
+        if pattern not in before and not caller.may_give_model(given):
+            shown = pattern[:_SHOWN_CHARACTERS]
+            raise PermissionDeniedError(
+                f"this key may not use the model {shown!r} itself, nor let others use it",
+                field="allowed_models",
+                model=shown,
+            )
+
+
+def _models(record: Record) -> tuple[str, ...]:
+    return record.allowed_models if isinstance(record, Key) else ()
 
 
 def _roles(record: Record) -> tuple[str, ...]:

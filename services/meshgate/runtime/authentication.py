@@ -48,4 +48,5 @@ def _caller(principal: principal_pb2.Principal) -> Caller:
         organization_id=principal.organization_id,
         team_id=principal.team_id,
         roles=tuple(principal.roles),
+        allowed_models=tuple(principal.allowed_models),
     )

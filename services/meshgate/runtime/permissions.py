@@ -67,12 +67,15 @@ class Caller:
         organization_id: Whose it is.
         team_id: The team that it belongs to, if any.
         roles: What it may administer.
+        allowed_models: The models that it may use itself: names, or patterns in which `*` stands
+            for any run of characters.
     """
 
     principal_id: str
     organization_id: str
     team_id: str = ""
     roles: tuple[str, ...] = ()
+    allowed_models: tuple[str, ...] = ()
 
     def reach(self, permission: str) -> Reach:
         """How far a permission of the caller reaches.
@@ -106,9 +109,35 @@ class Caller:
         """Whether the caller may give others these roles, or take what has them in its hands."""
         return set(roles) <= {name for role in self._roles() for name in role.gives}
 
+    def may_give_model(self, pattern: str) -> bool:
+        """Whether the caller may let others use all models that a name or pattern stands for."""
+        if any(role.reach is Reach.EVERYTHING for role in self._roles()):
+            return True
+        # A star of the one can only be matched by a star of the other.
+        return any(_matches(own, pattern) for own in self.allowed_models)
+
     def _roles(self) -> Iterable[Role]:
         for name in self.roles:
             role = ROLES.get(name)
             # The administrator of a team has a team, or nothing to administer.
             if role is not None and (role.reach is not Reach.TEAM or self.team_id):
                 yield role
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether a text fits a pattern in which only `*` is special."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return text == pattern
+    *middle, last = rest
+    end = len(text) - len(last)
+    if not (text.startswith(first) and text.endswith(last) and len(first) <= end):
+        return False
+    at = len(first)
+    for part in middle:
+        # The first place is as good as any other, so that none is tried twice.
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
