@@ -1,7 +1,6 @@
 """Databases for the tests of auth: every test that takes `database_url` runs on SQLite and PostgreSQL."""
 
 import asyncio
-import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +13,25 @@ from postgres_server import PostgresServer, running_postgres
 from meshgate.auth.migration import migrate
 from meshgate.auth.sql.opening import opened
 
-_numbers = itertools.count(1)
+_EMPTY = (
+    "DELETE FROM keys",
+    "DELETE FROM memberships",
+    "DELETE FROM users",
+    "DELETE FROM teams",
+    "DELETE FROM organizations WHERE organization_id <> 'default'",
+    "DELETE FROM changes",
+    "UPDATE organizations SET name = 'default', limits = '[]', model_groups = '{}', tags = '{}'",
+    "UPDATE change_head SET latest = 0",
+)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One server for all tests, with a database to copy."""
     with running_postgres() as server:
-        asyncio.run(_execute(server, "CREATE DATABASE migrated"))
+        asyncio.run(_execute(server.url(), "CREATE DATABASE migrated"))
         asyncio.run(migrate(server.url("migrated")))
+        asyncio.run(_execute(server.url(), "CREATE DATABASE shared TEMPLATE migrated"))
         yield server
 
 
@@ -41,16 +50,26 @@ def sqlite_url(sqlite_file, tmp_path) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request) -> Iterator[str]:
+def database_url(request) -> str:
     """A database of this version's schema, with nothing but the default organization."""
     if request.param == "sqlite":
-        file = request.getfixturevalue("sqlite_file")
-        yield f"sqlite:///{shutil.copy(file, request.getfixturevalue('tmp_path') / 'auth.sqlite')}"
+        return _sqlite_copy(request)
+    # A new database for each test took ten times as long as the tests.
+    server = request.getfixturevalue("postgres")
+    asyncio.run(_execute(server.url("shared"), *_EMPTY))
+    return server.url("shared")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def own_database_url(request) -> Iterator[str]:
+    """The same, for tests that do with it as they like."""
+    if request.param == "sqlite":
+        yield _sqlite_copy(request)
         return
-    server, name = request.getfixturevalue("postgres"), f"test_{next(_numbers)}"
-    asyncio.run(_execute(server, f"CREATE DATABASE {name} TEMPLATE migrated"))
-    yield server.url(name)
-    asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    server = request.getfixturevalue("postgres")
+    asyncio.run(_execute(server.url(), "CREATE DATABASE own TEMPLATE migrated"))
+    yield server.url("own")
+    asyncio.run(_execute(server.url(), "DROP DATABASE own WITH (FORCE)"))
 
 
 @pytest.fixture
@@ -64,9 +83,15 @@ async def records(database_url, clock):
         yield database
 
 
-async def _execute(server: PostgresServer, statement: str) -> None:
-    connection = await asyncpg.connect(server.url())
+def _sqlite_copy(request) -> str:
+    file = request.getfixturevalue("sqlite_file")
+    copy = shutil.copy(file, request.getfixturevalue("tmp_path") / "auth.sqlite")
+    return f"sqlite:///{copy}"
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
     try:
-        await connection.execute(statement)
+        await connection.execute(";".join(statements))
     finally:
         await connection.close()

@@ -57,22 +57,22 @@ async def test_a_database_is_made_once_and_may_be_migrated_again(sqlite_url, fil
     await check(sqlite_url)
 
 
-async def test_several_who_migrate_at_once_do_it_once(database_url):
-    await execute(database_url, "DROP TABLE alembic_version")
+async def test_several_who_migrate_at_once_do_it_once(own_database_url):
+    await execute(own_database_url, "DROP TABLE alembic_version")
     for table in reversed(METADATA.sorted_tables):
-        await execute(database_url, f"DROP TABLE {table.name}")
+        await execute(own_database_url, f"DROP TABLE {table.name}")
 
-    done = await asyncio.gather(*(migrate(database_url) for _ in range(4)))
+    done = await asyncio.gather(*(migrate(own_database_url) for _ in range(4)))
 
     assert sorted(str(one.before) for one in done) == ["0001", "0001", "0001", "None"]
-    await check(database_url)
+    await check(own_database_url)
 
 
-async def test_the_tables_are_those_that_the_migrations_make(database_url):
+async def test_the_tables_are_those_that_the_migrations_make(own_database_url):
     def differences(connection):
         return compare_metadata(MigrationContext.configure(connection), METADATA)
 
-    database = Database(database_url)
+    database = Database(own_database_url)
     async with database.reading() as connection:
         found = await connection.run_sync(differences)
     await database.close()
@@ -91,13 +91,13 @@ async def test_a_service_refuses_a_database_that_was_never_migrated(sqlite_url, 
         await check(sqlite_url)
 
 
-async def test_a_service_refuses_a_newer_database_and_so_does_migrate(database_url):
-    await execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+async def test_a_service_refuses_a_newer_database_and_so_does_migrate(own_database_url):
+    await execute(own_database_url, "UPDATE alembic_version SET version_num = '9999'")
 
     with pytest.raises(DatabaseUnusableError, match="newer than this version"):
-        await check(database_url)
+        await check(own_database_url)
     with pytest.raises(DatabaseUnusableError, match="newer than this version"):
-        await migrate(database_url)
+        await migrate(own_database_url)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from meshgate.auth.credentials import Peppers
 from meshgate.auth.directory import KeyState, Query
 from meshgate.auth.page_tokens import PageTokens, Position
 from meshgate.auth.sql.database import Database
+from meshgate.auth.sql.opening import opened
 from meshgate.auth.sql.rows import key_values, micros
 from meshgate.auth.sql.schema import KEYS
 from meshgate.runtime.errors import InvalidRequestError
@@ -166,18 +167,19 @@ async def test_a_token_from_before_a_change_of_peppers_is_good():
     assert newer.position("team", Query(), TOKEN) == Position("a", "team_a")
 
 
-async def test_ten_thousand_keys_of_a_team_are_listed_and_found_by_index(records, database_url):
-    core = await records.directory.teams.create(team())
-    one = (await records.directory.keys.issue(key("k00000", team_id=core.id))).key
-    await insert_keys(database_url, one, 10_000)
-    query = Query(team_id=core.id)
+async def test_ten_thousand_keys_of_a_team_are_listed_and_found_by_index(own_database_url, clock):
+    async with opened(own_database_url, PEPPERS, clock) as records:
+        core = await records.directory.teams.create(team())
+        one = (await records.directory.keys.issue(key("k00000", team_id=core.id))).key
+        await insert_keys(own_database_url, one, 10_000)
+        query = Query(team_id=core.id)
 
-    pages = await all_pages(records.directory.keys, query, page_size=1_000)
-    found = await records.directory.keys.list(replace(query, name_prefix="k09999"))
+        pages = await all_pages(records.directory.keys, query, page_size=1_000)
+        found = await records.directory.keys.list(replace(query, name_prefix="k09999"))
 
     assert [len(page) for page in pages] == [1_000] * 10
     assert [record.name for record in found.records] == ["k09999"]
-    assert "keys_" in await plan(database_url, core.id)
+    assert "keys_" in await plan(own_database_url, core.id)
 
 
 async def insert_keys(database_url, one, count):
