@@ -55,9 +55,11 @@ providers:
 models:
   gpt-4o-mini:
     targets:
-      - {{provider: mock, model: gpt-4o-mini}}
+      - {{provider: mock, model: gpt-4o-mini, prices: {{input: 0.15, cached_input: 0.075, output: 0.60}}}}
 keys:
-  - {{name: bench, key: "${{env:BENCH_KEY}}", models: ["*"]}}
+  - name: bench
+    key: "${{env:BENCH_KEY}}"
+    limits: {{rpm: 6000000, tpm: 6000000000, concurrency: 500, budget: {{usd: 100000, per: month, enforce: strict}}}}
 """
 
 
