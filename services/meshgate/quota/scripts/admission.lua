@@ -1,51 +1,72 @@
 -- Whether something may be granted, and what is left afterwards.
 
--- The rule that is free last of those that refuse, or nothing.
-local function refusal_of(prefix, subject_list, amounts)
-  local worst
-  every_rule(subject_list, function(name, rule)
-    local need = amount_of(amounts, rule[KIND])
-    if need == 0 or rule[HARD] < 0 then return end
-    local counter = counter_at(prefix .. name, rule[ID])
-    local total, held = counted(counter, rule)
-    if total + need <= rule[HARD] then return end
-    local wait = wait_for(counter, rule, total, held, need)
-    if not worst or wait > worst[7] then
-      local remaining = math.max(rule[HARD] - total, 0)
-      worst = { 'refused', name, rule[ID], rule[HARD], rule[STRICT], remaining, wait, need }
+-- Every rule of some subjects with what counts under it now.
+local function views_of(prefix, subject_list)
+  local views = {}
+  for _, subject in ipairs(subject_list) do
+    local reference = prefix .. subject[1]
+    local counters = subject_at(reference).counters
+    for _, rule in ipairs(subject[2]) do
+      local total, held = counted(counters[rule[ID]] or EMPTY, rule)
+      views[#views + 1] = {
+        name = subject[1], rule = rule, reference = reference, total = total, held = held
+      }
     end
-  end)
+  end
+  return views
+end
+
+-- The rule that is free last of those that refuse, or nothing.
+local function refusal_of(views, amounts)
+  local worst, longest
+  for _, view in ipairs(views) do
+    local rule = view.rule
+    local need = amount_of(amounts, rule[KIND])
+    if need > 0 and rule[HARD] >= 0 and view.total + need > rule[HARD] then
+      local counter = counter_at(view.reference, rule[ID])
+      local wait = wait_for(counter, rule, view.total, view.held, need)
+      if not worst or wait > longest then
+        local remaining = math.max(rule[HARD] - view.total, 0)
+        worst = { 'refused', view.name, rule[ID], rule[HARD], rule[STRICT], remaining, wait, need }
+        longest = wait
+      end
+    end
+  end
   return worst
 end
 
--- The tightest limit on requests and the tightest on tokens, after what was granted.
-local function states_of(prefix, subject_list)
-  local tightest = {}
-  every_rule(subject_list, function(name, rule)
+local function is_tighter(remaining, rule, than)
+  if not than then return true end
+  local ratio = rule[HARD] > 0 and remaining / rule[HARD] or 0
+  local other = than.rule[HARD] > 0 and than.remaining / than.rule[HARD] or 0
+  return ratio < other
+end
+
+-- The tightest limit on requests and the tightest on tokens.
+local function states_of(views)
+  local requests, tokens
+  for _, view in ipairs(views) do
+    local rule = view.rule
     local kind = rule[KIND]
-    if rule[HARD] < 0 or not (kind <= 3 or kind == TOKENS) then return end
-    local counter = counter_at(prefix .. name, rule[ID])
-    local remaining = math.max(rule[HARD] - counted(counter, rule), 0)
-    local ratio = rule[HARD] > 0 and remaining / rule[HARD] or 0
-    local place = kind == 1 and 1 or 2
-    if not tightest[place] or ratio < tightest[place][1] then
-      tightest[place] = { ratio, name, rule, remaining, counter }
+    if rule[HARD] >= 0 then
+      view.remaining = math.max(rule[HARD] - view.total, 0)
+      if kind == REQUESTS then
+        if is_tighter(view.remaining, rule, requests) then requests = view end
+      elseif kind <= OUTPUT_TOKENS or kind == TOKENS then
+        if is_tighter(view.remaining, rule, tokens) then tokens = view end
+      end
     end
-  end)
+  end
   local states = {}
-  for place = 1, 2 do
-    local found = tightest[place]
-    if found then
-      local rule = found[3]
-      states[#states + 1] =
-        { found[2], rule[ID], rule[HARD], rule[STRICT], found[4], reset_of(found[5], rule) }
-    end
+  for _, view in ipairs({ requests or tokens, requests and tokens }) do
+    local rule = view.rule
+    local reset = reset_of(counter_at(view.reference, rule[ID]), rule)
+    states[#states + 1] =
+      { view.name, rule[ID], rule[HARD], rule[STRICT], view.remaining, reset }
   end
   return states
 end
 
-local function granted(prefix, record, subject_list, was_there)
-  return {
-    'granted', record.amounts, record.granted_at, record.lease, states_of(prefix, subject_list), was_there
-  }
+local function granted(record, views, was_there)
+  return { 'granted', record.amounts, record.granted_at, record.lease, states_of(views), was_there }
 end

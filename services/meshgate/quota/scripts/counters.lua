@@ -71,12 +71,12 @@ local function counted(counter, rule)
   local _, oldest = buckets_now(rule)
   local buckets = counter[BUCKETS]
   local total, held = 0, 0
-  for i = 1, #buckets, 3 do
-    if buckets[i] >= oldest then
-      total = plus(total, buckets[i + 1])
-      held = plus(held, buckets[i + 2])
-    end
+  for i = #buckets - 2, 1, -3 do
+    if buckets[i] < oldest then break end
+    total = total + buckets[i + 1]
+    held = held + buckets[i + 2]
   end
+  if total > MOST then total = MOST end
   return total, held
 end
 
@@ -200,8 +200,8 @@ local function was_told(rule, told_at)
   return math.abs(NOW - told_at) < span
 end
 
-local function tell(prefix, name, rule, amount, total)
-  local counter = changed_counter_at(prefix .. name, rule[ID])
+local function tell(reference, rule, amount, total)
+  local counter = changed_counter_at(reference, rule[ID])
   local told = { amount, NOW }
   local before = counter[ALERTED]
   for i = 1, #before, 2 do
@@ -211,12 +211,13 @@ local function tell(prefix, name, rule, amount, total)
     end
   end
   counter[ALERTED] = told
+  local prefix, name = parted(reference)
   alerts[#alerts + 1] = { prefix, name, rule[ID], amount, total }
 end
 
-local function alert(prefix, name, rule)
-  if #rule[SOFTS] == 0 or not is_current(rule) then return end
-  local counter = counter_at(prefix .. name, rule[ID])
+local function alert(reference, rule)
+  if not rule[SOFTS][1] or not is_current(rule) then return end
+  local counter = counter_at(reference, rule[ID])
   local total = counted(counter, rule)
   for _, amount in ipairs(rule[SOFTS]) do
     if total > amount then
@@ -224,7 +225,7 @@ local function alert(prefix, name, rule)
       for i = 1, #counter[ALERTED], 2 do
         told = told or (counter[ALERTED][i] == amount and was_told(rule, counter[ALERTED][i + 1]))
       end
-      if not told then tell(prefix, name, rule, amount, total) end
+      if not told then tell(reference, rule, amount, total) end
     end
   end
 end

@@ -5,7 +5,7 @@ local function stale()
   local missing, results = {}, {}
   for _, item in ipairs(CALL.items) do
     local record = record_at(item.prefix .. item.id)
-    every_rule(record and record.subjects or {}, function(_, rule)
+    every_rule(item.prefix, record and record.subjects or {}, function(_, rule)
       local bounds = CALL.windows[rule[ID]]
       if bounds and not is_current(rule) then
         rule[FROM], rule[TO], rule[BEFORE] = bounds[1], bounds[2], bounds[3]
@@ -23,7 +23,7 @@ local function answer_of(item)
   if not record or record.state ~= LIVE then return { 'unknown' } end
   local more = each(without, item.total, record.amounts)
   if not is_nothing(more) then
-    local refusal = refusal_of(item.prefix, record.subjects, more)
+    local refusal = refusal_of(views_of(item.prefix, record.subjects), more)
     if refusal then return refusal end
     take(item.prefix, record.subjects, more)
     record.amounts = each(plus, record.amounts, more)
@@ -34,7 +34,7 @@ local function answer_of(item)
     record.lease = record.expires - record.granted_at
   end
   keep(reference, record)
-  return granted(item.prefix, record, record.subjects, 0)
+  return granted(record, views_of(item.prefix, record.subjects), 0)
 end
 
 local missing = stale()

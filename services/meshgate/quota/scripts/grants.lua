@@ -49,9 +49,11 @@ local function is_for_places(amounts)
   return amounts[CONCURRENCY] > 0
 end
 
-local function every_rule(subject_list, call)
+-- For every rule of some subjects: what its counters are found by, and the rule.
+local function every_rule(prefix, subject_list, call)
   for _, subject in ipairs(subject_list) do
-    for _, rule in ipairs(subject[2]) do call(subject[1], rule) end
+    local reference = prefix .. subject[1]
+    for _, rule in ipairs(subject[2]) do call(reference, rule) end
   end
 end
 
@@ -83,14 +85,14 @@ end
 
 -- Book an amount that is held from now on in this moment's buckets, and note that in the grant.
 local function take(prefix, subject_list, amounts)
-  every_rule(subject_list, function(name, rule)
+  every_rule(prefix, subject_list, function(reference, rule)
     local amount = amount_of(amounts, rule[KIND])
     local current = buckets_now(rule)
     local entries = open_entry(rule, current)
     entries[#entries] = plus(entries[#entries], amount)
     if amount > 0 then
-      book(changed_counter_at(prefix .. name, rule[ID]), rule, current, amount, amount)
-      alert(prefix, name, rule)
+      book(changed_counter_at(reference, rule[ID]), rule, current, amount, amount)
+      alert(reference, rule)
     end
   end)
 end
@@ -137,15 +139,15 @@ local function abandon(reference, record)
     'subjects', cjson.encode(names), 'grant_time', digits(record.granted_at)
   }) do fields[#fields + 1] = field end
   add_usage(reference, 'abandoned', fields)
-  every_rule(record.subjects, function(name, rule)
+  every_rule(prefix, record.subjects, function(counters, rule)
     local entries = rule[ENTRIES]
     for i = 1, #entries, 2 do
       local amount = entries[i + 1]
       if rule[KIND] == CONCURRENCY then
-        rebook(prefix .. name, rule, entries[i], -amount, amount)
+        rebook(counters, rule, entries[i], -amount, amount)
         entries[i + 1] = 0
       else
-        rebook(prefix .. name, rule, entries[i], 0, amount)
+        rebook(counters, rule, entries[i], 0, amount)
       end
     end
   end)

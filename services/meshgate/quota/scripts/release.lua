@@ -8,8 +8,8 @@ local function give(item, record)
   unsettled[CONCURRENCY] = item.used[CONCURRENCY]
   local rest = each(math.min, record.remaining, unsettled)
   local back = each(without, record.remaining, rest)
-  every_rule(record.subjects, function(name, rule)
-    give_back(item.prefix .. name, rule, amount_of(back, rule[KIND]), was_live)
+  every_rule(item.prefix, record.subjects, function(counters, rule)
+    give_back(counters, rule, amount_of(back, rule[KIND]), was_live)
   end)
   if not was_live and not is_nothing(back) then add_usage(reference, 'returned', described(back)) end
   record.remaining, record.given_back = rest, 1

@@ -47,10 +47,10 @@ local function book_granted(item, reference, record, settlement)
   -- A hold is for one request: whatever it holds was held for this one.
   if record.kind == HOLD then held = record.remaining end
   local spent = settlement[SPENT]
-  every_rule(record.subjects, function(name, rule)
+  every_rule(item.prefix, record.subjects, function(counters, rule)
     local used = rule[KIND] == CONCURRENCY and 0 or amount_of(spent, rule[KIND])
-    spend(item.prefix .. name, rule, amount_of(held, rule[KIND]), used, was_live)
-    alert(item.prefix, name, rule)
+    spend(counters, rule, amount_of(held, rule[KIND]), used, was_live)
+    alert(counters, rule)
   end)
   record.remaining = each(without, record.remaining, held)
   record.settled = each(plus, record.settled, held)
@@ -65,14 +65,14 @@ end
 -- Book by what the caller says of a grant that is not known any more.
 local function book_described(item, reference, settlement)
   local spent = settlement[SPENT]
-  every_rule(item.subjects, function(name, rule)
+  every_rule(item.prefix, item.subjects, function(counters, rule)
     local amount = rule[KIND] == CONCURRENCY and 0 or amount_of(spent, rule[KIND])
     local bucket = rule[ENTRIES][1]
     if rule[MODE] == ROLLING then bucket = math.floor(math.min(item.granted_at, NOW) / rule[WIDTH]) end
     local _, oldest = buckets_now(rule)
     if amount > 0 and bucket >= oldest then
-      book(changed_counter_at(item.prefix .. name, rule[ID]), rule, bucket, amount, 0)
-      alert(item.prefix, name, rule)
+      book(changed_counter_at(counters, rule[ID]), rule, bucket, amount, 0)
+      alert(counters, rule)
     end
   end)
   note(reference, settlement, UNHELD)

@@ -1,5 +1,8 @@
 -- What every script ends with: it writes what has changed.
 
+-- Counters that nobody will ask for any more lie around for a while, in case that the clock is set back.
+local LINGER_MS = 60000
+
 local function write_subjects()
   for reference, subject in pairs(subjects) do
     if subject.changed then
@@ -24,7 +27,7 @@ local function write_subjects()
       elseif for_ever then
         redis.call('SET', key, cmsgpack.pack(subject.counters))
       else
-        redis.call('SET', key, cmsgpack.pack(subject.counters), 'PX', digits(last - NOW))
+        redis.call('SET', key, cmsgpack.pack(subject.counters), 'PX', digits(last - NOW + LINGER_MS))
       end
     end
   end
