@@ -78,6 +78,14 @@ def test_the_first_pepper_hashes_new_keys():
     assert not PEPPERS.prove(made, NEWER.hash(made))
 
 
+def test_a_key_that_is_rotated_with_a_newer_pepper_owes_the_older_one_but_its_id():
+    rotated = NEWER.new_secret(MADE.key_id)
+
+    assert NEWER.read(rotated.text) == rotated
+    assert Peppers("a pepper that is newer").prove(rotated, NEWER.hash(rotated))
+    assert not PEPPERS.prove(rotated, NEWER.hash(rotated))
+
+
 def test_peppers_are_parted_by_commas():
     peppers = Peppers.parse(f" a pepper that is newer , {PEPPER},")
 

@@ -59,7 +59,8 @@ class Credential:
 class Peppers:
     """What secrets are hashed with: nobody who only reads the database can make or test keys.
 
-    The first pepper hashes new secrets. The others are good for those that were hashed with them.
+    The first pepper hashes new secrets. The others are good for those that were hashed with them,
+    and for the ids of keys that were made with them: a rotated key keeps its id.
 
     Args:
         texts: At least one, each of at least LEAST_PEPPER_CHARACTERS.
