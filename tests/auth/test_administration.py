@@ -4,6 +4,8 @@ import pytest
 from auth.administering import administering
 from auth.configuration import key as configured_key
 from auth.configuration import snapshot
+from auth.world import World
+from structlog.testing import capture_logs
 
 from meshgate.v1 import key_service_pb2 as pb
 from meshgate.v1 import organization_service_pb2 as organizations_pb
@@ -14,73 +16,6 @@ CONFIGURED = snapshot(
     configured_key("ours", organization_id="acme"),
     configured_key("theirs", organization_id="evil"),
 )
-
-
-class World:
-    """Two organizations, the first with two teams, with a key in every place."""
-
-    def __init__(self, api):
-        self.api = api
-        self.ids = {}
-
-    async def fill(self):
-        for name in ("acme", "evil"):
-            asked = organizations_pb.Organization(name=name)
-            made = await self.api.call(
-                "CreateOrganization", organizations_pb.CreateOrganizationRequest(organization=asked)
-            )
-            self.ids[name] = made.organization.id
-        for name, of in (("core", "acme"), ("web", "acme"), ("theirs", "evil")):
-            asked = teams_pb.Team(name=name, organization_id=self.ids[of])
-            made = await self.api.call("CreateTeam", teams_pb.CreateTeamRequest(team=asked))
-            self.ids[name] = made.team.id
-        for name, of in (("ada", "acme"), ("eve", "evil")):
-            asked = users_pb.User(name=name, organization_id=self.ids[of])
-            made = await self.api.call("CreateUser", users_pb.CreateUserRequest(user=asked))
-            self.ids[name] = made.user.id
-        await self.key("k-acme", "acme")
-        await self.key("k-core", "acme", "core")
-        await self.key("k-web", "acme", "web")
-        await self.key("k-evil", "evil")
-        await self.key("k-admin", "acme", "core", roles=["admin"])
-        await self.key("k-llama", "acme", "core", allowed_models=["llama"])
-        acme, core = self.ids["acme"], self.ids["core"]
-        callers = self.api.callers
-        callers.add("org-admin", "organization-admin", organization_id=acme)
-        callers.add("team-admin", "team-admin", organization_id=acme, team_id=core)
-        callers.add("viewer", "viewer", organization_id=acme, team_id=core)
-        callers.add("nobody", organization_id=acme, team_id=core)
-
-    async def key(self, name, organization, team="", **fields):
-        asked = pb.Key(
-            name=name,
-            organization_id=self.ids[organization],
-            team_id=self.ids.get(team, ""),
-            **fields,
-        )
-        made = await self.api.call("CreateKey", pb.CreateKeyRequest(key=asked))
-        self.ids[name] = made.key.id
-
-    async def call(self, caller, rpc, request):
-        return await self.api.call(rpc, request, caller)
-
-    async def refused(self, caller, rpc, request):
-        return (await self.api.refused(rpc, request, caller)).reason.removeprefix("ERROR_REASON_")
-
-    async def create(self, caller, **fields):
-        """Make a key, with the ids of what is named."""
-        return await self.call(caller, "CreateKey", self.creating(**fields))
-
-    def creating(self, name="new", organization="", team="", user="", roles=()):
-        ids = {"": "", **self.ids}
-        asked = pb.Key(
-            name=name,
-            organization_id=ids[organization],
-            team_id=ids[team],
-            user_id=ids[user],
-            roles=roles,
-        )
-        return pb.CreateKeyRequest(key=asked)
 
 
 @pytest.fixture
@@ -380,3 +315,27 @@ async def test_a_key_with_more_models_can_be_narrowed_and_ended_but_not_taken_ov
     await world.call(restricted, "UpdateKey", narrowing)
     assert await world.refused(restricted, "RotateKey", rotating) == "PERMISSION_DENIED"
     await world.call(restricted, "RevokeKey", pb.RevokeKeyRequest(id=key_id))
+
+
+async def test_the_log_tells_who_changed_what_and_no_secret(world):
+    key_id = world.ids["k-core"]
+
+    with capture_logs() as logs:
+        made = await world.create("org-admin", name="a")
+        await world.call(
+            "org-admin", "UpdateKey", pb.UpdateKeyRequest(key=pb.Key(id=key_id, name="b"))
+        )
+        rotated = await world.call("team-admin", "RotateKey", pb.RotateKeyRequest(id=key_id))
+        await world.call("root", "RevokeKey", pb.RevokeKeyRequest(id=key_id))
+        await world.call("root", "DeleteKey", pb.DeleteKeyRequest(id=key_id))
+        await world.call("root", "ListKeys", pb.ListKeysRequest())
+
+    assert [(log["event"], log["id"], log["caller"]) for log in logs] == [
+        ("key created", made.key.id, "org-admin"),
+        ("key updated", key_id, "org-admin"),
+        ("key rotated", key_id, "team-admin"),
+        ("key revoked", key_id, "admin"),
+        ("key deleted", key_id, "admin"),
+    ]
+    assert made.secret not in str(logs)
+    assert rotated.secret not in str(logs)

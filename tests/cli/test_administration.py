@@ -332,7 +332,7 @@ def test_model_groups_of_the_same_name_are_replaced(run, api):
         {"name": "cheap", "models": ["gpt-*-mini", "llama"]},
         {"name": "best", "models": ["b"]},
     ]
-    assert "cheap=gpt-*-mini+llama" in run("organizations", "list").stdout
+    assert "cheap=gpt-*-mini,llama" in run("organizations", "list").stdout
 
 
 def test_the_default_organization_needs_no_looking_up(run, api):

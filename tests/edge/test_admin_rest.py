@@ -2,9 +2,15 @@
 
 import json
 
+import grpc
+import httpx
 import pytest
+from edge.scripted_routing import body
+from envoy_process import edge_settings, free_port, running_envoy
 
+from meshgate.edge.rendering import Address
 from meshgate.v1 import key_service_pb2 as pb
+from meshgate.v1.key_service_pb2_grpc import KeyServiceStub
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -197,3 +203,34 @@ async def test_names_without_end_are_told_in_part(rest, requests, script, body):
 
     assert answer.status_code == 200
     assert 200 < len(script.metadata[0][FIELDS]) < 20_000
+
+
+async def test_native_grpc_reaches_the_service_as_it_is(channel, requests, script):
+    await KeyServiceStub(channel).GetKey(
+        pb.GetKeyRequest(id="key_a"), metadata=((FIELDS, "forged"), ("x-api-key", "mg-1"))
+    )
+
+    assert requests == [pb.GetKeyRequest(id="key_a")]
+    assert script.metadata[0]["x-api-key"] == "mg-1"
+    assert script.metadata[0]["x-envoy-external-address"] == "127.0.0.1"
+    assert FIELDS not in script.metadata[0]
+
+
+async def test_without_auth_the_admin_api_alone_is_unavailable(routing, script):
+    async def models(request, context):
+        return body(b"{}")
+
+    script.on("ListModels", models)
+    nowhere = [Address("127.0.0.1", free_port())]
+    async with running_envoy(edge_settings(routing.addresses, auth=nowhere)) as edge:
+        async with httpx.AsyncClient(base_url=edge.base_url) as client:
+            answer = await client.get(KEYS)
+            others = await client.get("/v1/models")
+        async with grpc.aio.insecure_channel(edge.grpc_target) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await KeyServiceStub(channel).ListKeys(pb.ListKeysRequest())
+
+    refusal(answer, 503)
+    assert answer.headers["retry-after"]
+    assert others.status_code == 200
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE

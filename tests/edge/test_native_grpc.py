@@ -156,6 +156,7 @@ async def test_a_rest_path_is_unimplemented_for_native_grpc(channel, script):
         "/meshgate.v1.GatewayService/Chat",
         "/meshgate.v1.OpenAiService/ChatCompletions",
         "/meshgate.v1.AuthService/BatchAuthenticate",
+        "/meshgate.v1.KeyService/ListKeys",
         "/v1/../meshgate.v1.OpenAiService/ChatCompletions",
         "/v1/..%2fmeshgate.v1.OpenAiService%2fChatCompletions",
     ],

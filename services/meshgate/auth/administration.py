@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
 
+import structlog
+
 from meshgate.auth.directory import Collection, Keys, Page, Query, Records
 from meshgate.auth.records import GROUP_PREFIX, IssuedKey, Key, Organization, Record, Team, User
 from meshgate.runtime.errors import (
@@ -16,6 +18,8 @@ from meshgate.runtime.permissions import ROLES, Caller, Reach
 
 R = TypeVar("R", bound=Record)
 _SHOWN_CHARACTERS = 100
+
+_log = structlog.get_logger(__name__)
 
 
 class Administered(Generic[R]):
@@ -77,7 +81,9 @@ class Administered(Generic[R]):
             _check_models(caller, changed, before=_models(record))
             return changed
 
-        return await self._records.update(record_id, checked, etag)
+        updated = await self._records.update(record_id, checked, etag)
+        self._tell(caller, "updated", record_id)
+        return updated
 
     async def delete(self, caller: Caller, record_id: str, etag: str) -> None:
         """Forget the record.
@@ -88,6 +94,7 @@ class Administered(Generic[R]):
         """
         _, etag = await self._in_hand(caller, record_id, etag)
         await self._records.delete(record_id, etag)
+        self._tell(caller, "deleted", record_id)
 
     async def _found(self, caller: Caller, permission: str, record_id: str) -> R:
         try:
@@ -116,6 +123,10 @@ class Administered(Generic[R]):
             return caller.team_id
         return None
 
+    def _tell(self, caller: Caller, what: str, record_id: str) -> None:
+        """Leave in the log who did what."""
+        _log.info(f"{self._kind} {what}", id=record_id, caller=caller.principal_id)
+
     def _not_found(self, record_id: str) -> NotFoundError:
         shown = record_id[:_SHOWN_CHARACTERS]
         return NotFoundError(f"there is no {self._kind} {shown!r}", resource=self._kind, id=shown)
@@ -135,7 +146,9 @@ class AdministeredRecords(Administered[R]):
             PermissionDeniedError: It lies where the caller does not reach, or has roles or models
                 that the caller may not give.
         """
-        return await self._creating.create(_admitted(caller, self._write, record))
+        created = await self._creating.create(_admitted(caller, self._write, record))
+        self._tell(caller, "created", created.id)
+        return created
 
 
 class AdministeredKeys(Administered[Key]):
@@ -153,7 +166,9 @@ class AdministeredKeys(Administered[Key]):
                 that the caller may not give.
         """
         record = _admitted(caller, self._write, record)
-        return await self._keys.issue(replace(record, created_by=caller.principal_id))
+        issued = await self._keys.issue(replace(record, created_by=caller.principal_id))
+        self._tell(caller, "created", issued.key.id)
+        return issued
 
     async def revoke(self, caller: Caller, key_id: str, etag: str) -> Key:
         """Make the key useless.
@@ -163,7 +178,9 @@ class AdministeredKeys(Administered[Key]):
             PermissionDeniedError: It has roles that the caller may not give.
         """
         _, etag = await self._in_hand(caller, key_id, etag)
-        return await self._keys.revoke(key_id, etag)
+        revoked = await self._keys.revoke(key_id, etag)
+        self._tell(caller, "revoked", key_id)
+        return revoked
 
     async def rotate(self, caller: Caller, key_id: str, overlap: timedelta, etag: str) -> IssuedKey:
         """Give the key a new secret.
@@ -175,7 +192,9 @@ class AdministeredKeys(Administered[Key]):
         """
         record, etag = await self._in_hand(caller, key_id, etag)
         _check_models(caller, record)
-        return await self._keys.rotate(key_id, overlap, etag)
+        issued = await self._keys.rotate(key_id, overlap, etag)
+        self._tell(caller, "rotated", key_id)
+        return issued
 
 
 def _place(record: Record) -> tuple[str, str]:

@@ -154,7 +154,7 @@ def value_text(name: str, value: Any) -> str:
         case "limits", _:
             return _joined(limit_options.written(limit) for limit in limit_options.from_json(value))
         case "model_groups", _:
-            return _joined(f"{group['name']}={'+'.join(group['models'])}" for group in value)
+            return _joined(f"{group['name']}={','.join(group['models'])}" for group in value)
         case "state", str():
             return value.removeprefix("KEY_STATE_").lower()
         case _, dict():
