@@ -59,7 +59,13 @@ models:
 keys:
   - name: bench
     key: "${{env:BENCH_KEY}}"
-    limits: {{rpm: 6000000, tpm: 6000000000, concurrency: 500, budget: {{usd: 100000, per: month, enforce: strict}}}}
+"""
+LIMITS = """\
+    limits:
+      rpm: 6000000
+      tpm: 6000000000
+      concurrency: 500
+      budget: {usd: 100000, per: month, enforce: strict}
 """
 
 
@@ -134,14 +140,16 @@ class PlainEnvoy:
 
 @dataclass(frozen=True)
 class Meshgate:
-    """`meshgate up`, in one shape and on one server stack."""
+    """`meshgate up`, in one shape and on one server stack, for a key with limits or without."""
 
     name: str
     shape: Literal["compact", "mesh"]
     stack: Literal["native", "grpc"]
+    limits: str = LIMITS
 
     def about(self, _bench: Bench) -> str:
-        return f"meshgate, {self.shape}, {self.stack} server"
+        without = "" if self.limits else ", no limits"
+        return f"meshgate, {self.shape}, {self.stack} server{without}"
 
     @contextmanager
     def start(self, bench: Bench) -> Iterator[Running]:
@@ -167,7 +175,7 @@ class Meshgate:
 
     def _command(self, bench: Bench, folder: Path, ready: Path) -> list[str]:
         config = folder / "meshgate.yaml"
-        config.write_text(MESHGATE_CONFIG.format(upstream=bench.upstream))
+        config.write_text(MESHGATE_CONFIG.format(upstream=bench.upstream) + self.limits)
         program = Path(sys.executable).with_name("meshgate")
         if not program.exists():
             raise StartError(f"there is no {program}; install the project first (make test)")
@@ -189,7 +197,9 @@ GATEWAYS: dict[str, Gateway] = {
         PlainEnvoy(REFERENCE),
         Meshgate("compact", "compact", "native"),
         Meshgate("compact-grpc", "compact", "grpc"),
+        Meshgate("compact-open", "compact", "native", limits=""),
         Meshgate("mesh", "mesh", "native"),
+        Meshgate("mesh-open", "mesh", "native", limits=""),
         Meshgate("mesh-grpc", "mesh", "grpc"),
         PlainEnvoy(CONTROL),
     )

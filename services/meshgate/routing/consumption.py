@@ -1,16 +1,17 @@
 """What the attempts of a request consumed, and the record of it."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Struct
 
 from meshgate.config.snapshot import Target
-from meshgate.dialects.meshgate_chat.usage import write_usage
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.pricing.prices import cost_nanos
+from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
 from meshgate.v1 import call_context_pb2
 from meshgate.v1 import provider_service_pb2 as provider_pb
@@ -21,6 +22,7 @@ DIALECT_NAMES = {
 }
 
 _NANOS = 1_000_000_000
+_MOST_PRINCIPALS = 10_000
 
 
 class Consumption(Struct, frozen=True):
@@ -31,78 +33,111 @@ class Consumption(Struct, frozen=True):
         usage: In tokens.
         served_model: The model that answered, as the upstream names it, if it did.
         is_estimated: Whether the usage was counted here, as the upstream reported none.
+        cost_nanos: What it cost; None where the target has no price.
+        amounts: What limits count of it, the request itself aside.
     """
 
     target: Target
     usage: Usage
-    served_model: str = ""
-    is_estimated: bool = False
+    served_model: str
+    is_estimated: bool
+    cost_nanos: int | None
+    amounts: Amounts
 
-    @property
-    def cost_nanos(self) -> int | None:
-        """What it cost; None where the target has no price."""
-        prices, usage = self.target.prices, self.usage
-        if prices is None:
-            return None
-        return cost_nanos(
+
+def consumption(
+    target: Target, usage: Usage, served_model: str = "", *, is_estimated: bool = False
+) -> Consumption:
+    """What an attempt at a target consumed, at the target's prices."""
+    prices, cost = target.prices, None
+    if prices is not None:
+        cost = cost_nanos(
             prices,
             usage.input_tokens,
             usage.cached_input_tokens,
             usage.cache_creation_input_tokens,
             usage.output_tokens,
         )
-
-    @property
-    def amounts(self) -> Amounts:
-        """What limits count of it, the request itself aside."""
-        usage = self.usage
-        return Amounts(0, usage.input_tokens, usage.output_tokens, self.cost_nanos or 0)
+    amounts = Amounts(0, usage.input_tokens, usage.output_tokens, cost or 0)
+    return Consumption(target, usage, served_model, is_estimated, cost, amounts)
 
 
-def usage_record(
-    hold_id: str,
-    question: Question,
-    consumptions: Sequence[Consumption],
-    outcome: pb.RequestOutcome.ValueType,
-    attempts: int,
-    began_at_nanos: int,
-) -> pb.UsageRecord:
-    """The record of a request; `began_at_nanos` is since 1970."""
-    arrival, principal = question.arrival, question.principal
-    return pb.UsageRecord(
-        hold_id=hold_id,
-        request_id=arrival.request_id,
-        traceparent=arrival.traceparent,
-        principal_id=principal.principal_id,
-        key_id=principal.key_id,
-        user_id=principal.user_id,
-        team_id=principal.team_id,
-        organization_id=principal.organization_id,
-        tags=principal.tags,
-        model=question.head.model,
-        dialect=DIALECT_NAMES[question.dialect],
-        charges=[_charge(consumption) for consumption in consumptions],
-        outcome=outcome,
-        config_revision=question.revision,
-        origin=call_context_pb2.ORIGIN_REQUEST,
-        start_time=_timestamp(began_at_nanos),
-        end_time=_timestamp(time.time_ns()),
-        attempt_count=attempts,
-    )
+class UsageRecords:
+    """Writes the records of requests.
+
+    What the requests of a principal have in common is written once and copied, which takes a third
+    of the time.
+    """
+
+    def __init__(self) -> None:
+        self._common: OrderedDict[str, tuple[Principal, pb.UsageRecord]] = OrderedDict()
+
+    def record(
+        self,
+        hold_id: str,
+        question: Question,
+        consumptions: Sequence[Consumption],
+        outcome: pb.RequestOutcome.ValueType,
+        attempts: int,
+        began_at_nanos: int,
+    ) -> pb.UsageRecord:
+        """The record of a request that ends now; `began_at_nanos` is since 1970."""
+        arrival = question.arrival
+        record = pb.UsageRecord()
+        record.CopyFrom(self._common_of(question.principal))
+        record.hold_id = hold_id
+        record.request_id = arrival.request_id
+        record.traceparent = arrival.traceparent
+        record.model = question.head.model
+        record.dialect = DIALECT_NAMES[question.dialect]
+        record.outcome = outcome
+        record.config_revision = question.revision
+        record.attempt_count = attempts
+        _set(record.start_time, began_at_nanos)
+        _set(record.end_time, time.time_ns())
+        for consumed in consumptions:
+            _add_charge(record, consumed)
+        return record
+
+    def _common_of(self, principal: Principal) -> pb.UsageRecord:
+        known = self._common.get(principal.principal_id)
+        if known is not None and known[0] is principal:
+            return known[1]
+        record = pb.UsageRecord(
+            principal_id=principal.principal_id,
+            key_id=principal.key_id,
+            user_id=principal.user_id,
+            team_id=principal.team_id,
+            organization_id=principal.organization_id,
+            tags=principal.tags,
+            origin=call_context_pb2.ORIGIN_REQUEST,
+        )
+        self._common[principal.principal_id] = (principal, record)
+        if len(self._common) > _MOST_PRINCIPALS:
+            self._common.popitem(last=False)
+        return record
 
 
-def _charge(consumption: Consumption) -> pb.Charge:
-    target = consumption.target
-    return pb.Charge(
+def _add_charge(record: pb.UsageRecord, consumed: Consumption) -> None:
+    target = consumed.target
+    charge = record.charges.add(
         provider=target.provider,
         model=target.model,
-        served_model=consumption.served_model,
-        usage=write_usage(consumption.usage),
-        cost_nanos=consumption.cost_nanos,
-        price_version=target.prices.version if target.prices else "",
-        estimated=consumption.is_estimated,
+        served_model=consumed.served_model,
+        estimated=consumed.is_estimated,
     )
+    if consumed.cost_nanos is not None and target.prices is not None:
+        charge.cost_nanos = consumed.cost_nanos
+        charge.price_version = target.prices.version
+    usage = consumed.usage
+    message = charge.usage
+    message.input_tokens = usage.input_tokens
+    message.output_tokens = usage.output_tokens
+    message.cached_input_tokens = usage.cached_input_tokens
+    message.cache_creation_input_tokens = usage.cache_creation_input_tokens
+    message.reasoning_tokens = usage.reasoning_tokens
 
 
-def _timestamp(nanos: int) -> Timestamp:
-    return Timestamp(seconds=nanos // _NANOS, nanos=nanos % _NANOS)
+def _set(timestamp: Timestamp, nanos: int) -> None:
+    timestamp.seconds = nanos // _NANOS
+    timestamp.nanos = nanos % _NANOS

@@ -11,7 +11,12 @@ from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.routing.attempts import Execute
 from meshgate.routing.chain import Chain
-from meshgate.routing.consumption import DIALECT_NAMES, Consumption, usage_record
+from meshgate.routing.consumption import (
+    DIALECT_NAMES,
+    Consumption,
+    UsageRecords,
+    consumption,
+)
 from meshgate.routing.demand import Demand, Demands
 from meshgate.routing.failure import Failure
 from meshgate.routing.peers.quota.grant import new_grant_id
@@ -55,6 +60,7 @@ class Gauges:
         self.estimator = estimator
         self.demands = demands
         self.counter = counter
+        self.records = UsageRecords()
 
 
 class _Attempt:
@@ -68,13 +74,14 @@ class _Attempt:
         self.is_running = True
         self.consumption: Consumption | None = None
 
-    def settle(self, consumption: Consumption | None) -> None:
+    def settle(self, consumed: Consumption | None) -> None:
         """Book what it consumed, if anything."""
         self.is_running = False
-        self.consumption = consumption
-        spent = _REQUEST if consumption is None else _REQUEST + consumption.amounts
-        for part in self.parts:
-            part.settle(spent)
+        self.consumption = consumed
+        if self.parts:
+            spent = _REQUEST if consumed is None else _REQUEST + consumed.amounts
+            for part in self.parts:
+                part.settle(spent)
 
 
 class Meter:
@@ -117,7 +124,7 @@ class Meter:
                 raise
             if isinstance(result, Failure):
                 usage = result.usage
-                attempt.settle(Consumption(target, usage) if usage is not None else None)
+                attempt.settle(consumption(target, usage) if usage is not None else None)
             return result
 
         return run
@@ -200,14 +207,14 @@ class Meter:
             return
         if outcome == pb.REQUEST_OUTCOME_ANSWERED:
             self._learn(usage)
-        self._settle(outcome, Consumption(self._attempts[-1].target, usage, served_model))
+        self._settle(outcome, consumption(self._attempts[-1].target, usage, served_model))
 
     def counted(self, outcome: pb.RequestOutcome.ValueType, usage: Usage) -> None:
         """The last attempt is over, and its usage was counted here."""
         if not self._is_settled:
             self._is_settled = True
             target = self._attempts[-1].target
-            self._settle(outcome, Consumption(target, usage, is_estimated=True))
+            self._settle(outcome, consumption(target, usage, is_estimated=True))
 
     def left(self) -> None:
         """There will be no answer: nobody gave one, or nobody waits for it any more."""
@@ -245,16 +252,16 @@ class Meter:
     ) -> None:
         usage = await self.count(texts)
         target = self._attempts[-1].target
-        self._settle(outcome, Consumption(target, usage, served_model, is_estimated=True))
+        self._settle(outcome, consumption(target, usage, served_model, is_estimated=True))
 
-    def _settle(self, outcome: pb.RequestOutcome.ValueType, consumption: Consumption) -> None:
-        self._attempts[-1].settle(consumption)
+    def _settle(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
+        self._attempts[-1].settle(consumed)
         self._book(outcome)
 
     def _book(self, outcome: pb.RequestOutcome.ValueType) -> None:
         """Book the whole request under the limits of its principal, with its record."""
         consumptions = [each.consumption for each in self._attempts if each.consumption]
-        record = usage_record(
+        record = self.gauges.records.record(
             new_grant_id(),
             self.question,
             consumptions,

@@ -4,10 +4,13 @@ import secrets
 from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec import Struct
 
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.limits.limit import Subject
 from meshgate.limits.messages import amounts_message, subject_message
+from meshgate.runtime.duration import seconds_of
+from meshgate.v1 import limit_pb2
 from meshgate.v1 import quota_service_pb2 as pb
 from meshgate.v1 import usage_record_pb2 as record_pb
 
@@ -15,6 +18,52 @@ from meshgate.v1 import usage_record_pb2 as record_pb
 def new_grant_id() -> str:
     """Random, so that no two processes ever make the same."""
     return secrets.token_hex(12)
+
+
+class Standing(Struct, frozen=True):
+    """How a limit stood when something was granted under it.
+
+    Attributes:
+        counts_requests: Whether it counts requests; else tokens.
+        amount: What the limit allows in a window.
+        left: What was left of that.
+        amount_text: The amount, as headers have it.
+        reset_text: When all is free again, as headers have it.
+    """
+
+    counts_requests: bool
+    amount: int
+    left: int
+    amount_text: str
+    reset_text: str
+
+    def remaining(self, spare: Amounts) -> int:
+        """What is left, with what a lease may still let in."""
+        more = spare.requests if self.counts_requests else spare.input_tokens + spare.output_tokens
+        return min(self.left + more, self.amount)
+
+
+def reset_text(seconds: float) -> str:
+    """A time as OpenAI writes it: `120ms`, `1s`, `6m0s`, `24h0m0s`."""
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))}ms"
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{whole}s"
+    return f"{minutes}m{whole}s" if minutes else f"{whole}s"
+
+
+def _standing(state: pb.LimitState) -> tuple[str, Standing]:
+    requests = state.limit.kind == limit_pb2.LIMIT_KIND_REQUESTS
+    standing = Standing(
+        counts_requests=requests,
+        amount=state.limit.amount,
+        left=state.remaining,
+        amount_text=str(state.limit.amount),
+        reset_text=reset_text(seconds_of(state.reset)),
+    )
+    return "requests" if requests else "tokens", standing
 
 
 class Grant:
@@ -30,7 +79,7 @@ class Grant:
         alive_at: When quota last heard that its owner lives.
         released: Whether quota was told what will never be used of it.
         bookings: How many requests were noted since the last settlement.
-        states: How the tightest limits stood when it was granted.
+        standings: How the tightest limits stood when it was granted, `requests` and `tokens`.
     """
 
     __slots__ = (
@@ -48,7 +97,7 @@ class Grant:
         "left",
         "partition",
         "released",
-        "states",
+        "standings",
         "unsettled",
         "used",
     )
@@ -70,7 +119,7 @@ class Grant:
         self.unsettled = 0
         self.admits_until = asked_at + granted.lease.ToNanoseconds() / 1e9
         self.alive_at = asked_at
-        self.states: Sequence[pb.LimitState] = granted.states
+        self.standings = dict(map(_standing, granted.states))
         self.released = False
         self.bookings = 0
         self._sequence = 0
