@@ -34,7 +34,8 @@ _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.2
 _WAITING = (ReadOnlyError, ClusterDownError, TryAgainError)
 _WAITING_CODES = ("NOREPLICAS", "BUSY ", "UNBLOCKED")
-_MOST_WAIT_SHARE = 0.9
+_WAIT_SHARE = 0.9
+_WAIT_MARGIN_SECONDS = 0.15
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ class RedisNodes:
                 commands.append(("ASKING",))
             commands.append(_command(script, one.call))
         if durability is not None:
-            wait_ms = int(deadline.seconds_left() * _MOST_WAIT_SHARE * 1_000)
+            # Servers look at the time every 100 ms only.
+            wait_ms = int((deadline.seconds_left() * _WAIT_SHARE - _WAIT_MARGIN_SECONDS) * 1_000)
             commands.append(("WAITAOF", 1, durability.replicas, max(wait_ms, 1)))
         try:
             answers = await node.send(commands)
