@@ -81,3 +81,56 @@ class Amounts(Struct, frozen=True):
 
 
 NOTHING = Amounts()
+
+
+class Pool(Struct):
+    """Amounts that change: what is in it may be taken out, and more put in. Made for hot paths."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nanos: int = 0
+    concurrency: int = 0
+
+    @classmethod
+    def of(cls, amounts: Amounts) -> "Pool":
+        """One that holds the amounts."""
+        pool = cls()
+        pool.put(amounts)
+        return pool
+
+    def take(self, amounts: Amounts) -> bool:
+        """Take the amounts out, if all of them are in it."""
+        if (
+            self.requests < amounts.requests
+            or self.input_tokens < amounts.input_tokens
+            or self.output_tokens < amounts.output_tokens
+            or self.cost_nanos < amounts.cost_nanos
+            or self.concurrency < amounts.concurrency
+        ):
+            return False
+        self.requests -= amounts.requests
+        self.input_tokens -= amounts.input_tokens
+        self.output_tokens -= amounts.output_tokens
+        self.cost_nanos -= amounts.cost_nanos
+        self.concurrency -= amounts.concurrency
+        return True
+
+    def put(self, amounts: Amounts) -> None:
+        """Put the amounts in."""
+        self.requests += amounts.requests
+        self.input_tokens += amounts.input_tokens
+        self.output_tokens += amounts.output_tokens
+        self.cost_nanos += amounts.cost_nanos
+        self.concurrency += amounts.concurrency
+
+    @property
+    def amounts(self) -> Amounts:
+        """What is in it."""
+        return Amounts(
+            self.requests,
+            self.input_tokens,
+            self.output_tokens,
+            self.cost_nanos,
+            self.concurrency,
+        )

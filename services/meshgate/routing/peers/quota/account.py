@@ -34,11 +34,15 @@ class Account:
     Args:
         chain: Whose limits.
         now: The monotonic clock.
+
+    Attributes:
+        wants_lease: Whether what lies here will not do for long.
     """
 
     def __init__(self, chain: Chain, now: Callable[[], float]) -> None:
         self.chain = chain
         self.places = Places()
+        self.wants_lease = True
         self._now = now
         self._leases: deque[Grant] = deque()
         self._answers: set[asyncio.Task[None]] = set()
@@ -46,21 +50,29 @@ class Account:
         self._ask_after = self._ask_places_after = now()
         self._asked_at = now() - _LEASE_SECONDS
         self._demand = self._misses = 0
-        self._units_left = self._units_granted = 0
+        self._units_left = 0
+        self._renew_at = now()
+        self._renew_below = 0.0
         self._unit = NOTHING
         self._place_left_at = float("-inf")
 
     # ------------------------------------------------------------- what windows count
 
+    def note(self, use: Amounts) -> None:
+        """A request has come that is to use so much."""
+        self._demand += 1
+        if use != self._unit:
+            self._learn(use)
+
     def take(self, use: Amounts) -> Grant | None:
         """The lease that gave what one request is to use; None where none can."""
-        self._demand += 1
-        self._learn(use)
         now = self._now()
         for lease in self._leases:
             if now < lease.admits_until and lease.take(use):
                 self._units_left -= 1
+                self.wants_lease = now >= self._renew_at or self._units_left < self._renew_below
                 return lease
+        self.wants_lease = True
         return None
 
     def lease_wanted(self) -> int:
@@ -68,22 +80,11 @@ class Account:
         if self._is_asking or self._demand < _LEAST_DEMAND:
             return 0
         now = self._now()
-        if now < self._ask_after or self._lasts(now):
+        if now < self._ask_after:
             return 0
         seconds = max(now - self._asked_at, _SHORTEST_LOOK_SECONDS)
         wanted = math.ceil(self._demand / seconds * _LEASE_SECONDS * _DEMAND_MARGIN)
         return max(_LEAST_DEMAND, min(wanted, _MOST_UNITS))
-
-    def _lasts(self, now: float) -> bool:
-        """Whether the newest lease will do for a while."""
-        if not self._leases:
-            return False
-        lease = self._leases[-1]
-        soon = min(_RENEWAL_SECONDS, (lease.admits_until - self._asked_at) / 4)
-        return (
-            lease.admits_until - now > soon
-            and self._units_left > self._units_granted * _RENEWAL_SHARE
-        )
 
     @property
     def unit(self) -> Amounts:
@@ -99,9 +100,12 @@ class Account:
 
     def leased(self, lease: Grant, units: int, asked: int) -> None:
         """It was granted, for so many of the requests that were asked for."""
-        self._is_asking = False
+        self._is_asking = self.wants_lease = False
         self._leases.append(lease)
-        self._units_left = self._units_granted = units
+        self._units_left = units
+        self._renew_below = units * _RENEWAL_SHARE
+        seconds = lease.admits_until - self._asked_at
+        self._renew_at = lease.admits_until - min(_RENEWAL_SECONDS, seconds / 4)
         if units * _LITTLE < asked:
             self._ask_after = self._now() + _PAUSE_AFTER_LITTLE_SECONDS
 
@@ -127,16 +131,20 @@ class Account:
 
     def take_place(self) -> bool:
         """Take a place for one request, if there is one."""
-        if self.places.take():
-            return True
+        return self.places.take()
+
+    def miss_place(self) -> None:
+        """A place has to be asked for."""
         self._misses += 1
-        return False
+
+    @property
+    def wants_places(self) -> bool:
+        """Whether places were missing lately."""
+        return self._misses >= _LEAST_DEMAND
 
     def places_wanted(self) -> int:
         """How many more places are worth asking for now; 0 for none."""
-        if self._is_asking_places or self._misses < _LEAST_DEMAND:
-            return 0
-        if self._now() < self._ask_places_after:
+        if self._is_asking_places or self._now() < self._ask_places_after:
             return 0
         return min(_MOST_PLACES, self._misses + self.places.taken // 2)
 
@@ -182,7 +190,7 @@ class Account:
         before = self._unit
         if before is NOTHING:
             self._unit = use
-        elif use != before:
+        else:
             self._unit = Amounts(
                 max(use.requests, before.requests),
                 _towards(before.input_tokens, use.input_tokens),

@@ -87,11 +87,11 @@ class Asking:
             account.refused()  # whoever needs something asks for a hold, and is told why
             return
         lease = Grant(item.grant_id, chain.partition, chain.use_subjects, granted, asked_at)
-        if lease.left == NOTHING and unit != NOTHING:
+        if lease.left.amounts == NOTHING and unit != NOTHING:
             account.refused()
             return
         self._holdings.keep(lease)
-        account.leased(lease, _units(lease.left, unit, units), units)
+        account.leased(lease, _units(lease.left.amounts, unit, units), units)
 
     async def lease_places(self, account: Account, places: int) -> None:
         """Get so many places, or fewer, or none."""

@@ -1,23 +1,27 @@
 """What quota has set aside for this process, and what has been used of it."""
 
+import itertools
 import secrets
 from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Struct
 
-from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.limits.amounts import Amounts, Pool
 from meshgate.limits.limit import Subject
-from meshgate.limits.messages import amounts_message, subject_message
+from meshgate.limits.messages import amounts_message, amounts_of, subject_message
 from meshgate.runtime.duration import seconds_of
 from meshgate.v1 import limit_pb2
 from meshgate.v1 import quota_service_pb2 as pb
 from meshgate.v1 import usage_record_pb2 as record_pb
 
+_PROCESS = secrets.token_hex(8)
+_numbers = itertools.count()
+
 
 def new_grant_id() -> str:
-    """Random, so that no two processes ever make the same."""
-    return secrets.token_hex(12)
+    """Random in each process, so that no two ever make the same, and counted in it."""
+    return f"{_PROCESS}-{next(_numbers):x}"
 
 
 class Standing(Struct, frozen=True):
@@ -37,7 +41,7 @@ class Standing(Struct, frozen=True):
     amount_text: str
     reset_text: str
 
-    def remaining(self, spare: Amounts) -> int:
+    def remaining(self, spare: Pool) -> int:
         """What is left, with what a lease may still let in."""
         more = spare.requests if self.counts_requests else spare.input_tokens + spare.output_tokens
         return min(self.left + more, self.amount)
@@ -73,7 +77,6 @@ class Grant:
         grant_id: Names it.
         partition: Where it is counted.
         left: What may still be taken from it.
-        used: What was ever taken and not put back.
         unsettled: How many requests have taken something and not settled yet.
         admits_until: By the monotonic clock: when the last request may take something.
         alive_at: When quota last heard that its owner lives.
@@ -83,6 +86,7 @@ class Grant:
     """
 
     __slots__ = (
+        "_granted",
         "_held",
         "_overrun",
         "_records",
@@ -99,7 +103,6 @@ class Grant:
         "released",
         "standings",
         "unsettled",
-        "used",
     )
 
     def __init__(
@@ -114,8 +117,8 @@ class Grant:
         self.partition = partition
         self._subjects = subjects
         self._time = granted.grant_time
-        self.left = _amounts(granted)
-        self.used = NOTHING
+        self._granted = amounts_of(granted.amounts)
+        self.left = Pool.of(self._granted)
         self.unsettled = 0
         self.admits_until = asked_at + granted.lease.ToNanoseconds() / 1e9
         self.alive_at = asked_at
@@ -123,23 +126,25 @@ class Grant:
         self.released = False
         self.bookings = 0
         self._sequence = 0
-        self._held = self._spent = self._overrun = NOTHING
+        self._held, self._spent, self._overrun = Pool(), Pool(), Pool()
         self._records: list[record_pb.UsageRecord] = []
 
     def take(self, amounts: Amounts) -> bool:
         """Take the amounts for one request, if they are left. Mind `admits_until`."""
-        if not self.left.covers(amounts):
+        if not self.left.take(amounts):
             return False
-        self.left = self.left.minus(amounts)
-        self.used += amounts
         self.unsettled += 1
         return True
 
     def put_back(self, amounts: Amounts) -> None:
         """Give back all that one request took, as if it had never come."""
-        self.left += amounts
-        self.used = self.used.minus(amounts)
+        self.left.put(amounts)
         self.unsettled -= 1
+
+    @property
+    def used(self) -> Amounts:
+        """What was ever taken and not put back."""
+        return self._granted.minus(self.left.amounts)
 
     def book(
         self, held: Amounts, spent: Amounts, records: Sequence[record_pb.UsageRecord] = ()
@@ -147,23 +152,24 @@ class Grant:
         """Note what one request used, to be settled."""
         self.unsettled -= 1
         self.bookings += 1
-        self._held += held
-        self._spent += spent
-        self._overrun += spent.minus(held)
+        self._held.put(held)
+        self._spent.put(spent)
+        if not held.covers(spent):
+            self._overrun.put(spent.minus(held))
         self._records += records
 
     def settlement(self) -> pb.GrantSettlement:
         """Everything that was noted since the last time, as one settlement to send."""
         settlement = pb.Settlement(
             sequence=self._sequence,
-            held=amounts_message(self._held),
-            spent=amounts_message(self._spent),
-            overrun=amounts_message(self._overrun),
+            held=amounts_message(self._held.amounts),
+            spent=amounts_message(self._spent.amounts),
+            overrun=amounts_message(self._overrun.amounts),
             records=self._records,
         )
         self._sequence += 1
         self.bookings = 0
-        self._held = self._spent = self._overrun = NOTHING
+        self._held, self._spent, self._overrun = Pool(), Pool(), Pool()
         self._records = []
         return pb.GrantSettlement(
             grant_id=self.grant_id,
@@ -183,14 +189,3 @@ def ledger_grant(organization_id: str, time: Timestamp, asked_at: float) -> Gran
     """A grant of nothing: by it the records of requests are kept that no limit applies to."""
     granted = pb.Grant(grant_time=time)
     return Grant(new_grant_id(), organization_id, (), granted, asked_at)
-
-
-def _amounts(granted: pb.Grant) -> Amounts:
-    amounts = granted.amounts
-    return Amounts(
-        amounts.requests,
-        amounts.input_tokens,
-        amounts.output_tokens,
-        amounts.cost_nanos,
-        amounts.concurrency,
-    )

@@ -51,7 +51,20 @@ class Quota:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def admit(self, chain: Chain, amounts: Amounts, arrival: Arrival) -> Part:
-        """Set aside what one request may use of a chain.
+        """Set aside what one request may use of a chain; see `take` and `ask`."""
+        return self.take(chain, amounts) or await self.ask(chain, amounts, arrival)
+
+    def take(self, chain: Chain, amounts: Amounts) -> Part | None:
+        """Set aside what one request may use, if it lies here. Where it does not, `ask`."""
+        account = self._holdings.account(chain)
+        account.note(chain.use_of(amounts))
+        part = None if self._settling.is_full else self._take_all(account, amounts)
+        if part is not None:
+            self._ask_ahead(account)
+        return part
+
+    async def ask(self, chain: Chain, amounts: Amounts, arrival: Arrival) -> Part:
+        """Set aside what one request may use, by asking for what does not lie here.
 
         Raises:
             LimitExceededError: A limit is reached; nothing is held.
@@ -158,6 +171,8 @@ class Quota:
         chain = account.chain
         use = chain.use_of(amounts)
         needs_place = chain.counts_places and amounts.concurrency and not has_place
+        if needs_place:
+            account.miss_place()
         if needs_place and (grant is not None or not chain.counts_use):
             place_grant = await self._asking.hold(
                 account, chain.place_subjects, _ONE_PLACE, arrival
@@ -206,9 +221,9 @@ class Quota:
 
     def _ask_ahead(self, account: Account) -> None:
         """Ask in the background for what the next requests will need."""
-        if account.chain.counts_use and (units := account.lease_wanted()):
+        if account.wants_lease and account.chain.counts_use and (units := account.lease_wanted()):
             account.asking(self.later(self._asking.lease(account, units)))
-        if account.chain.counts_places and (places := account.places_wanted()):
+        if account.wants_places and (places := account.places_wanted()):
             account.asking_places(self.later(self._asking.lease_places(account, places)))
 
 
@@ -225,7 +240,7 @@ async def admitted(
     parts: list[Part] = []
     try:
         for chain in chains:
-            part = await quota.admit(chain, amounts, arrival)
+            part = quota.take(chain, amounts) or await quota.ask(chain, amounts, arrival)
             parts.append(part)
     except BaseException:
         for part in parts:

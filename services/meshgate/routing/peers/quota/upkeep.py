@@ -57,7 +57,7 @@ class Upkeep:
 
     def _give_back_rest(self, lease: Grant) -> None:
         lease.released = True
-        if lease.left != NOTHING:
+        if lease.left.amounts != NOTHING:
             self._release(lease.grant_id, lease.partition, lease.used)
 
     def _resize(self, account: Account, places: PlaceGrant) -> None:
