@@ -113,9 +113,10 @@ async def main(url: str, pid: int) -> None:
         (f"{SHARD_COUNT} shards", spread_partitions()),
     ):
         load = Load(store, partitions)
-        held = []
-        for _ in range(ROUNDS):
-            held.append([[load.batch() for _ in range(BATCHES)] for _ in range(IN_FLIGHT)])
+        held = [
+            [[load.batch() for _ in range(BATCHES)] for _ in range(IN_FLIGHT)]
+            for _ in range(ROUNDS)
+        ]
         await report(f"holds, {name}", held, load.hold, pid)
         await report(f"settlements, {name}", held, load.settle, pid)
     await nodes.close()

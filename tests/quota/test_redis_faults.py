@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 from quota.model import Recorder
 from quota.worlds import ONE, key, per, redis_world, soon
 from redis.crc import key_slot
@@ -209,3 +210,21 @@ async def test_a_shard_that_moves_to_another_node_is_found_there_whole(redis_clu
 
     assert outcome.states[0].remaining == 994
     assert booking is Booking.BOOKED
+
+
+async def test_a_store_that_writes_no_file_is_told_of_once(valkey):
+    nodes = RedisNodes(RedisAddress.parse(valkey.url))
+    with valkey.control() as client:
+        client.config_set("appendonly", "no")
+    try:
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(3):
+                await nodes.look_at_disks()
+    finally:
+        with valkey.control() as client:
+            client.config_set("appendonly", "yes")
+        await nodes.close()
+
+    (log,) = logs
+    assert log["log_level"] == "warning"
+    assert "append-only file" in log["event"]

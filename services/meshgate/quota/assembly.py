@@ -1,10 +1,12 @@
 """Builds the quota service."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
+from redis.exceptions import RedisError
 
 from meshgate.quota.grants import GrantStore
 from meshgate.quota.observation import Observed
@@ -37,6 +39,10 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
     except UnusableUrlError as error:
         raise SettingError(f"REDIS_URL: {error}") from None
     store = RedisGrantStore(nodes, _keeping(settings), Observed())
+    # Where the store is away now, this is found with the first settlement.
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(settings.hold_seconds):
+            await nodes.look_at_disks()
     servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
     try:
         yield Service(

@@ -118,6 +118,18 @@ class RedisNodes:
         except TimeoutError:
             raise _unavailable("does not answer in time") from None
 
+    async def look_at_disks(self) -> None:
+        """Tell operators of servers that cannot say when something is on their disk.
+
+        Raises:
+            RedisError, OSError: A server does not answer.
+        """
+        if not self._is_mapped:
+            await self._map()
+        for place in dict.fromkeys(self._places):
+            node = self._node(place)
+            node.found_keeping((await node.send([("WAITAOF", 1, 0, 1)]))[0])
+
     async def close(self) -> None:
         for node in self._nodes.values():
             await node.close()

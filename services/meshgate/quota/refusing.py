@@ -17,8 +17,8 @@ def limit_error(reached: LimitReached) -> LimitExceededError:
     limit, needed = reached.limit, reached.requested
     if needed > limit.amount:
         message = (
-            f"{_quantity(limit, needed)} are more than the limit of {_described(limit)} "
-            f"of {reached.subject_name} can ever allow at once"
+            f"the limit of {_described(limit)} of {reached.subject_name} "
+            f"is less than the {_quantity(limit, needed)} needed"
         )
     else:
         message = (
