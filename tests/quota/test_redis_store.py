@@ -54,9 +54,9 @@ async def test_every_usage_record_is_appended_once_with_how_it_was_booked(valkey
     entries = stream(valkey, "usage")
 
     assert [
-        (entry["id"], entry["kind"], entry["sequence"], entry["record"])
+        (entry["id"], entry["kind"], entry["sequence"], entry["records"])
         for entry in entries
-        if "record" in entry
+        if "records" in entry
     ] == [
         ("g", "settled", "0", "\x00\xff"),
         ("g", "settled", "0", "two"),
@@ -156,6 +156,25 @@ async def test_places_come_free_within_an_hour_when_the_clock_was_set_back(valke
     world.clock.advance(3_600)
 
     assert await world.fits(subjects, Amounts(concurrency=1))
+
+
+@pytest.mark.parametrize("unit", [WindowUnit.MINUTE, WindowUnit.DAY])
+async def test_a_clock_that_was_far_ahead_shuts_nobody_out_for_longer_than_a_window(world, unit):
+    subjects = [key("k", per(unit, 3))]
+    world.clock.advance(400 * 86_400)
+    for number in range(3):
+        await world.hold(f"g{number}", subjects)
+    await world.settle("g0", subjects, Amounts(requests=2))
+    world.clock.advance(-400 * 86_400)
+
+    refused = await world.hold("at once", subjects)
+    world.clock.advance(refused.retry_after_seconds)
+    await world.settle("g1", subjects, ONE)
+    world.clock.advance(86_400)
+
+    assert refused.remaining == 0
+    assert refused.retry_after_seconds <= 86_400
+    assert await world.fits(subjects, Amounts(requests=3))
 
 
 async def test_the_clock_of_the_server_counts_and_not_our_own(any_redis):

@@ -16,7 +16,7 @@ from meshgate.runtime.status import error_of, error_of_call
 from meshgate.v1 import limit_pb2 as limits
 from meshgate.v1 import quota_service_pb2 as pb
 from meshgate.v1.quota_service_pb2_grpc import QuotaServiceStub
-from meshgate.v1.usage_record_pb2 import UsageRecord
+from meshgate.v1.usage_record_pb2 import UsageRecord, UsageRecords
 
 SERVICE = pb.DESCRIPTOR.services_by_name["QuotaService"]
 ONE = limits.Amounts(requests=1)
@@ -199,7 +199,11 @@ async def test_what_was_given_back_before_it_was_granted_is_refused(stub):
 
 async def test_settlements_are_answered_in_order_over_all_grants(stub):
     await stub.BatchHold(pb.BatchHoldRequest(items=[hold()]))
-    good = pb.Settlement(held=ONE, spent=ONE, records=[UsageRecord(hold_id="h")])
+    good = pb.Settlement(
+        held=ONE,
+        spent=ONE,
+        records=UsageRecords(records=[UsageRecord(hold_id="h")]).SerializeToString(),
+    )
     bad = pb.Settlement(sequence=100_000)
     request = pb.BatchSettleRequest(
         grants=[
@@ -236,7 +240,7 @@ async def test_a_batch_that_is_too_large_is_refused_in_whole(stub):
     [
         ([grant_settlement(*[pb.Settlement()] * 501)] * 2, "settlements"),
         ([grant_settlement()] * 1_001, "settlements"),
-        ([grant_settlement(*[pb.Settlement(records=[UsageRecord()] * 1_000)] * 11)], "records"),
+        ([grant_settlement(*[pb.Settlement(records=bytes(1 << 20))] * 17)], "records"),
     ],
     ids=["settlements", "grants", "records"],
 )
@@ -248,7 +252,7 @@ async def test_a_settlement_batch_that_is_too_large_is_refused_in_whole(stub, gr
 
 
 async def test_a_settlement_with_too_many_records_is_refused_alone(stub):
-    settlement = pb.Settlement(records=[UsageRecord()] * 1_001)
+    settlement = pb.Settlement(records=bytes((1 << 20) + 1))
 
     response = await stub.BatchSettle(
         pb.BatchSettleRequest(grants=[grant_settlement(settlement, pb.Settlement(sequence=1))])

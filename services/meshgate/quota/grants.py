@@ -21,8 +21,8 @@ LONGEST_TTL_SECONDS = 3_600.0
 LONGEST_LEASE_SECONDS = 2.0
 SEQUENCES = 100_000
 """How many settlements a grant may have."""
-MOST_RECORDS = 1_000
-"""How many usage records a settlement may have."""
+MOST_RECORD_BYTES = 1 << 20
+"""How many bytes of usage records a settlement may have."""
 
 
 class Hold(Struct, frozen=True):
@@ -68,7 +68,7 @@ class Settlement(Struct, frozen=True):
     """What one request used, or several of a lease; see Settlement in the contract.
 
     Attributes:
-        records: Their usage records, as bytes.
+        records: Their usage records, as bytes, each an entry of the stream.
     """
 
     sequence: int

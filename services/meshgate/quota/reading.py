@@ -9,7 +9,7 @@ from meshgate.limits.limit import LARGEST_AMOUNT, ImpossibleLimitError, Subject
 from meshgate.limits.messages import UnknownWordError, amounts_of, subject_of
 from meshgate.quota.grants import (
     LONGEST_TTL_SECONDS,
-    MOST_RECORDS,
+    MOST_RECORD_BYTES,
     SEQUENCES,
     USUAL_TTL_SECONDS,
     Extension,
@@ -91,13 +91,15 @@ class Reader:
     def settlement(self, item: pb.Settlement) -> Settlement:
         if not 0 <= item.sequence < SEQUENCES:
             raise _wrong("sequence", f"a sequence is from 0 to {SEQUENCES - 1}")
-        if len(item.records) > MOST_RECORDS:
-            raise _wrong("records", f"a settlement has at most {MOST_RECORDS} records")
+        if len(item.records) > MOST_RECORD_BYTES:
+            raise _wrong(
+                "records", f"a settlement has at most {MOST_RECORD_BYTES} bytes of records"
+            )
         return Settlement(
             item.sequence,
             _amounts(item.held, "held"),
             _amounts(item.spent, "spent"),
-            tuple(record.SerializeToString() for record in item.records),
+            (item.records,) if item.records else (),
         )
 
     def _read_subjects(self, messages: Iterable[limit_pb2.Subject]) -> tuple[Subject, ...]:

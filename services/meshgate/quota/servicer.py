@@ -29,7 +29,7 @@ from meshgate.v1 import quota_service_pb2 as pb
 from meshgate.v1.quota_service_pb2_grpc import QuotaServiceServicer
 
 MAXIMUM_ITEMS = 1_000
-MAXIMUM_RECORDS = 10_000
+MAXIMUM_RECORD_BYTES = 16 << 20
 
 _BOOKINGS = {
     Booking.BOOKED: pb.BOOKING_BOOKED,
@@ -110,7 +110,9 @@ class QuotaServicer(QuotaServiceServicer):
     ) -> pb.BatchSettleResponse:
         settlements = [each for grant in request.grants for each in grant.settlements]
         _check_count(max(len(settlements), len(request.grants)), "settlements")
-        _check_count(sum(len(each.records) for each in settlements), "records", MAXIMUM_RECORDS)
+        _check_count(
+            sum(len(each.records) for each in settlements), "records", MAXIMUM_RECORD_BYTES
+        )
         deadline = Deadline.from_context(context, self._settle_seconds)
         plans = [self._read_settlements(grant) for grant in request.grants]
         booked = iter(

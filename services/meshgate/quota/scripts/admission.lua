@@ -7,6 +7,7 @@ local function views_of(prefix, subject_list)
     local reference = prefix .. subject[1]
     local counters = subject_at(reference).counters
     for _, rule in ipairs(subject[2]) do
+      redate(reference, rule)
       local total, held = counted(counters[rule[ID]] or EMPTY, rule)
       views[#views + 1] = {
         name = subject[1], rule = rule, reference = reference, total = total, held = held

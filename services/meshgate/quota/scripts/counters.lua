@@ -167,6 +167,33 @@ local function book(counter, rule, bucket, amount, held)
   end
 end
 
+-- The first bucket that no clock which was set back a little explains: more than a window ahead.
+local function far_ahead(rule)
+  if rule[MODE] == ROLLING then return math.floor(NOW / rule[WIDTH]) + PARTS + 1 end
+  if rule[MODE] == CALENDAR then return 2 * rule[TO] - rule[FROM] end
+  return MOST
+end
+
+-- The clock was far ahead and has been set right: what was counted meanwhile counts from now on, for a
+-- window, and not until that day comes.
+local function redate(reference, rule)
+  local counter = counter_at(reference, rule[ID])
+  local buckets, far = counter[BUCKETS], far_ahead(rule)
+  if not buckets[1] or buckets[#buckets - 2] < far then return end
+  local kept, total, held = {}, 0, 0
+  for i = 1, #buckets, 3 do
+    if buckets[i] < far then
+      for j = i, i + 2 do kept[#kept + 1] = buckets[j] end
+    else
+      total, held = plus(total, buckets[i + 1]), plus(held, buckets[i + 2])
+    end
+  end
+  counter[BUCKETS] = kept
+  subject_at(reference).changed = true
+  local current = buckets_now(rule)
+  book(counter, rule, current, total, held)
+end
+
 -- Whether a bucket that was current once still counts.
 local function counts(rule, bucket)
   local _, oldest = buckets_now(rule)

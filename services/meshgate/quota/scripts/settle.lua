@@ -35,7 +35,7 @@ local SEQUENCE, HELD, SPENT, FIRST_RECORD, RECORD_COUNT = 1, 2, 3, 4, 5
 local function note(reference, settlement, kind)
   local first = 2 + settlement[FIRST_RECORD]
   for i = first, first + settlement[RECORD_COUNT] - 1 do
-    add_usage(reference, kind, { 'sequence', digits(settlement[SEQUENCE]), 'record', ARGV[i] })
+    add_usage(reference, kind, { 'sequence', digits(settlement[SEQUENCE]), 'records', ARGV[i] })
   end
 end
 
