@@ -128,8 +128,9 @@ def records(gateway: Gateway) -> list[usage_record_pb2.UsageRecord]:
     with redis.Redis.from_url(url) as client:
         for name in client.scan_iter(match="{q*}:usage"):
             for _, entry in client.xrange(name):
-                if entry.get(b"record"):
-                    found.append(usage_record_pb2.UsageRecord.FromString(entry[b"record"]))
+                found += usage_record_pb2.UsageRecords.FromString(
+                    entry.get(b"records", b"")
+                ).records
     return found
 
 

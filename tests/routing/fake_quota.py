@@ -21,7 +21,7 @@ from meshgate.runtime.errors import GatewayError, HoldUnknownError, LimitExceede
 from meshgate.runtime.in_process import InProcessChannel
 from meshgate.runtime.service import Implementation
 from meshgate.runtime.status import status_of
-from meshgate.v1 import limit_pb2
+from meshgate.v1 import limit_pb2, usage_record_pb2
 from meshgate.v1 import quota_service_pb2 as pb
 from meshgate.v1.quota_service_pb2_grpc import QuotaServiceServicer
 
@@ -189,7 +189,7 @@ class FakeQuota(QuotaServiceServicer):
             for limit in subject.limits:
                 if limit.kind is not LimitKind.CONCURRENCY:
                     self.spent[subject.name, limit.name] += amounts_of(one.spent).of(limit.kind)
-        self.records += one.records
+        self.records += usage_record_pb2.UsageRecords.FromString(one.records).records
         return pb.SettleResult(booking=pb.BOOKING_BOOKED)
 
 

@@ -24,6 +24,7 @@ from meshgate.v1 import usage_record_pb2
 
 ONE = Amounts(requests=1, input_tokens=10, output_tokens=20, concurrency=1)
 MINUTE = WindowUnit.MINUTE
+RECORD = usage_record_pb2.UsageRecords(records=[{"model": "m"}]).SerializeToString()
 
 
 def chain(*limits: Limit, key: str = "k1", partition: str = "acme") -> Chain:
@@ -305,7 +306,7 @@ class TestBooking:
         await until(lambda: service.count("BatchLease"))
         await asyncio.sleep(0)
         for part in [await quota.admit(mine, ONE, arrival()) for _ in range(10)]:
-            part.settle(ONE, [usage_record_pb2.UsageRecord(model="m")])
+            part.settle(ONE, RECORD)
 
         await settled(quota, service)
 
@@ -327,7 +328,7 @@ class TestBooking:
     async def test_records_of_requests_without_limits_are_kept_too(
         self, quota: Quota, service: FakeQuota
     ) -> None:
-        quota.record("acme", usage_record_pb2.UsageRecord(model="m"))
+        quota.record("acme", RECORD)
         await settled(quota, service)
 
         assert [record.model for record in service.records] == ["m"]

@@ -27,60 +27,59 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from meshgate.v1 import call_context_pb2 as meshgate_dot_v1_dot_call__context__pb2
 from meshgate.v1 import limit_pb2 as meshgate_dot_v1_dot_limit__pb2
-from meshgate.v1 import usage_record_pb2 as meshgate_dot_v1_dot_usage__record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmeshgate/v1/quota_service.proto\x12\x0bmeshgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1emeshgate/v1/call_context.proto\x1a\x17meshgate/v1/limit.proto\x1a\x1emeshgate/v1/usage_record.proto\"8\n\x10\x42\x61tchHoldRequest\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x15.meshgate.v1.HoldItem\"\xd1\x01\n\x08HoldItem\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12&\n\x08subjects\x18\x04 \x03(\x0b\x32\x14.meshgate.v1.Subject\x12%\n\x07\x61mounts\x18\x05 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\">\n\x11\x42\x61tchHoldResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.GrantResult\"d\n\x0bGrantResult\x12#\n\x05grant\x18\x01 \x01(\x0b\x32\x12.meshgate.v1.GrantH\x00\x12%\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xb1\x01\n\x05Grant\x12%\n\x07\x61mounts\x18\x01 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12.\n\ngrant_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x06states\x18\x04 \x03(\x0b\x32\x17.meshgate.v1.LimitState\"\x93\x01\n\nLimitState\x12%\n\x07subject\x18\x01 \x01(\x0b\x32\x14.meshgate.v1.Subject\x12!\n\x05limit\x18\x02 \x01(\x0b\x32\x12.meshgate.v1.Limit\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12(\n\x05reset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x11\x42\x61tchLeaseRequest\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.meshgate.v1.LeaseItem\"\x88\x02\n\tLeaseItem\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12&\n\x08subjects\x18\x04 \x03(\x0b\x32\x14.meshgate.v1.Subject\x12#\n\x05least\x18\x05 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12\"\n\x04unit\x18\x06 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12\x12\n\nunit_count\x18\x07 \x01(\x05\x12&\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x12\x42\x61tchLeaseResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.GrantResult\"<\n\x12\x42\x61tchExtendRequest\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.meshgate.v1.ExtendItem\"\xa9\x01\n\nExtendItem\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12#\n\x05total\x18\x04 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"@\n\x13\x42\x61tchExtendResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.GrantResult\">\n\x13\x42\x61tchReleaseRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.ReleaseItem\"V\n\x0bReleaseItem\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\t\x12\"\n\x04used\x18\x03 \x01(\x0b\x32\x14.meshgate.v1.Amounts\"C\n\x14\x42\x61tchReleaseResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.meshgate.v1.ReleaseResult\"4\n\rReleaseResult\x12#\n\x07refusal\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\"B\n\x12\x42\x61tchSettleRequest\x12,\n\x06grants\x18\x01 \x03(\x0b\x32\x1c.meshgate.v1.GrantSettlement\"\xbc\x01\n\x0fGrantSettlement\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\t\x12&\n\x08subjects\x18\x03 \x03(\x0b\x32\x14.meshgate.v1.Subject\x12.\n\ngrant_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x0bsettlements\x18\x05 \x03(\x0b\x32\x17.meshgate.v1.Settlement\"\xb9\x01\n\nSettlement\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\"\n\x04held\x18\x02 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12#\n\x05spent\x18\x03 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12%\n\x07overrun\x18\x05 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12)\n\x07records\x18\x04 \x03(\x0b\x32\x18.meshgate.v1.UsageRecord\"A\n\x13\x42\x61tchSettleResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.meshgate.v1.SettleResult\"Z\n\x0cSettleResult\x12%\n\x07\x62ooking\x18\x01 \x01(\x0e\x32\x14.meshgate.v1.Booking\x12#\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*r\n\x07\x42ooking\x12\x17\n\x13\x42OOKING_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42OOKING_BOOKED\x10\x01\x12\x14\n\x10\x42OOKING_REPEATED\x10\x02\x12\x10\n\x0c\x42OOKING_LATE\x10\x03\x12\x12\n\x0e\x42OOKING_UNHELD\x10\x04\x32\xa2\x03\n\x0cQuotaService\x12J\n\tBatchHold\x12\x1d.meshgate.v1.BatchHoldRequest\x1a\x1e.meshgate.v1.BatchHoldResponse\x12M\n\nBatchLease\x12\x1e.meshgate.v1.BatchLeaseRequest\x1a\x1f.meshgate.v1.BatchLeaseResponse\x12P\n\x0b\x42\x61tchExtend\x12\x1f.meshgate.v1.BatchExtendRequest\x1a .meshgate.v1.BatchExtendResponse\x12S\n\x0c\x42\x61tchRelease\x12 .meshgate.v1.BatchReleaseRequest\x1a!.meshgate.v1.BatchReleaseResponse\x12P\n\x0b\x42\x61tchSettle\x12\x1f.meshgate.v1.BatchSettleRequest\x1a .meshgate.v1.BatchSettleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmeshgate/v1/quota_service.proto\x12\x0bmeshgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1emeshgate/v1/call_context.proto\x1a\x17meshgate/v1/limit.proto\"8\n\x10\x42\x61tchHoldRequest\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x15.meshgate.v1.HoldItem\"\xd1\x01\n\x08HoldItem\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12&\n\x08subjects\x18\x04 \x03(\x0b\x32\x14.meshgate.v1.Subject\x12%\n\x07\x61mounts\x18\x05 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12&\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\">\n\x11\x42\x61tchHoldResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.GrantResult\"d\n\x0bGrantResult\x12#\n\x05grant\x18\x01 \x01(\x0b\x32\x12.meshgate.v1.GrantH\x00\x12%\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xb1\x01\n\x05Grant\x12%\n\x07\x61mounts\x18\x01 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12.\n\ngrant_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x06states\x18\x04 \x03(\x0b\x32\x17.meshgate.v1.LimitState\"\x93\x01\n\nLimitState\x12%\n\x07subject\x18\x01 \x01(\x0b\x32\x14.meshgate.v1.Subject\x12!\n\x05limit\x18\x02 \x01(\x0b\x32\x12.meshgate.v1.Limit\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12(\n\x05reset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\":\n\x11\x42\x61tchLeaseRequest\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.meshgate.v1.LeaseItem\"\x88\x02\n\tLeaseItem\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12&\n\x08subjects\x18\x04 \x03(\x0b\x32\x14.meshgate.v1.Subject\x12#\n\x05least\x18\x05 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12\"\n\x04unit\x18\x06 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12\x12\n\nunit_count\x18\x07 \x01(\x05\x12&\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x12\x42\x61tchLeaseResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.GrantResult\"<\n\x12\x42\x61tchExtendRequest\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.meshgate.v1.ExtendItem\"\xa9\x01\n\nExtendItem\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12#\n\x05total\x18\x04 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12&\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"@\n\x13\x42\x61tchExtendResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.GrantResult\">\n\x13\x42\x61tchReleaseRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.ReleaseItem\"V\n\x0bReleaseItem\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\t\x12\"\n\x04used\x18\x03 \x01(\x0b\x32\x14.meshgate.v1.Amounts\"C\n\x14\x42\x61tchReleaseResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.meshgate.v1.ReleaseResult\"4\n\rReleaseResult\x12#\n\x07refusal\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\"B\n\x12\x42\x61tchSettleRequest\x12,\n\x06grants\x18\x01 \x03(\x0b\x32\x1c.meshgate.v1.GrantSettlement\"\xbc\x01\n\x0fGrantSettlement\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\t\x12&\n\x08subjects\x18\x03 \x03(\x0b\x32\x14.meshgate.v1.Subject\x12.\n\ngrant_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x0bsettlements\x18\x05 \x03(\x0b\x32\x17.meshgate.v1.Settlement\"\x9f\x01\n\nSettlement\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\"\n\x04held\x18\x02 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12#\n\x05spent\x18\x03 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12%\n\x07overrun\x18\x05 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12\x0f\n\x07records\x18\x04 \x01(\x0c\"A\n\x13\x42\x61tchSettleResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.meshgate.v1.SettleResult\"Z\n\x0cSettleResult\x12%\n\x07\x62ooking\x18\x01 \x01(\x0e\x32\x14.meshgate.v1.Booking\x12#\n\x07refusal\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*r\n\x07\x42ooking\x12\x17\n\x13\x42OOKING_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42OOKING_BOOKED\x10\x01\x12\x14\n\x10\x42OOKING_REPEATED\x10\x02\x12\x10\n\x0c\x42OOKING_LATE\x10\x03\x12\x12\n\x0e\x42OOKING_UNHELD\x10\x04\x32\xa2\x03\n\x0cQuotaService\x12J\n\tBatchHold\x12\x1d.meshgate.v1.BatchHoldRequest\x1a\x1e.meshgate.v1.BatchHoldResponse\x12M\n\nBatchLease\x12\x1e.meshgate.v1.BatchLeaseRequest\x1a\x1f.meshgate.v1.BatchLeaseResponse\x12P\n\x0b\x42\x61tchExtend\x12\x1f.meshgate.v1.BatchExtendRequest\x1a .meshgate.v1.BatchExtendResponse\x12S\n\x0c\x42\x61tchRelease\x12 .meshgate.v1.BatchReleaseRequest\x1a!.meshgate.v1.BatchReleaseResponse\x12P\n\x0b\x42\x61tchSettle\x12\x1f.meshgate.v1.BatchSettleRequest\x1a .meshgate.v1.BatchSettleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'meshgate.v1.quota_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BOOKING']._serialized_start=2566
-  _globals['_BOOKING']._serialized_end=2680
-  _globals['_BATCHHOLDREQUEST']._serialized_start=227
-  _globals['_BATCHHOLDREQUEST']._serialized_end=283
-  _globals['_HOLDITEM']._serialized_start=286
-  _globals['_HOLDITEM']._serialized_end=495
-  _globals['_BATCHHOLDRESPONSE']._serialized_start=497
-  _globals['_BATCHHOLDRESPONSE']._serialized_end=559
-  _globals['_GRANTRESULT']._serialized_start=561
-  _globals['_GRANTRESULT']._serialized_end=661
-  _globals['_GRANT']._serialized_start=664
-  _globals['_GRANT']._serialized_end=841
-  _globals['_LIMITSTATE']._serialized_start=844
-  _globals['_LIMITSTATE']._serialized_end=991
-  _globals['_BATCHLEASEREQUEST']._serialized_start=993
-  _globals['_BATCHLEASEREQUEST']._serialized_end=1051
-  _globals['_LEASEITEM']._serialized_start=1054
-  _globals['_LEASEITEM']._serialized_end=1318
-  _globals['_BATCHLEASERESPONSE']._serialized_start=1320
-  _globals['_BATCHLEASERESPONSE']._serialized_end=1383
-  _globals['_BATCHEXTENDREQUEST']._serialized_start=1385
-  _globals['_BATCHEXTENDREQUEST']._serialized_end=1445
-  _globals['_EXTENDITEM']._serialized_start=1448
-  _globals['_EXTENDITEM']._serialized_end=1617
-  _globals['_BATCHEXTENDRESPONSE']._serialized_start=1619
-  _globals['_BATCHEXTENDRESPONSE']._serialized_end=1683
-  _globals['_BATCHRELEASEREQUEST']._serialized_start=1685
-  _globals['_BATCHRELEASEREQUEST']._serialized_end=1747
-  _globals['_RELEASEITEM']._serialized_start=1749
-  _globals['_RELEASEITEM']._serialized_end=1835
-  _globals['_BATCHRELEASERESPONSE']._serialized_start=1837
-  _globals['_BATCHRELEASERESPONSE']._serialized_end=1904
-  _globals['_RELEASERESULT']._serialized_start=1906
-  _globals['_RELEASERESULT']._serialized_end=1958
-  _globals['_BATCHSETTLEREQUEST']._serialized_start=1960
-  _globals['_BATCHSETTLEREQUEST']._serialized_end=2026
-  _globals['_GRANTSETTLEMENT']._serialized_start=2029
-  _globals['_GRANTSETTLEMENT']._serialized_end=2217
-  _globals['_SETTLEMENT']._serialized_start=2220
-  _globals['_SETTLEMENT']._serialized_end=2405
-  _globals['_BATCHSETTLERESPONSE']._serialized_start=2407
-  _globals['_BATCHSETTLERESPONSE']._serialized_end=2472
-  _globals['_SETTLERESULT']._serialized_start=2474
-  _globals['_SETTLERESULT']._serialized_end=2564
-  _globals['_QUOTASERVICE']._serialized_start=2683
-  _globals['_QUOTASERVICE']._serialized_end=3101
+  _globals['_BOOKING']._serialized_start=2508
+  _globals['_BOOKING']._serialized_end=2622
+  _globals['_BATCHHOLDREQUEST']._serialized_start=195
+  _globals['_BATCHHOLDREQUEST']._serialized_end=251
+  _globals['_HOLDITEM']._serialized_start=254
+  _globals['_HOLDITEM']._serialized_end=463
+  _globals['_BATCHHOLDRESPONSE']._serialized_start=465
+  _globals['_BATCHHOLDRESPONSE']._serialized_end=527
+  _globals['_GRANTRESULT']._serialized_start=529
+  _globals['_GRANTRESULT']._serialized_end=629
+  _globals['_GRANT']._serialized_start=632
+  _globals['_GRANT']._serialized_end=809
+  _globals['_LIMITSTATE']._serialized_start=812
+  _globals['_LIMITSTATE']._serialized_end=959
+  _globals['_BATCHLEASEREQUEST']._serialized_start=961
+  _globals['_BATCHLEASEREQUEST']._serialized_end=1019
+  _globals['_LEASEITEM']._serialized_start=1022
+  _globals['_LEASEITEM']._serialized_end=1286
+  _globals['_BATCHLEASERESPONSE']._serialized_start=1288
+  _globals['_BATCHLEASERESPONSE']._serialized_end=1351
+  _globals['_BATCHEXTENDREQUEST']._serialized_start=1353
+  _globals['_BATCHEXTENDREQUEST']._serialized_end=1413
+  _globals['_EXTENDITEM']._serialized_start=1416
+  _globals['_EXTENDITEM']._serialized_end=1585
+  _globals['_BATCHEXTENDRESPONSE']._serialized_start=1587
+  _globals['_BATCHEXTENDRESPONSE']._serialized_end=1651
+  _globals['_BATCHRELEASEREQUEST']._serialized_start=1653
+  _globals['_BATCHRELEASEREQUEST']._serialized_end=1715
+  _globals['_RELEASEITEM']._serialized_start=1717
+  _globals['_RELEASEITEM']._serialized_end=1803
+  _globals['_BATCHRELEASERESPONSE']._serialized_start=1805
+  _globals['_BATCHRELEASERESPONSE']._serialized_end=1872
+  _globals['_RELEASERESULT']._serialized_start=1874
+  _globals['_RELEASERESULT']._serialized_end=1926
+  _globals['_BATCHSETTLEREQUEST']._serialized_start=1928
+  _globals['_BATCHSETTLEREQUEST']._serialized_end=1994
+  _globals['_GRANTSETTLEMENT']._serialized_start=1997
+  _globals['_GRANTSETTLEMENT']._serialized_end=2185
+  _globals['_SETTLEMENT']._serialized_start=2188
+  _globals['_SETTLEMENT']._serialized_end=2347
+  _globals['_BATCHSETTLERESPONSE']._serialized_start=2349
+  _globals['_BATCHSETTLERESPONSE']._serialized_end=2414
+  _globals['_SETTLERESULT']._serialized_start=2416
+  _globals['_SETTLERESULT']._serialized_end=2506
+  _globals['_QUOTASERVICE']._serialized_start=2625
+  _globals['_QUOTASERVICE']._serialized_end=3043
 # @@protoc_insertion_point(module_scope)

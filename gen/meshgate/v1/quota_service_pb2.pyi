@@ -13,7 +13,6 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from meshgate.v1 import call_context_pb2 as _call_context_pb2
 from meshgate.v1 import limit_pb2 as _limit_pb2
-from meshgate.v1 import usage_record_pb2 as _usage_record_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -599,7 +598,7 @@ class BatchSettleRequest(_message.Message):
     GRANTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrantSettlement]:
-        """At most 1,000 settlements in all, with at most 10,000 records."""
+        """At most 1,000 settlements in all, with at most 16 MiB of records."""
 
     def __init__(
         self,
@@ -675,6 +674,11 @@ class Settlement(_message.Message):
     """Names the settlement within its grant: counted from 0 by the owner; below
     100,000.
     """
+    records: _builtins.bytes
+    """A serialized UsageRecords, for the books: one record for each request, on one
+    only of the grants that the request has. Kept as it is, so that records may
+    be newer than quota. At most 1 MiB.
+    """
     @_builtins.property
     def held(self) -> _limit_pb2.Amounts:
         """The part of the grant that was set aside for these requests."""
@@ -687,12 +691,6 @@ class Settlement(_message.Message):
     def overrun(self) -> _limit_pb2.Amounts:
         """By how much single requests used more than was held for them, summed."""
 
-    @_builtins.property
-    def records(self) -> _containers.RepeatedCompositeFieldContainer[_usage_record_pb2.UsageRecord]:
-        """One for each request, for the books; none on all but one of the grants that a
-        request has. At most 1,000.
-        """
-
     def __init__(
         self,
         *,
@@ -700,7 +698,7 @@ class Settlement(_message.Message):
         held: _limit_pb2.Amounts | None = ...,
         spent: _limit_pb2.Amounts | None = ...,
         overrun: _limit_pb2.Amounts | None = ...,
-        records: _abc.Iterable[_usage_record_pb2.UsageRecord] | None = ...,
+        records: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "overrun", b"overrun", "spent", b"spent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -68,6 +68,11 @@ class Chain:
         return max(0, min(self._most_output, self._most_tokens - input_tokens))
 
     @cached_property
+    def most_cost(self) -> int:
+        """What one request may cost by the limits for a window, in nano-dollars."""
+        return self._least_amount(LimitKind.COST)
+
+    @cached_property
     def _most_output(self) -> int:
         return self._least_amount(LimitKind.OUTPUT_TOKENS)
 

@@ -80,10 +80,14 @@ class UsageRecords:
         outcome: pb.RequestOutcome.ValueType,
         attempts: int,
         began_at_nanos: int,
-    ) -> pb.UsageRecord:
-        """The record of a request that ends now; `began_at_nanos` is since 1970."""
+    ) -> bytes:
+        """The record of a request that ends now, as a serialized UsageRecords.
+
+        `began_at_nanos` is since 1970.
+        """
         arrival = question.arrival
-        record = pb.UsageRecord()
+        records = pb.UsageRecords()
+        record = records.records.add()
         record.CopyFrom(self._common_of(question.principal))
         record.hold_id = hold_id
         record.request_id = arrival.request_id
@@ -97,7 +101,7 @@ class UsageRecords:
         _set(record.end_time, time.time_ns())
         for consumed in consumptions:
             _add_charge(record, consumed)
-        return record
+        return records.SerializeToString()
 
     def _common_of(self, principal: Principal) -> pb.UsageRecord:
         known = self._common.get(principal.principal_id)

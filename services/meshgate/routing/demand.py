@@ -5,14 +5,26 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from meshgate.config.snapshot import Model, Snapshot
-from meshgate.dialects.answers import RequestHead
+from meshgate.dialects import metering as dialects
 from meshgate.limits.amounts import Amounts
-from meshgate.pricing.prices import Prices, cost_nanos
+from meshgate.limits.limit import LARGEST_AMOUNT, LARGEST_COST_NANOS
+from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices, cost_nanos
 from meshgate.routing.chain import Chain
+from meshgate.routing.consumption import DIALECT_NAMES
+from meshgate.routing.question import Question
 from meshgate.tokens.estimating import Estimator
 
 STRICT_OUTPUT_TOKENS = 4096
 """What each choice of an answer may take under a strict limit if its caller sets no bound."""
+
+MEDIA_ALLOWANCE = 64
+"""How many times what is usual a picture or a document may take: its bytes do not bound it.
+
+The largest picture takes 48,169 tokens of gpt-4o-mini, where 765 are usual.
+"""
+
+# A body that holds none of these, not even in JSON's escapes, is nothing but text.
+_MEDIA_WORDS = (b"image", b"audio", b"file", b"\\u")
 
 
 class Demand(Struct, frozen=True):
@@ -20,12 +32,14 @@ class Demand(Struct, frozen=True):
 
     Attributes:
         amounts: Requests, tokens, money and a place.
-        output_cap: What the upstream is told to write at most, each choice; None where the caller
-            sets a bound or none is needed.
+        output_cap: What the upstream is told to write at most, each choice; None where nothing is
+            written, or an estimate will do.
+        is_strict: Whether no more than that may be used: it is an upper bound, not an estimate.
     """
 
     amounts: Amounts
     output_cap: int | None = None
+    is_strict: bool = False
 
 
 class Demands:
@@ -42,54 +56,96 @@ class Demands:
         self._revision = ""
         self._dearest: dict[str, Prices | None] = {}
 
-    def of(self, head: RequestHead, body_bytes: int, chains: Sequence[Chain]) -> Demand:
+    def of(self, question: Question, chains: Sequence[Chain]) -> Demand:
         """What a request may use: an estimate, or the most it can, where a limit is strict.
 
-        Strict limits need both an upper bound of what is read and one of what is written. Other
-        estimates are never larger than what the limits allow for one request: what is too long is
-        found out while it is written.
+        What is held for the answer is never more than what the limits allow for one request. Where
+        that is too little, it is found out while the answer is written; under a strict limit the
+        upstream is told to write no more.
+
+        Args:
+            question: What is asked.
+            chains: Everyone whose limits may apply, whoever will answer.
         """
-        strict = any(chain.is_strict for chain in chains)
-        asked = head.max_output_tokens
-        most = None if asked is None else asked * head.choices
-        if strict:
-            input_tokens = self._estimator.input_upper_bound(body_bytes)
-            output_tokens = STRICT_OUTPUT_TOKENS * head.choices if most is None else most
-        else:
-            input_tokens = self._estimator.input_tokens(head.model, body_bytes)
-            output_tokens = self._output_tokens(head, most, input_tokens, chains)
-        cost = 0
-        if any(chain.counts_cost for chain in chains):
-            cost = self._cost_nanos(head.model, input_tokens, output_tokens)
-        cap = STRICT_OUTPUT_TOKENS if strict and asked is None else None
-        return Demand(Amounts(1, input_tokens, output_tokens, cost, 1), cap)
+        if any(chain.is_strict for chain in chains):
+            return self._upper_bound(question, chains)
+        return self._estimate(question, chains)
 
     def more_output(self, model: str, output_tokens: int) -> Amounts:
         """So many tokens more, to be written by whoever is dearest."""
         cost = self._cost_nanos(model, 0, output_tokens)
         return Amounts(output_tokens=output_tokens, cost_nanos=cost)
 
-    def _output_tokens(
-        self, head: RequestHead, most: int | None, input_tokens: int, chains: Sequence[Chain]
-    ) -> int:
-        if most == 0:
-            return 0
-        tokens = self._estimator.output_tokens(head.model, most)
+    def _estimate(self, question: Question, chains: Sequence[Chain]) -> Demand:
+        head = question.head
+        input_tokens = self._estimator.input_tokens(head.model, len(question.body))
+        output_tokens = 0
+        if head.max_output_tokens != 0:
+            asked = head.max_output_tokens
+            most = None if asked is None else asked * head.choices
+            output_tokens = self._estimator.output_tokens(head.model, most)
+            room = self._room(head.model, input_tokens, chains)
+            output_tokens = max(1, min(output_tokens, room))
+        return Demand(self._amounts(head.model, input_tokens, output_tokens, chains))
+
+    def _upper_bound(self, question: Question, chains: Sequence[Chain]) -> Demand:
+        head = question.head
+        input_tokens = self._estimator.input_upper_bound(len(question.body)) + _of_media(question)
+        cap = None
+        if head.max_output_tokens != 0:
+            asked = head.max_output_tokens or STRICT_OUTPUT_TOKENS
+            room = self._room(head.model, input_tokens, chains)
+            cap = max(1, min(asked, room // head.choices))
+        output_tokens = (cap or 0) * head.choices
+        amounts = self._amounts(head.model, input_tokens, output_tokens, chains)
+        return Demand(amounts, cap, is_strict=True)
+
+    def _amounts(
+        self, model: str, input_tokens: int, output_tokens: int, chains: Sequence[Chain]
+    ) -> Amounts:
+        cost = 0
+        if any(chain.counts_cost for chain in chains):
+            cost = self._cost_nanos(model, input_tokens, output_tokens)
+        return Amounts(1, input_tokens, output_tokens, cost, 1)
+
+    def _room(self, model: str, input_tokens: int, chains: Sequence[Chain]) -> int:
+        """How many tokens may be written by the limits for a window; not less than 0."""
+        room, most_cost = LARGEST_AMOUNT, LARGEST_AMOUNT
         for chain in chains:
-            tokens = min(tokens, chain.most_output(input_tokens))
-        return max(1, tokens)
+            room = min(room, chain.most_output(input_tokens))
+            most_cost = min(most_cost, chain.most_cost)
+        if most_cost == LARGEST_AMOUNT:
+            return room
+        prices = self._dearest_of(model, self._snapshot())
+        if prices is None or not prices.output_nanos:
+            return room
+        left = most_cost * TOKENS_PER_PRICE - input_tokens * prices.input_nanos
+        return max(0, min(room, left // prices.output_nanos))
 
     def _cost_nanos(self, model: str, input_tokens: int, output_tokens: int) -> int:
         """At the dearest target; 0 if none has a price."""
         prices = self._dearest_of(model, self._snapshot())
-        return 0 if prices is None else cost_nanos(prices, input_tokens, 0, 0, output_tokens)
+        if prices is None:
+            return 0
+        cost = cost_nanos(prices, input_tokens, 0, 0, output_tokens)
+        return min(cost, LARGEST_COST_NANOS)  # more cannot be counted
 
     def _dearest_of(self, name: str, snapshot: Snapshot) -> Prices | None:
         if snapshot.revision != self._revision:
             self._dearest, self._revision = {}, snapshot.revision
         if name not in self._dearest:
-            self._dearest[name] = _dearest(_with_fallbacks(name, snapshot))
+            self._dearest[name] = _dearest(with_fallbacks(name, snapshot))
         return self._dearest[name]
+
+
+def _of_media(question: Question) -> int:
+    """What pictures, sounds and documents may take."""
+    if question.head.max_output_tokens == 0:
+        return 0  # embeddings are of text
+    dialect, body = DIALECT_NAMES[question.dialect], question.body
+    if dialect == "openai_chat" and not any(word in body for word in _MEDIA_WORDS):
+        return 0
+    return MEDIA_ALLOWANCE * dialects.meter(dialect).countable_text(body).other_tokens
 
 
 def _dearest(models: Sequence[Model]) -> Prices | None:
@@ -103,7 +159,7 @@ def _dearest(models: Sequence[Model]) -> Prices | None:
     return Prices(read, read, read, max(each.output_nanos for each in prices))
 
 
-def _with_fallbacks(name: str, snapshot: Snapshot) -> Sequence[Model]:
+def with_fallbacks(name: str, snapshot: Snapshot) -> Sequence[Model]:
     """The model and all that may answer in its place."""
     found: dict[str, Model] = {}
     todo = [name]

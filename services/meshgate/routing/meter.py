@@ -8,7 +8,7 @@ from typing import TypeVar
 from meshgate.config.snapshot import Target
 from meshgate.dialects import metering as dialects
 from meshgate.dialects.neutral import Usage
-from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.limits.amounts import Amounts
 from meshgate.routing.attempts import Execute
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import (
@@ -269,13 +269,14 @@ class Meter:
             len(self._attempts),
             self._began_at_nanos,
         )
-        spent = sum((each.amounts for each in consumptions), start=NOTHING) + _REQUEST
-        records: Sequence[pb.UsageRecord] = (record,)
+        spent = _REQUEST
+        for each in consumptions:
+            spent += each.amounts
         for part in self.parts:
             keeps = part.grant is not None
-            part.settle(spent, records if keeps else ())
-            records = () if keeps else records
-        if records:
+            part.settle(spent, record if keeps else b"")
+            record = b"" if keeps else record
+        if record:
             self.gauges.quota.record(self.question.principal.organization_id, record)
 
     def _learn(self, usage: Usage) -> None:

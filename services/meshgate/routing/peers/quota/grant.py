@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+from collections import deque
 from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,7 +14,9 @@ from meshgate.limits.messages import amounts_message, amounts_of, subject_messag
 from meshgate.runtime.duration import seconds_of
 from meshgate.v1 import limit_pb2
 from meshgate.v1 import quota_service_pb2 as pb
-from meshgate.v1 import usage_record_pb2 as record_pb
+
+MOST_RECORD_BYTES = 512 * 1024
+"""How long the records of one settlement are together; quota takes twice as much."""
 
 _PROCESS = secrets.token_hex(8)
 _numbers = itertools.count()
@@ -82,6 +85,7 @@ class Grant:
         alive_at: When quota last heard that its owner lives.
         released: Whether quota was told what will never be used of it.
         bookings: How many requests were noted since the last settlement.
+        record_bytes: How long their records are together.
         standings: How the tightest limits stood when it was granted, `requests` and `tokens`.
     """
 
@@ -100,6 +104,7 @@ class Grant:
         "grant_id",
         "left",
         "partition",
+        "record_bytes",
         "released",
         "standings",
         "unsettled",
@@ -127,7 +132,8 @@ class Grant:
         self.bookings = 0
         self._sequence = 0
         self._held, self._spent, self._overrun = Pool(), Pool(), Pool()
-        self._records: list[record_pb.UsageRecord] = []
+        self._records: deque[bytes] = deque()
+        self.record_bytes = 0
 
     def take(self, amounts: Amounts) -> bool:
         """Take the amounts for one request, if they are left. Mind `admits_until`."""
@@ -146,31 +152,33 @@ class Grant:
         """What was ever taken and not put back."""
         return self._granted.minus(self.left.amounts)
 
-    def book(
-        self, held: Amounts, spent: Amounts, records: Sequence[record_pb.UsageRecord] = ()
-    ) -> None:
-        """Note what one request used, to be settled."""
+    def book(self, held: Amounts, spent: Amounts, record: bytes = b"") -> None:
+        """Note what one request used, to be settled; `record` is a serialized UsageRecords."""
         self.unsettled -= 1
         self.bookings += 1
         self._held.put(held)
         self._spent.put(spent)
         if not held.covers(spent):
             self._overrun.put(spent.minus(held))
-        self._records += records
+        if record:
+            self._records.append(record)
+            self.record_bytes += len(record)
 
     def settlement(self) -> pb.GrantSettlement:
-        """Everything that was noted since the last time, as one settlement to send."""
+        """What was noted since the last time, as one settlement to send.
+
+        Of the records only as many as one may have; the rest goes with the next.
+        """
         settlement = pb.Settlement(
             sequence=self._sequence,
             held=amounts_message(self._held.amounts),
             spent=amounts_message(self._spent.amounts),
             overrun=amounts_message(self._overrun.amounts),
-            records=self._records,
+            records=self._next_records(),
         )
         self._sequence += 1
         self.bookings = 0
         self._held, self._spent, self._overrun = Pool(), Pool(), Pool()
-        self._records = []
         return pb.GrantSettlement(
             grant_id=self.grant_id,
             partition=self.partition,
@@ -179,10 +187,17 @@ class Grant:
             settlements=[settlement],
         )
 
-    @property
-    def record_count(self) -> int:
-        """How many usage records wait for the next settlement."""
-        return len(self._records)
+    def _next_records(self) -> bytes:
+        taken: list[bytes] = []
+        taken_bytes = 0
+        while self._records and (
+            not taken or taken_bytes + len(self._records[0]) <= MOST_RECORD_BYTES
+        ):
+            record = self._records.popleft()
+            taken_bytes += len(record)
+            taken.append(record)
+        self.record_bytes -= taken_bytes
+        return b"".join(taken)
 
 
 def ledger_grant(organization_id: str, time: Timestamp, asked_at: float) -> Grant:

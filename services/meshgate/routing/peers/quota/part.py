@@ -1,13 +1,10 @@
 """What one request has of one chain."""
 
-from collections.abc import Sequence
-
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.routing.chain import Chain
 from meshgate.routing.peers.quota.account import Account
 from meshgate.routing.peers.quota.grant import Grant
 from meshgate.routing.peers.quota.settling import Settling
-from meshgate.v1 import usage_record_pb2 as record_pb
 
 _ONE_PLACE = Amounts(concurrency=1)
 
@@ -66,10 +63,10 @@ class Part:
         """Have more of the same chain: it goes the way of this part."""
         self._more.append(more)
 
-    def settle(self, spent: Amounts, records: Sequence[record_pb.UsageRecord] = ()) -> None:
-        """Book what was used, with the records, if any, and leave the place. Never waits.
+    def settle(self, spent: Amounts, record: bytes = b"") -> None:
+        """Book what was used, with the record, if any, and leave the place. Never waits.
 
-        Records are not kept by a part that has no grant.
+        A part that has no grant keeps no record.
         """
         self._leave()
         for more in self._more:
@@ -77,10 +74,10 @@ class Part:
             more.settle(share)
             spent = spent.minus(share)
         if self._grant is not None:
-            self._book(self._grant, self.held, self.chain.use_of(spent), records)
-            records = ()
+            self._book(self._grant, self.held, self.chain.use_of(spent), record)
+            record = b""
         if self._place_grant is not None:
-            self._book(self._place_grant, _ONE_PLACE, NOTHING, records)
+            self._book(self._place_grant, _ONE_PLACE, NOTHING, record)
 
     def give_back(self) -> None:
         """Give everything back: nothing was sent upstream."""
@@ -89,20 +86,14 @@ class Part:
             more.give_back()
         if self._grant is not None:
             if self._grant.released:
-                self._book(self._grant, self.held, NOTHING, ())
+                self._book(self._grant, self.held, NOTHING)
             else:
                 self._grant.put_back(self.held)
         if self._place_grant is not None:
-            self._book(self._place_grant, _ONE_PLACE, NOTHING, ())
+            self._book(self._place_grant, _ONE_PLACE, NOTHING)
 
-    def _book(
-        self,
-        grant: Grant,
-        held: Amounts,
-        spent: Amounts,
-        records: Sequence[record_pb.UsageRecord],
-    ) -> None:
-        grant.book(held, spent, records)
+    def _book(self, grant: Grant, held: Amounts, spent: Amounts, record: bytes = b"") -> None:
+        grant.book(held, spent, record)
         self._settling.note(grant)
         if held.concurrency:
             # Somebody may be waiting for the place.

@@ -18,7 +18,6 @@ from meshgate.routing.peers.quota.part import Part
 from meshgate.routing.peers.quota.settling import Settling
 from meshgate.routing.peers.quota.upkeep import Upkeep
 from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
-from meshgate.v1 import usage_record_pb2 as record_pb
 
 _FLUSH_SECONDS = 0.05
 _LOOK_SECONDS = 0.25
@@ -81,11 +80,11 @@ class Quota:
         finally:
             self._ask_ahead(account)
 
-    def record(self, organization_id: str, record: record_pb.UsageRecord) -> None:
+    def record(self, organization_id: str, record: bytes) -> None:
         """Keep the record of a request that no limit of its organization applies to."""
         grant = self._holdings.ledger(organization_id)
         grant.unsettled += 1
-        grant.book(NOTHING, NOTHING, (record,))
+        grant.book(NOTHING, NOTHING, record)
         self._settling.note(grant)
 
     def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

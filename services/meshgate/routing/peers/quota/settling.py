@@ -9,14 +9,13 @@ import structlog
 from prometheus_client import Counter
 
 from meshgate.routing.peers.quota.calls import QuotaCalls
-from meshgate.routing.peers.quota.grant import Grant
+from meshgate.routing.peers.quota.grant import MOST_RECORD_BYTES, Grant
 from meshgate.runtime.errors import GatewayError
 from meshgate.v1 import quota_service_pb2 as pb
 
 _log = structlog.get_logger("meshgate.routing")
 
 _MOST_GRANTS = 500
-_MOST_RECORDS = 1_000
 _MOST_FLIGHTS = 64
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -63,7 +62,7 @@ class Settling:
         """There is something to settle for this grant."""
         self._noted[grant.grant_id] = grant
         self.unbooked += 1
-        if grant.record_count >= _MOST_RECORDS:
+        if grant.record_bytes >= MOST_RECORD_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -88,12 +87,14 @@ class Settling:
 
     def _next_batch(self) -> _Batch:
         grants: list[pb.GrantSettlement] = []
-        bookings = records = 0
-        while self._noted and len(grants) < _MOST_GRANTS and records < _MOST_RECORDS:
+        bookings = record_bytes = 0
+        while self._noted and len(grants) < _MOST_GRANTS and record_bytes < MOST_RECORD_BYTES:
             _, grant = self._noted.popitem()
-            records += grant.record_count
+            record_bytes += grant.record_bytes
             bookings += grant.bookings
             grants.append(grant.settlement())
+            if grant.record_bytes:
+                self._noted[grant.grant_id] = grant  # the rest of its records
         return _Batch(grants, bookings)
 
     async def _fly(self, batch: _Batch) -> None:
