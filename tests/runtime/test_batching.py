@@ -123,6 +123,23 @@ async def test_a_batch_that_fails_twice_is_given_up(door: Door, batcher: Batcher
     assert door.batches == [[1], [1]]
 
 
+async def test_those_behind_a_batch_that_nobody_answers_do_not_wait_for_silence_again(
+    door: Door, batcher: Batcher[int, int]
+) -> None:
+    first = submitted(batcher, 1)
+    await until(lambda: door.waiting)
+    rest = submitted(batcher, 2, 3)
+    await asyncio.sleep(0)
+
+    for _ in range(2):
+        await until(lambda: door.waiting)
+        door.refuse(ServiceUnavailableError("away"))
+
+    told = await asyncio.gather(*first, *rest, return_exceptions=True)
+    assert [type(error) for error in told] == [ServiceUnavailableError] * 3
+    assert door.batches == [[1], [1]]
+
+
 async def test_any_other_error_is_not_sent_again(door: Door, batcher: Batcher[int, int]) -> None:
     tasks = submitted(batcher, 1, 2)
     await until(lambda: door.waiting)

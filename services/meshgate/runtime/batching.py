@@ -44,8 +44,8 @@ class Batcher(Generic[Item, Outcome]):
         """The item's own outcome.
 
         Raises:
-            GatewayError: The batch failed, twice where that could help; an unexpected exception
-                of `send` is an internal error.
+            GatewayError: The batch failed, twice where that could help, or the one before did because
+                nobody answered; an unexpected exception of `send` is an internal error.
         """
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, outcome))
@@ -83,6 +83,8 @@ class Batcher(Generic[Item, Outcome]):
             outcomes = await self._sent(items)
         except GatewayError as error:
             _refuse(batch, error)
+            if isinstance(error, ServiceUnavailableError):
+                self._give_up_waiting(error)
             return
         except asyncio.CancelledError:
             # Either the process ends, or the call was cut off under us; nobody may wait for ever.
@@ -99,6 +101,11 @@ class Batcher(Generic[Item, Outcome]):
                 waiter.set_result(outcome)
             else:
                 self._give_back(item, outcome)
+
+    def _give_up_waiting(self, error: ServiceUnavailableError) -> None:
+        """Refuse what gathered meanwhile: nobody waits for the same silence a second time."""
+        waiting, self._waiting = self._waiting, []
+        _refuse(waiting, error)
 
     def _give_back(self, item: Item, outcome: Outcome) -> None:
         if self._release is None:
