@@ -78,7 +78,7 @@ class Load:
                 hold.partition,
                 hold.subjects,
                 None,
-                (Settlement(0, AMOUNTS, AMOUNTS, (b"r" * 300,)),),
+                (Settlement(0, AMOUNTS, AMOUNTS, b"r" * 300),),
             )
             for hold in batch
         ]

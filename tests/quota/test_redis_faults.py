@@ -37,7 +37,7 @@ def everywhere(name: str) -> list[Hold]:
 
 def settlement(item: Hold) -> GrantSettlement:
     return GrantSettlement(
-        item.grant_id, item.partition, item.subjects, None, (Settlement(0, ONE, ONE, (b"r",)),)
+        item.grant_id, item.partition, item.subjects, None, (Settlement(0, ONE, ONE, b"r"),)
     )
 
 

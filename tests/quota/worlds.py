@@ -88,7 +88,7 @@ class World:
         *,
         sequence: int = 0,
         granted_at: int | None = None,
-        records: tuple[bytes, ...] = (),
+        records: bytes = b"",
     ) -> Booking:
         settlement = Settlement(sequence, held, spent, records)
         item = GrantSettlement(grant_id, self.partition, tuple(subjects), granted_at, (settlement,))

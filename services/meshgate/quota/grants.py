@@ -68,13 +68,13 @@ class Settlement(Struct, frozen=True):
     """What one request used, or several of a lease; see Settlement in the contract.
 
     Attributes:
-        records: Their usage records, as bytes, each an entry of the stream.
+        records: Their usage records, as a serialized UsageRecords; empty for none.
     """
 
     sequence: int
     held: Amounts
     spent: Amounts
-    records: tuple[bytes, ...] = ()
+    records: bytes = b""
 
 
 class GrantSettlement(Struct, frozen=True):

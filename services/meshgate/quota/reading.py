@@ -99,7 +99,7 @@ class Reader:
             item.sequence,
             _amounts(item.held, "held"),
             _amounts(item.spent, "spent"),
-            (item.records,) if item.records else (),
+            item.records,
         )
 
     def _read_subjects(self, messages: Iterable[limit_pb2.Subject]) -> tuple[Subject, ...]:

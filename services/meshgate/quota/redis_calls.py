@@ -132,16 +132,13 @@ def settle_item(item: GrantSettlement, records: list[bytes]) -> dict[str, Any]:
     """
     settlements = []
     for settlement in item.settlements:
+        number = 0
+        if settlement.records:
+            records.append(settlement.records)
+            number = len(records)
         settlements.append(
-            (
-                settlement.sequence,
-                _vector(settlement.held),
-                _vector(settlement.spent),
-                len(records) + 1,
-                len(settlement.records),
-            )
+            (settlement.sequence, _vector(settlement.held), _vector(settlement.spent), number)
         )
-        records += settlement.records
     return {
         "id": item.grant_id,
         "prefix": prefix_of(item.partition),

@@ -65,7 +65,7 @@ class Keeping(Struct, frozen=True):
     Attributes:
         retention_seconds: A grant that has ended is remembered for so long.
         settled_retention_seconds: And what was settled of it, for so long.
-        usage_entries: About so many usage records are kept in a shard.
+        usage_entries: About so many settlements with usage records are kept in a shard.
         alert_entries: And so many alerts.
         settled_replicas: On so many replicas' disks a settlement must be, beside the primary's.
     """

@@ -14,7 +14,7 @@ class Settings:
         retention_seconds: How long a grant that has ended is remembered.
         settled_retention_seconds: How long it is remembered what was settled: for so long a
             settlement may be sent again.
-        usage_entries: About how many usage records a shard keeps.
+        usage_entries: About how many settlements with usage records a shard keeps.
         alert_entries: About how many alerts a shard keeps.
         hold_seconds: How long a call may take that somebody waits for.
         settle_seconds: How long it may take until a settlement is on disk.

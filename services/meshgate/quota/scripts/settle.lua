@@ -29,14 +29,13 @@ local function mark(reference, sequence)
   found.new[#found.new + 1] = sequence
 end
 
--- A settlement: its sequence, what was held, what was spent, and which usage records it has.
-local SEQUENCE, HELD, SPENT, FIRST_RECORD, RECORD_COUNT = 1, 2, 3, 4, 5
+-- A settlement: its sequence, what was held, what was spent, and which usage records it has; 0 for none.
+local SEQUENCE, HELD, SPENT, RECORDS = 1, 2, 3, 4
 
 local function note(reference, settlement, kind)
-  local first = 2 + settlement[FIRST_RECORD]
-  for i = first, first + settlement[RECORD_COUNT] - 1 do
-    add_usage(reference, kind, { 'sequence', digits(settlement[SEQUENCE]), 'records', ARGV[i] })
-  end
+  local number = settlement[RECORDS]
+  if number == 0 then return end
+  add_usage(reference, kind, { 'sequence', digits(settlement[SEQUENCE]), 'records', ARGV[2 + number] })
 end
 
 -- Book under a grant that is there, or that was abandoned: then in the place of what was booked when its
