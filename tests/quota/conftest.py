@@ -1,9 +1,11 @@
 """A world on every store: the model itself, and each Redis."""
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from quota.worlds import World, model_world, redis_world
+from redis_servers import RedisServer
 
 
 @pytest.fixture(params=["model", "valkey", "real_redis", "redis_cluster"])
@@ -11,5 +13,22 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     if request.param == "model":
         yield model_world()
         return
-    async with redis_world(request.getfixturevalue(request.param)) as world:
-        yield world
+    server = request.getfixturevalue(request.param)
+    with contextlib.nullcontext() if server.is_cluster else writing_at_once(server):
+        async with redis_world(server) as world:
+            yield world
+
+
+@contextlib.contextmanager
+def writing_at_once(server: RedisServer) -> Iterator[None]:
+    """What is written is on disk at once: nobody waits for the next second."""
+    with server.control() as client:
+        client.config_set("appendfsync", "always")
+        yield
+        client.config_set("appendfsync", "everysec")
+
+
+@pytest.fixture
+def quick_disk(valkey: RedisServer) -> Iterator[None]:
+    with writing_at_once(valkey):
+        yield

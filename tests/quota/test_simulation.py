@@ -116,15 +116,6 @@ def counted(server, subject: str) -> dict[str, list]:
     return {name: counter[2] for name, counter in counters.items()}
 
 
-@pytest.fixture
-def quick_disk(valkey):
-    """What is written is on disk at once: nobody waits for the next second."""
-    with valkey.control() as client:
-        client.config_set("appendfsync", "always")
-        yield
-        client.config_set("appendfsync", "everysec")
-
-
 @pytest.mark.usefixtures("quick_disk")
 @pytest.mark.parametrize("seed", range(3))
 async def test_in_the_end_everything_is_counted_once_and_nothing_is_held(valkey, seed):
