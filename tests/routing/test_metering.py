@@ -291,7 +291,7 @@ class TestStreams:
 
         assert provider.requests[0].output_cap == 4096
 
-    async def test_a_bound_of_the_clients_own_is_left_alone(
+    async def test_a_bound_of_the_clients_own_is_what_is_held_under_a_strict_limit(
         self, gateway: Gateway, auth: FakeAuth, provider: FakeProvider, quota: FakeQuota
     ) -> None:
         auth.found[KEY] = limited(limit("tokens", 100_000, "strict"))
@@ -299,7 +299,7 @@ class TestStreams:
 
         await chat(gateway, max_tokens=50)
 
-        assert provider.requests[0].output_cap == 0
+        assert provider.requests[0].output_cap == 50  # by whatever name the upstream goes
         held = quota.requests[0].items[0].amounts
         assert held.output_tokens == 50
 

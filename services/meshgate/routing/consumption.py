@@ -10,16 +10,12 @@ from msgspec import Struct
 from meshgate.config.snapshot import Target
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
+from meshgate.limits.limit import LARGEST_COST_NANOS
 from meshgate.pricing.prices import cost_nanos
 from meshgate.routing.principal import Principal
-from meshgate.routing.question import Question
+from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.v1 import call_context_pb2
-from meshgate.v1 import provider_service_pb2 as provider_pb
 from meshgate.v1 import usage_record_pb2 as pb
-
-DIALECT_NAMES = {
-    number: name.removeprefix("DIALECT_").lower() for name, number in provider_pb.Dialect.items()
-}
 
 _NANOS = 1_000_000_000
 _MOST_PRINCIPALS = 10_000
@@ -45,6 +41,17 @@ class Consumption(Struct, frozen=True):
     amounts: Amounts
 
 
+def is_sensible(usage: Usage) -> bool:
+    """Whether there can be such a usage: none of it is less than nothing."""
+    return (
+        usage.input_tokens >= 0
+        and usage.output_tokens >= 0
+        and usage.cached_input_tokens >= 0
+        and usage.cache_creation_input_tokens >= 0
+        and usage.reasoning_tokens >= 0
+    )
+
+
 def consumption(
     target: Target, usage: Usage, served_model: str = "", *, is_estimated: bool = False
 ) -> Consumption:
@@ -58,6 +65,7 @@ def consumption(
             usage.cache_creation_input_tokens,
             usage.output_tokens,
         )
+        cost = min(cost, LARGEST_COST_NANOS)  # more cannot be counted
     amounts = Amounts(0, usage.input_tokens, usage.output_tokens, cost or 0)
     return Consumption(target, usage, served_model, is_estimated, cost, amounts)
 

@@ -10,8 +10,7 @@ from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_AMOUNT, LARGEST_COST_NANOS
 from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices, cost_nanos
 from meshgate.routing.chain import Chain
-from meshgate.routing.consumption import DIALECT_NAMES
-from meshgate.routing.question import Question
+from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.tokens.estimating import Estimator
 
 STRICT_OUTPUT_TOKENS = 4096

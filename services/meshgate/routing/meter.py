@@ -1,21 +1,22 @@
 """A meter follows one request from its admission until it is settled, exactly once."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import structlog
+
 from meshgate.config.snapshot import Target
 from meshgate.dialects import metering as dialects
 from meshgate.dialects.neutral import Usage
-from meshgate.limits.amounts import Amounts
+from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.routing.attempts import Execute
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import (
-    DIALECT_NAMES,
     Consumption,
     UsageRecords,
     consumption,
+    is_sensible,
 )
 from meshgate.routing.demand import Demand, Demands
 from meshgate.routing.failure import Failure
@@ -23,11 +24,15 @@ from meshgate.routing.peers.quota.grant import new_grant_id
 from meshgate.routing.peers.quota.part import Part
 from meshgate.routing.peers.quota.quota import Quota, admitted
 from meshgate.routing.planning import Plan
-from meshgate.routing.question import Question
+from meshgate.routing.question import DIALECT_NAMES, Question
+from meshgate.routing.usage_counting import NOTHING_WRITTEN, UsageCounter, Written
 from meshgate.runtime.errors import GatewayError, LimitExceededError, ModelUnpricedError
-from meshgate.tokens.counting import TokenCounter, chat_overhead_tokens
+from meshgate.runtime.telemetry import described
+from meshgate.tokens.counting import TokenCounter
 from meshgate.tokens.estimating import Estimator
 from meshgate.v1 import usage_record_pb2 as pb
+
+_log = structlog.get_logger("meshgate.routing")
 
 Answer = TypeVar("Answer")
 ChainsOf = Callable[[Plan, Target], Sequence[Chain]]
@@ -59,7 +64,7 @@ class Gauges:
         self.chains_of = chains_of
         self.estimator = estimator
         self.demands = demands
-        self.counter = counter
+        self.usage = UsageCounter(counter, estimator)
         self.records = UsageRecords()
 
 
@@ -90,19 +95,20 @@ class Meter:
     Args:
         gauges: What all meters share.
         question: What is asked.
-        demand: What was set aside for it.
-        parts: Where; of the chains of its principal.
+        demand: What is set aside for it.
+
+    Attributes:
+        parts: Where that was set aside, of the chains of its principal.
     """
 
-    def __init__(
-        self, gauges: Gauges, question: Question, demand: Demand, parts: list[Part]
-    ) -> None:
+    def __init__(self, gauges: Gauges, question: Question, demand: Demand) -> None:
         self.question = question
         self.demand = demand
-        self.parts = parts
+        self.parts: list[Part] = []
         self.gauges = gauges
         self.dialect = dialects.meter(DIALECT_NAMES[question.dialect])
         self._attempts: list[_Attempt] = []
+        self._made_up = NOTHING
         self._began_at_nanos = time.time_ns()
         self._is_settled = False
 
@@ -113,6 +119,7 @@ class Meter:
 
         async def run(question: Question, plan: Plan, target: Target) -> Answer | Failure:
             attempt = _Attempt(target)
+            await self._make_up()
             failure = await self._admit(attempt, plan, question)
             if failure is not None:
                 return failure
@@ -123,11 +130,39 @@ class Meter:
                 attempt.settle(None)
                 raise
             if isinstance(result, Failure):
-                usage = result.usage
-                attempt.settle(consumption(target, usage) if usage is not None else None)
+                attempt.settle(self._consumed(target, result))
             return result
 
         return run
+
+    def _consumed(self, target: Target, failure: Failure) -> Consumption | None:
+        """What a failed attempt consumed, as far as that is known."""
+        if failure.usage is not None and is_sensible(failure.usage):
+            return consumption(target, failure.usage)
+        if failure.kind == "timeout" and self.question.arrival.deadline.seconds_left() <= 0:
+            # Nobody waits for it any more, but the upstream has read the question at least.
+            usage = self.gauges.usage.estimated(self.question)
+            return consumption(target, usage, is_estimated=True)
+        return None
+
+    async def _make_up(self) -> None:
+        """Under strict limits: hold for the next attempt what the last one has taken of the hold.
+
+        Raises:
+            LimitExceededError: There is not enough left.
+            ServiceUnavailableError: Quota does not answer.
+            DeadlineExceededError: There was no time to ask.
+        """
+        if not self.demand.is_strict or not self._attempts:
+            return
+        consumed = NOTHING
+        for attempt in self._attempts:
+            consumed += attempt.consumption.amounts if attempt.consumption else NOTHING
+        missing = consumed.minus(self._made_up)
+        await self._hold_more(
+            [part for part in self.parts if part.chain.use_of(missing) != NOTHING], missing
+        )
+        self._made_up = consumed
 
     async def _admit(self, attempt: _Attempt, plan: Plan, question: Question) -> Failure | None:
         target = attempt.target
@@ -167,29 +202,31 @@ class Meter:
             DeadlineExceededError: There was no time to ask.
         """
         amounts = self.gauges.demands.more_output(self.question.head.model, tokens)
-        parts = self.counted_parts
+        await self._hold_more(self.counted_parts, amounts)
+
+    async def _hold_more(self, parts: Sequence[Part], amounts: Amounts) -> None:
         chains = [part.chain for part in parts]
         extra = await admitted(self.gauges.quota, chains, amounts, self.question.arrival)
         for part, more in zip(parts, extra, strict=True):
-            part.extend(more)
+            if self._is_settled:
+                more.give_back()  # it ended meanwhile
+            else:
+                part.extend(more)
 
     # ------------------------------------------------------------- endings
 
     def answered(self, usage: Usage | None, served_model: str, body: bytes) -> None:
         """A plain answer came."""
-        self.ended(
-            pb.REQUEST_OUTCOME_ANSWERED,
-            usage,
-            served_model,
-            lambda: self.dialect.answer_texts(body),
-        )
+        size = len(body)
+        written = Written(lambda: self.dialect.answer_texts(body), size, size)
+        self.ended(pb.REQUEST_OUTCOME_ANSWERED, usage, served_model, written)
 
     def ended(
         self,
         outcome: pb.RequestOutcome.ValueType,
         usage: Usage | None,
         served_model: str,
-        texts: Callable[[], Sequence[str]],
+        written: Written,
     ) -> None:
         """The last attempt is over. Only the first ending counts.
 
@@ -197,13 +234,13 @@ class Meter:
             outcome: How the request ended.
             usage: What the upstream reported; None to count it here, in the background.
             served_model: Who answered, as the upstream names it.
-            texts: What was answered, to be counted.
+            written: What was answered, to be counted.
         """
         if self._is_settled:
             return
         self._is_settled = True
-        if usage is None:
-            self.gauges.quota.later(self._count(outcome, served_model, texts))
+        if usage is None or not is_sensible(usage):
+            self.gauges.quota.later(self._count(outcome, served_model, written))
             return
         if outcome == pb.REQUEST_OUTCOME_ANSWERED:
             self._learn(usage)
@@ -226,33 +263,31 @@ class Meter:
                 part.give_back()
         elif self._attempts[-1].is_running:
             # The upstream has read the question at least.
-            self.ended(pb.REQUEST_OUTCOME_CANCELLED, None, "", list)
+            self.ended(pb.REQUEST_OUTCOME_CANCELLED, None, "", NOTHING_WRITTEN)
         else:
             self._is_settled = True
             self._book(pb.REQUEST_OUTCOME_FAILED)
 
     # ------------------------------------------------------------- booking
 
-    async def count(self, texts: Callable[[], Sequence[str]]) -> Usage:
+    async def count(self, written: Written) -> Usage:
         """What was used, counted here: the question, and what was answered."""
-        counter, question = self.gauges.counter, self.question
-        model = self._attempts[-1].target.model
-        said = await asyncio.to_thread(self.dialect.countable_text, question.body)
-        read = await counter.count(said.texts, model) + said.other_tokens
-        if said.message_count:
-            read += chat_overhead_tokens(said.message_count)
-        written = await counter.count(await asyncio.to_thread(texts), model)
-        return Usage(input_tokens=read, output_tokens=written)
+        usage, model = self.gauges.usage, self._attempts[-1].target.model
+        try:
+            return await usage.counted(self.question, self.dialect, model, written)
+        except Exception as error:
+            _log.error("tokens could not be counted, and are estimated", **described(error))
+            return usage.estimated(self.question, written)
 
     async def _count(
-        self,
-        outcome: pb.RequestOutcome.ValueType,
-        served_model: str,
-        texts: Callable[[], Sequence[str]],
+        self, outcome: pb.RequestOutcome.ValueType, served_model: str, written: Written
     ) -> None:
-        usage = await self.count(texts)
         target = self._attempts[-1].target
-        self._settle(outcome, consumption(target, usage, served_model, is_estimated=True))
+        usage = self.gauges.usage.estimated(self.question, written)
+        try:
+            usage = await self.count(written)
+        finally:
+            self._settle(outcome, consumption(target, usage, served_model, is_estimated=True))
 
     def _settle(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
         self._attempts[-1].settle(consumed)

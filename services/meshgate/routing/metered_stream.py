@@ -7,6 +7,7 @@ import structlog
 from meshgate.dialects.neutral import FinishReason
 from meshgate.routing.meter import Meter
 from meshgate.routing.peers.provider import Chunks
+from meshgate.routing.usage_counting import Written
 from meshgate.runtime.errors import (
     DeadlineExceededError,
     GatewayError,
@@ -60,7 +61,7 @@ class MeteredStream:
             self._ended(pb.REQUEST_OUTCOME_FAILED)
             raise
         self._tally.take(chunk)
-        if self._tally.text_bytes > self._ask_at_bytes and not await self._has_more():
+        if self._is_too_long() and not await self._has_more():
             return chunk + await self._end()
         return chunk
 
@@ -72,9 +73,17 @@ class MeteredStream:
     def _ended(self, outcome: pb.RequestOutcome.ValueType) -> None:
         self._is_over = True
         chunks = self._chunks
-        self._meter.ended(outcome, chunks.usage, chunks.served_model, self._tally.texts)
+        self._meter.ended(outcome, chunks.usage, chunks.served_model, self._written())
+
+    def _written(self) -> Written:
+        tally = self._tally
+        return Written(tally.texts, tally.text_bytes, tally.kept_bytes)
 
     # ------------------------------------------------------------- more than was held
+
+    def _is_too_long(self) -> bool:
+        """Whether more has come than was held for, and more is to come."""
+        return self._tally.text_bytes > self._ask_at_bytes and not self._tally.ended
 
     def _may_outgrow(self) -> bool:
         """Whether the answer can become longer than what was held for it, and that matters."""
@@ -104,7 +113,7 @@ class MeteredStream:
         """End the stream before its time: as its dialect does, with what was really used."""
         self._is_over = True
         await self._chunks.aclose()
-        usage = await self._meter.count(self._tally.texts)
+        usage = await self._meter.count(self._written())
         self._meter.counted(pb.REQUEST_OUTCOME_LIMITED, usage)
         include_usage = self._meter.question.head.include_usage
         return self._tally.ending(FinishReason.LENGTH, usage, include_usage=include_usage)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from meshgate.config.snapshot import Snapshot, Target
+from meshgate.config.snapshot import Model, Snapshot, Target
 from meshgate.limits.limit import Limit, SubjectKind
 from meshgate.routing.chain import Chain, wide_chain
-from meshgate.routing.demand import Demands
+from meshgate.routing.demand import Demands, with_fallbacks
 from meshgate.routing.meter import Gauges, Meter
 from meshgate.routing.peers.quota.quota import Quota, admitted
 from meshgate.routing.planning import Plan
@@ -36,8 +36,8 @@ class Metering:
         estimator = estimator or Estimator()
         self._quota = quota
         self._demands = Demands(estimator, snapshot)
-        wide = WideChains(snapshot)
-        self._gauges = Gauges(quota, wide.of_attempt, estimator, self._demands, counter)
+        self._wide = WideChains(snapshot)
+        self._gauges = Gauges(quota, self._wide.of_attempt, estimator, self._demands, counter)
 
     async def open(self, question: Question) -> Meter:
         """Admit a request under the limits of its principal.
@@ -48,11 +48,13 @@ class Metering:
             DeadlineExceededError: There was no time to ask.
         """
         chains = question.principal.chains
-        demand = self._demands.of(question.head, len(question.body), chains)
-        parts = await admitted(self._quota, chains, demand.amounts, question.arrival)
+        wide = self._wide.of_model(question.head.model)
+        demand = self._demands.of(question, (*chains, *wide) if wide else chains)
         if demand.output_cap is not None:
             question = replace(question, output_cap=demand.output_cap)
-        return Meter(self._gauges, question, demand, parts)
+        meter = Meter(self._gauges, question, demand)
+        meter.parts = await admitted(self._quota, chains, demand.amounts, question.arrival)
+        return meter
 
 
 class WideChains:
@@ -66,15 +68,37 @@ class WideChains:
         self._snapshot = snapshot
         self._revision = ""
         self._chains: dict[tuple[SubjectKind, str], Chain | None] = {}
+        self._of_models: dict[str, Sequence[Chain]] = {}
+
+    def of_model(self, name: str) -> Sequence[Chain]:
+        """The chains that a request for a model may come under, whoever answers it."""
+        snapshot = self._current()
+        found = self._of_models.get(name)
+        if found is None:
+            chains = (
+                chain
+                for model in with_fallbacks(name, snapshot)
+                for target in model.targets
+                for chain in self._of(model, target)
+            )
+            found = self._of_models[name] = tuple(dict.fromkeys(chains))
+        return found
 
     def of_attempt(self, plan: Plan, target: Target) -> Sequence[Chain]:
         """The chains of a model and of a target; most have none."""
-        model = plan.model
-        if not (model.limits or target.limits):
+        if not (plan.model.limits or target.limits):
             return ()
-        revision = self._snapshot().revision
-        if revision != self._revision:
-            self._chains, self._revision = {}, revision
+        self._current()
+        return self._of(plan.model, target)
+
+    def _current(self) -> Snapshot:
+        """The configuration; what was known of another one is forgotten."""
+        snapshot = self._snapshot()
+        if snapshot.revision != self._revision:
+            self._chains, self._of_models, self._revision = {}, {}, snapshot.revision
+        return snapshot
+
+    def _of(self, model: Model, target: Target) -> Sequence[Chain]:
         target_id = f"{target.provider}/{target.model}"
         found = (
             self._chain(SubjectKind.MODEL, model.name, model.limits),

@@ -7,6 +7,10 @@ from meshgate.routing.arrival import Arrival
 from meshgate.routing.principal import Principal
 from meshgate.v1 import provider_service_pb2 as pb
 
+DIALECT_NAMES = {
+    number: name.removeprefix("DIALECT_").lower() for name, number in pb.Dialect.items()
+}
+
 
 class Question(Struct, frozen=True):
     """A request that may be answered.
