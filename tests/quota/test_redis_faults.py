@@ -68,7 +68,7 @@ async def test_a_full_store_refuses_and_nothing_is_half_done(any_redis):
         await world.store.hold([hold("g1")], soon())
         with any_redis.full():
             with pytest.raises(ServiceUnavailableError, match="memory"):
-                await world.store.hold([hold("g2")], soon())
+                await world.store.hold(everywhere("g2"), soon())
             with pytest.raises(ServiceUnavailableError, match="memory"):
                 await world.store.settle([settlement(hold("g1"))], soon())
 

@@ -67,6 +67,7 @@ async def test_usage_records_are_appended_once_with_how_it_was_booked(valkey, wo
 async def test_the_books_hear_of_owners_who_are_gone_and_of_what_comes_back_of_it(valkey, world):
     await world.hold("g", BUDGET, HELD, ttl=1)
     await world.hold("h", BUDGET, HELD, ttl=1)
+    await world.hold("only a place", BUDGET, Amounts(concurrency=1), ttl=1)
     world.clock.advance(1)
     await world.sweep()
     await world.sweep()

@@ -174,9 +174,13 @@ class RedisNodes:
         ]
         if len(ways) == 1:
             return [await ways[0]]
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(way) for way in ways]
-        return [task.result() for task in running]
+        # All of them to their end: a connection that is left alone in between is lost.
+        rounds = []
+        for tried in await asyncio.gather(*ways, return_exceptions=True):
+            if isinstance(tried, BaseException):
+                raise tried
+            rounds.append(tried)
+        return rounds
 
     async def _try_node(
         self,
@@ -186,13 +190,7 @@ class RedisNodes:
         deadline: Deadline,
         durability: Durability | None,
     ) -> _Round:
-        commands: list[Command] = []
-        if (node.place, script.sha) not in self._loaded:
-            commands.append(("SCRIPT", "LOAD", script.text))
-        for one in group:
-            if one.asked is not None:
-                commands.append(("ASKING",))
-            commands.append(_command(script, one.call))
+        commands = self._commands(node, script, group)
         if durability is not None:
             # Servers look at the time every 100 ms only.
             wait_ms = int((deadline.seconds_left() * _WAIT_SHARE - _WAIT_MARGIN_SECONDS) * 1_000)
@@ -211,9 +209,24 @@ class RedisNodes:
             if command[0] == "EVALSHA"
         ]
         tried = self._sorted(node, script, zip(group, found, strict=True))
+        if tried.is_lost:
+            # The name may stand for another server by now.
+            await node.close()
         if not kept and tried.answers:
             raise _unavailable("has not written to its disk in time")
         return tried
+
+    def _commands(
+        self, node: RedisNode, script: Script, group: Iterable[_Pending]
+    ) -> list[Command]:
+        commands: list[Command] = []
+        if (node.place, script.sha) not in self._loaded:
+            commands.append(("SCRIPT", "LOAD", script.text))
+        for one in group:
+            if one.asked is not None:
+                commands.append(("ASKING",))
+            commands.append(_command(script, one.call))
+        return commands
 
     def _sorted(
         self, node: RedisNode, script: Script, found: Iterable[tuple[_Pending, Answer]]

@@ -125,12 +125,8 @@ local function give_back(reference, rule, amount, was_live)
   end
 end
 
--- The owner is gone: what the grant held stays counted as if it had been spent, and its concurrency
--- comes free.
-local function abandon(reference, record)
-  keep(reference, record)
-  if is_nothing(record.remaining) then return finish(record) end
-  local prefix = parted(reference)
+-- What counts as spent from now on.
+local function tell_books(reference, prefix, record)
   local names = {}
   for _, subject in ipairs(record.subjects) do names[#names + 1] = subject[1] end
   local fields = described(record.remaining)
@@ -139,6 +135,15 @@ local function abandon(reference, record)
     'subjects', cjson.encode(names), 'grant_time', digits(record.granted_at)
   }) do fields[#fields + 1] = field end
   add_usage(reference, 'abandoned', fields)
+end
+
+-- The owner is gone: what the grant held stays counted as if it had been spent, and its concurrency
+-- comes free.
+local function abandon(reference, record)
+  keep(reference, record)
+  if is_nothing(record.remaining) then return finish(record) end
+  local prefix = parted(reference)
+  if not is_for_places(record.remaining) then tell_books(reference, prefix, record) end
   every_rule(prefix, record.subjects, function(counters, rule)
     local entries = rule[ENTRIES]
     for i = 1, #entries, 2 do
