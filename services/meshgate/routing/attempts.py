@@ -21,7 +21,7 @@ _log = structlog.get_logger("meshgate.routing")
 
 # Timers ring up to a millisecond early: what an attempt that ran out of time leaves is no time for
 # another one.
-_LEAST_SECONDS = 0.005
+LEAST_SECONDS = 0.005
 
 Answer = TypeVar("Answer")
 
@@ -144,7 +144,7 @@ class _Tries:
 
 
 def _check_time(deadline: Deadline) -> None:
-    if deadline.seconds_left() < _LEAST_SECONDS:
+    if deadline.seconds_left() < LEAST_SECONDS:
         raise DeadlineExceededError("the deadline of the request has passed")
 
 

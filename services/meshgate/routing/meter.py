@@ -10,7 +10,7 @@ from meshgate.config.snapshot import Target
 from meshgate.dialects import metering as dialects
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import NOTHING, Amounts
-from meshgate.routing.attempts import Execute
+from meshgate.routing.attempts import LEAST_SECONDS, Execute
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import (
     Consumption,
@@ -26,7 +26,12 @@ from meshgate.routing.peers.quota.quota import Quota, admitted
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.routing.usage_counting import NOTHING_WRITTEN, UsageCounter, Written
-from meshgate.runtime.errors import GatewayError, LimitExceededError, ModelUnpricedError
+from meshgate.runtime.errors import (
+    DeadlineExceededError,
+    GatewayError,
+    LimitExceededError,
+    ModelUnpricedError,
+)
 from meshgate.runtime.telemetry import described
 from meshgate.tokens.counting import TokenCounter
 from meshgate.tokens.estimating import Estimator
@@ -139,11 +144,18 @@ class Meter:
         """What a failed attempt consumed, as far as that is known."""
         if failure.usage is not None and is_sensible(failure.usage):
             return consumption(target, failure.usage)
-        if failure.kind == "timeout" and self.question.arrival.deadline.seconds_left() <= 0:
+        if failure.kind == "timeout" and self._is_late():
             # Nobody waits for it any more, but the upstream has read the question at least.
             usage = self.gauges.usage.estimated(self.question)
             return consumption(target, usage, is_estimated=True)
         return None
+
+    def _is_late(self) -> bool:
+        """Whether the deadline of the request has come."""
+        try:
+            return self.question.arrival.deadline.seconds_left() < LEAST_SECONDS
+        except DeadlineExceededError:
+            return True
 
     async def _make_up(self) -> None:
         """Under strict limits: hold for the next attempt what the last one has taken of the hold.
