@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from quota.counted import Counted, Key
+from quota.given import Booked, Given, first_of, held_by, take
 
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.limits.limit import Enforcement, LimitKind, Subject, WindowMode
@@ -27,41 +28,6 @@ from meshgate.quota.windows import calendar_bounds
 from meshgate.runtime.deadline import Deadline
 
 _TOKENS = {LimitKind.TOKENS, LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS}
-
-
-@dataclass
-class Booked:
-    """So much, of what one limit counts, at one moment."""
-
-    moment: int
-    amount: int
-
-
-@dataclass
-class Given:
-    """A grant, as it is remembered."""
-
-    item: Hold | Lease
-    granted_at: int
-    expires: int
-    lease_ms: int
-    amounts: Amounts = NOTHING
-    remaining: Amounts = NOTHING
-    settled: Amounts = NOTHING
-    held: dict[Counted, list[Booked]] = field(default_factory=dict)
-    given_back: bool = False
-    ended: bool = False
-    abandoned: bool = False
-
-    @property
-    def is_live(self) -> bool:
-        return not (self.ended or self.abandoned)
-
-    def add(self, moment: int, more: Amounts) -> None:
-        self.amounts += more
-        self.remaining += more
-        for counted, held in self.held.items():
-            held.append(Booked(moment, more.of(counted.limit.kind)))
 
 
 @dataclass
@@ -144,7 +110,7 @@ class ModelStore:
             booked.amount
             for given in self._given()
             if given.is_live
-            for booked in _held(given, counted)
+            for booked in held_by(given, counted)
             if self._counts(counted, booked.moment)
         )
 
@@ -152,7 +118,7 @@ class ModelStore:
         """Bucket and amount of everything that counts now."""
         found = list(self.spent.get(counted.key, ()))
         for given in self._given():
-            found += _held(given, counted)
+            found += held_by(given, counted)
         for booked in found:
             if self._counts(counted, booked.moment):
                 yield counted.bucket(booked.moment), booked.amount
@@ -308,7 +274,7 @@ class ModelStore:
         ).at_most(given.remaining)
         back = given.remaining.minus(kept)
         for counted, held in given.held.items():
-            _take(reversed(held), back.of(counted.limit.kind))
+            take(reversed(held), back.of(counted.limit.kind))
         given.remaining, given.given_back, given.ended = kept, True, kept == NOTHING
 
     def _settle(self, item: GrantSettlement) -> list[Booking]:
@@ -333,7 +299,7 @@ class ModelStore:
         spent = _without_concurrency(settlement.spent)
         limits = _limits(item.partition, item.subjects)
         for counted in limits:
-            if counted is not _first(limits, counted.key):
+            if counted is not first_of(limits, counted.key):
                 continue
             amount = spent.of(counted.limit.kind)
             if amount and self._counts(counted, moment):
@@ -350,8 +316,8 @@ class ModelStore:
         for counted, portions in given.held.items():
             kind = counted.limit.kind
             spent = _without_concurrency(settlement.spent).of(kind)
-            taken = _take(portions, held.of(kind))
-            if counted is not _first(given.held, counted.key):
+            taken = take(portions, held.of(kind))
+            if counted is not first_of(given.held, counted.key):
                 continue
             for moment, part in taken:
                 self._book(counted, moment, min(part, spent))
@@ -417,26 +383,3 @@ def _without_concurrency(amounts: Amounts) -> Amounts:
     return Amounts(
         amounts.requests, amounts.input_tokens, amounts.output_tokens, amounts.cost_nanos
     )
-
-
-def _held(given: Given, counted: Counted) -> Iterator[Booked]:
-    """What a grant holds, or held until it was abandoned, in a counter; once, however many limits."""
-    first = _first(given.held, counted.key)
-    if first is not None:
-        yield from given.held[first]
-
-
-def _first(limits: Iterable[Counted], key: Key) -> Counted | None:
-    """Limits that share a counter are counted once."""
-    return next((counted for counted in limits if counted.key == key), None)
-
-
-def _take(portions: Iterable[Booked], amount: int) -> list[tuple[int, int]]:
-    """Take so much out of the portions, in order: moment and amount of each."""
-    taken = []
-    for portion in portions:
-        part = min(portion.amount, amount)
-        portion.amount -= part
-        amount -= part
-        taken.append((portion.moment, part))
-    return taken
