@@ -109,6 +109,7 @@ class FakeAdminApi:
             record
             for record in self.records[kind].values()
             if record["name"].startswith(query.get("name_prefix", ""))
+            and (record.get("state") != "KEY_STATE_REVOKED" or "show_revoked" in query)
             and all(
                 record.get(name, value) == value
                 for name, value in query.items()

@@ -221,6 +221,15 @@ def test_an_update_adds_limits_and_tags_and_replaces_lists(run, api):
     assert amounts == {"LIMIT_KIND_COST": "1000000000", "LIMIT_KIND_REQUESTS": "100"}
 
 
+def test_a_soft_limit_stands_beside_one_that_refuses(run, api):
+    api.add("keys", name="ci", limits=[limit("REQUESTS", "MINUTE", 600)])
+
+    run("keys", "update", "ci", "--limit", "requests/minute=500,enforce=soft")
+
+    limits = [(each["amount"], each["enforcement"]) for each in changed(api)["limits"]]
+    assert limits == [("600", "ENFORCEMENT_NORMAL"), ("500", "ENFORCEMENT_SOFT")]
+
+
 def test_an_update_empties_what_it_is_told_to(run, api):
     api.add("keys", name="ci", tags={"a": "1"}, limits=[limit("REQUESTS", "MINUTE", 600)])
 
@@ -249,6 +258,14 @@ def test_an_update_of_nothing_is_a_usage_error(run, api, group):
 
     assert result.exit_code == 2
     assert "nothing to change" in result.stderr
+
+
+def test_a_revoked_key_goes_by_its_name_until_another_one_has_it(run, api):
+    old = api.add("keys", name="ci", state="KEY_STATE_REVOKED")
+    assert json.loads(run("keys", "get", "ci", "--json").stdout)["id"] == old
+    new = api.add("keys", name="ci")
+
+    assert json.loads(run("keys", "get", "ci", "--json").stdout)["id"] == new
 
 
 def test_a_key_is_revoked(run, api):

@@ -94,13 +94,17 @@ class AdminApi:
     def id_of(self, kind: Kind, text: str, organization_id: str = "") -> str:
         """The id of the record that has the text for its id or its name.
 
+        Keys that were revoked go by their names as long as no other key has it.
+
         Raises:
             click.ClickException: None has the name, or several have it.
         """
         if text.startswith(kind.id_beginnings):
             return text
         filters = {"name_prefix": text, "organization_id": organization_id}
-        found = [record["id"] for record in self.list(kind, filters) if record["name"] == text]
+        found = self._named(kind, text, filters)
+        if not found and kind is KEY:
+            found = self._named(kind, text, filters | {"show_revoked": "true"})
         if not found:
             raise click.ClickException(
                 f"there is no {kind.noun} called {text}: see `meshgate {kind.plural} list`"
@@ -109,7 +113,10 @@ class AdminApi:
             raise click.ClickException(
                 f"several {kind.plural} are called {text}: use the id, one of {', '.join(found)}"
             )
-        return str(found[0])
+        return found[0]
+
+    def _named(self, kind: Kind, name: str, filters: Mapping[str, str]) -> Sequence[str]:
+        return [record["id"] for record in self.list(kind, filters) if record["name"] == name]
 
     def _ask(
         self,

@@ -102,9 +102,14 @@ def limits_in(options: Mapping[str, Any]) -> Sequence[Limit]:
         raise click.UsageError(str(error)) from None
     stated += options["limits"]
     for limit in stated:
-        if sum(limit.name == other.name for other in stated) > 1:
+        if sum(place(limit) == place(other) for other in stated) > 1:
             raise click.UsageError(f"{limit.name} is limited twice: leave one out")
     return stated
+
+
+def place(limit: Limit) -> tuple[str, bool]:
+    """What it has for itself: beside a limit that refuses there may be a soft one that warns."""
+    return limit.name, limit.enforcement is Enforcement.SOFT
 
 
 def parsed(text: str) -> Limit:

@@ -103,8 +103,8 @@ def changed_parts(
     stated = limit_options.limits_in(options)
     if stated or "limits" in clear:
         kept = [] if "limits" in clear else limit_options.from_json(record["limits"])
-        names = {limit.name for limit in stated}
-        limits = [limit for limit in kept if limit.name not in names] + [*stated]
+        places = {limit_options.place(limit) for limit in stated}
+        limits = [limit for limit in kept if limit_options.place(limit) not in places] + [*stated]
         changes["limits"] = limit_options.as_json(limits)
     return changes
 
