@@ -48,7 +48,7 @@ class Account:
         self._answers: set[asyncio.Task[None]] = set()
         self._is_asking = self._is_asking_places = False
         self._ask_after = self._ask_places_after = now()
-        self._asked_at = now() - _LEASE_SECONDS
+        self._asked_at = now() - _LEASE_SECONDS / 2
         self._demand = self._misses = 0
         self._units_left = 0
         self._renew_at = now()
@@ -83,6 +83,10 @@ class Account:
         if now < self._ask_after:
             return 0
         seconds = max(now - self._asked_at, _SHORTEST_LOOK_SECONDS)
+        if self._demand / seconds * _LEASE_SECONDS < _LEAST_DEMAND:
+            # Less than a lease is for: what comes from now on is looked at anew.
+            self._asked_at, self._demand = now, 1
+            return 0
         wanted = math.ceil(self._demand / seconds * _LEASE_SECONDS * _DEMAND_MARGIN)
         return max(_LEAST_DEMAND, min(wanted, _MOST_UNITS))
 

@@ -98,7 +98,7 @@ class Part:
         if held.concurrency:
             # Somebody may be waiting for the place.
             self.account.left_place()
-            self._settling.flush()
+            self._settling.hurry()
 
     def _leave(self) -> None:
         if self._has_lent_place:

@@ -58,6 +58,8 @@ class Places:
 
     def lose(self, grant: PlaceGrant) -> None:
         """Have these no longer. Those who have taken one stay."""
+        if grant not in self._grants:
+            return  # it was given back meanwhile
         self._grants.remove(grant)
         self._capacity -= grant.size
 

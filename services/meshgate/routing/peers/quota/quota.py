@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
+from prometheus_client import Counter
+
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.limits.limit import LimitKind, Subject
 from meshgate.routing.arrival import Arrival
@@ -22,9 +24,19 @@ from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
 _FLUSH_SECONDS = 0.05
 _LOOK_SECONDS = 0.25
 _CLOSE_SECONDS = 5.0
+_CANCEL_SECONDS = 1.0
 _PLACE_PATIENCE_SECONDS = 0.05
 
 _ONE_PLACE = Amounts(concurrency=1)
+
+_ADMISSIONS = Counter(
+    "meshgate_quota_admissions",
+    "Requests under limits, once for each chain of them, by what let them in or kept them out.",
+    ["outcome"],
+)
+_TAKEN, _ASKED, _REFUSED, _FAILED = (
+    _ADMISSIONS.labels(outcome) for outcome in ("taken", "asked", "refused", "failed")
+)
 
 
 class Quota:
@@ -59,6 +71,7 @@ class Quota:
         account.note(chain.use_of(amounts))
         part = None if self._settling.is_full else self._take_all(account, amounts)
         if part is not None:
+            _TAKEN.inc()
             self._ask_ahead(account)
         return part
 
@@ -70,15 +83,32 @@ class Quota:
             ServiceUnavailableError: Quota does not answer, or too much waits to be booked.
             DeadlineExceededError: There was no time to ask.
         """
+        self.check_room()
+        try:
+            part = await self._admit(self._holdings.account(chain), amounts, arrival)
+        except LimitExceededError:
+            _REFUSED.inc()
+            raise
+        except BaseException:
+            _FAILED.inc()
+            raise
+        else:
+            _ASKED.inc()
+            return part
+        finally:
+            # Maybe another one by now: those that seem idle are forgotten.
+            self._ask_ahead(self._holdings.account(chain))
+
+    def check_room(self) -> None:
+        """Check that what one more request uses can be kept until it is booked.
+
+        Raises:
+            ServiceUnavailableError: Too much waits already.
+        """
         if self._settling.is_full:
             raise ServiceUnavailableError(
                 "the quota service does not answer", retry_after_seconds=1, service="quota"
             )
-        account = self._holdings.account(chain)
-        try:
-            return await self._admit(account, amounts, arrival)
-        finally:
-            self._ask_ahead(account)
 
     def record(self, organization_id: str, record: bytes) -> None:
         """Keep the record of a request that no limit of its organization applies to."""
@@ -124,10 +154,15 @@ class Quota:
     async def close(self) -> None:
         """Book what was used and give back the rest, within bounds."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+            _, late = await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()  # what it asked for goes back, what it counts is estimated
+            if late:
+                await asyncio.wait(late, timeout=_CANCEL_SECONDS)
         await self._settling.close(_CLOSE_SECONDS)
         await self._upkeep.give_all_back()
         await self._calls.close()
+        await self._calls.send_releases()
 
     # ------------------------------------------------------------- letting in
 
@@ -148,7 +183,11 @@ class Quota:
         self, account: Account, amounts: Amounts, arrival: Arrival, error: LimitExceededError
     ) -> Part:
         """What quota refuses may be on its way to this process, or on its way back."""
-        await account.answered()
+        try:
+            async with asyncio.timeout(arrival.deadline.seconds_left()):
+                await account.answered()
+        except TimeoutError:
+            raise error from None
         part = self._take_all(account, amounts)
         if part is not None:
             return part
@@ -236,6 +275,7 @@ async def admitted(
         ServiceUnavailableError: Quota does not answer, or too much waits to be booked.
         DeadlineExceededError: There was no time to ask.
     """
+    quota.check_room()  # also for who has no limits: the record must be kept
     parts: list[Part] = []
     try:
         for chain in chains:

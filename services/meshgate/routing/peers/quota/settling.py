@@ -10,13 +10,19 @@ from prometheus_client import Counter
 
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.grant import MOST_RECORD_BYTES, Grant
+from meshgate.runtime.cancellation import being_cancelled
 from meshgate.runtime.errors import GatewayError
+from meshgate.runtime.telemetry import described
 from meshgate.v1 import quota_service_pb2 as pb
 
 _log = structlog.get_logger("meshgate.routing")
 
 _MOST_GRANTS = 500
-_MOST_FLIGHTS = 64
+_MOST_FLIGHTS = 128
+# An answer waits for the disk, up to a second: with a flight for each request there would soon be
+# none left for a place that somebody waits for.
+_MOST_HURRIED = 32
+_SOON_SECONDS = 0.01
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 MOST_UNBOOKED = 200_000
@@ -52,6 +58,7 @@ class Settling:
         self._noted: dict[str, Grant] = {}
         self.unbooked = 0
         self._flights: set[asyncio.Task[None]] = set()
+        self._soon: asyncio.TimerHandle | None = None
 
     @property
     def is_full(self) -> bool:
@@ -64,6 +71,17 @@ class Settling:
         self.unbooked += 1
         if grant.record_bytes >= MOST_RECORD_BYTES:
             self.flush()
+
+    def hurry(self) -> None:
+        """Send what was noted at once, or soon and together where much is on its way already."""
+        if len(self._flights) < _MOST_HURRIED:
+            self.flush()
+        elif self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(_SOON_SECONDS, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._soon = None
+        self.flush()
 
     def flush(self) -> None:
         """Send what was noted, in batches, as far as not too many are on their way already."""
@@ -82,6 +100,8 @@ class Settling:
                     await asyncio.wait(self._flights)
         except TimeoutError:
             _log.error("requests were not booked before the end", count=self.unbooked)
+        if self._soon is not None:
+            self._soon.cancel()
         for flight in self._flights:
             flight.cancel()
 
@@ -100,15 +120,28 @@ class Settling:
     async def _fly(self, batch: _Batch) -> None:
         """Send a batch until it is booked: quota books it once, however often it comes."""
         for pause_seconds in chain(_RETRY_SECONDS, repeat(_RETRY_SECONDS[-1])):
-            try:
-                self._tell_refused(await self._calls.settle(batch.grants))
-            except GatewayError as error:
-                _log.warning("settlements wait to be booked", reason=error.reason)
-                await self._sleep(pause_seconds)
-            else:
+            if await self._is_booked(batch):
                 self.unbooked -= batch.bookings
                 _SETTLED.inc(batch.bookings)
                 return
+            await self._sleep(pause_seconds)
+
+    async def _is_booked(self, batch: _Batch) -> bool:
+        """Send a batch once; whether quota has acknowledged it."""
+        try:
+            self._tell_refused(await self._calls.settle(batch.grants))
+        except GatewayError as error:
+            _log.warning("settlements wait to be booked", reason=error.reason)
+        except asyncio.CancelledError as error:
+            if being_cancelled():
+                raise
+            _log.warning("settlements were cut off", **described(error))
+        except Exception as error:
+            # Whatever it is: what was used is not forgotten for it.
+            _log.error("settlements could not be sent", **described(error))
+        else:
+            return True
+        return False
 
     def _tell_refused(self, results: Sequence[pb.SettleResult]) -> None:
         for result in results:

@@ -17,6 +17,9 @@ from meshgate.v1 import quota_service_pb2 as pb
 
 _log = structlog.get_logger("meshgate.routing")
 
+_TRUSTED_SHARE = 2 / 3
+"""For so much of the ttl places are let: then quota may give them to others any moment."""
+
 
 class Upkeep:
     """Looks after holdings.
@@ -104,7 +107,7 @@ class Upkeep:
             account.places.lose(places)
         except GatewayError as error:
             _log.warning("places could not be renewed", reason=error.reason)
-            if now - places.alive_at > self._hold_seconds:
+            if now - places.alive_at > self._hold_seconds * _TRUSTED_SHARE:
                 account.places.lose(places)
 
     async def _extend(self, grant_id: str, partition: str) -> None:
