@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Struct
 
 from meshgate.limits.amounts import Amounts, Pool
-from meshgate.limits.limit import Subject
+from meshgate.limits.limit import LARGEST_AMOUNT, Subject
 from meshgate.limits.messages import amounts_message, amounts_of, subject_message
 from meshgate.runtime.duration import seconds_of
 from meshgate.v1 import limit_pb2
@@ -17,6 +17,12 @@ from meshgate.v1 import quota_service_pb2 as pb
 
 MOST_RECORD_BYTES = 512 * 1024
 """How long the records of one settlement are together; quota takes twice as much."""
+
+# Upstreams may say what they like. What quota cannot count it would never book.
+_HALF = LARGEST_AMOUNT // 2
+_MOST = Amounts(_HALF, _HALF, _HALF, LARGEST_AMOUNT, _HALF)
+
+_MILLISECONDS = 1000
 
 _PROCESS = secrets.token_hex(8)
 _numbers = itertools.count()
@@ -47,13 +53,14 @@ class Standing(Struct, frozen=True):
     def remaining(self, spare: Pool) -> int:
         """What is left, with what a lease may still let in."""
         more = spare.requests if self.counts_requests else spare.input_tokens + spare.output_tokens
-        return min(self.left + more, self.amount)
+        return max(0, min(self.left + more, self.amount))
 
 
 def reset_text(seconds: float) -> str:
     """A time as OpenAI writes it: `120ms`, `1s`, `6m0s`, `24h0m0s`."""
-    if seconds < 1:
-        return f"{max(0, round(seconds * 1000))}ms"
+    milliseconds = max(0, round(seconds * _MILLISECONDS))
+    if milliseconds < _MILLISECONDS:
+        return f"{milliseconds}ms"
     minutes, whole = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -172,8 +179,8 @@ class Grant:
         settlement = pb.Settlement(
             sequence=self._sequence,
             held=amounts_message(self._held.amounts),
-            spent=amounts_message(self._spent.amounts),
-            overrun=amounts_message(self._overrun.amounts),
+            spent=amounts_message(self._spent.amounts.at_most(_MOST)),
+            overrun=amounts_message(self._overrun.amounts.at_most(_MOST)),
             records=self._next_records(),
         )
         self._sequence += 1
