@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from meshgate.config.snapshot import AuthOptions, Model, Retries, Snapshot, Target
@@ -128,7 +129,10 @@ HANG = object()
 
 
 class FakeProvider(ProviderServiceServicer):
-    """Does at each provider what it was told to; the last thing it was told, again and again."""
+    """Does at each provider what it was told to; the last thing it was told, again and again.
+
+    Knows no sessions.
+    """
 
     def __init__(self) -> None:
         self.scripts: dict[str, list[Any]] = defaultdict(list)
@@ -164,6 +168,10 @@ class FakeProvider(ProviderServiceServicer):
         except GeneratorExit:
             self.cancelled.set()
             raise
+
+    async def WatchResults(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
+        yield
 
     async def ListTargets(self, request: Any, context: Any) -> Any:
         targets = await self._step(self.targets)

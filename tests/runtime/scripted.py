@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
+
 from meshgate.runtime.deadline import Deadline
 from meshgate.runtime.errors import InvalidRequestError, UpstreamRateLimitedError
 from meshgate.runtime.service import Implementation
@@ -49,6 +51,16 @@ class ScriptedProvider:
                 request.body = b"changed by the servicer"
                 return pb.ExecuteResponse()
         return await self._hang()
+
+    async def SubmitExecutes(self, request: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+    async def CancelExecutes(self, request: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+    async def WatchResults(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
+        yield
 
     async def StreamExecute(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self._enter(request, context)

@@ -23,54 +23,71 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from meshgate.v1 import call_context_pb2 as meshgate_dot_v1_dot_call__context__pb2
 from meshgate.v1 import chat_pb2 as meshgate_dot_v1_dot_chat__pb2
 from meshgate.v1 import usage_pb2 as meshgate_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"meshgate/v1/provider_service.proto\x12\x0bmeshgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1emeshgate/v1/call_context.proto\x1a\x16meshgate/v1/chat.proto\x1a\x17meshgate/v1/usage.proto\")\n\x06Target\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"\xc8\x01\n\rPhaseTimeouts\x12*\n\x07\x63onnect\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x66irst_token\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x62\x65tween_tokens\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd7\x01\n\x0e\x45xecuteRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.meshgate.v1.Target\x12%\n\x07\x64ialect\x18\x03 \x01(\x0e\x32\x14.meshgate.v1.Dialect\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12,\n\x08timeouts\x18\x05 \x01(\x0b\x32\x1a.meshgate.v1.PhaseTimeouts\x12\x12\n\noutput_cap\x18\x06 \x01(\x05\"l\n\x0f\x45xecuteResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x13.meshgate.v1.AnswerH\x00\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.meshgate.v1.FailureH\x00\x42\t\n\x07outcome\"\xce\x01\n\x06\x41nswer\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x14\n\x0cserved_model\x18\x02 \x01(\t\x12!\n\x05usage\x18\x03 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x30\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x19.meshgate.v1.FinishReason\x12$\n\x07headers\x18\x05 \x03(\x0b\x32\x13.meshgate.v1.Header\x12%\n\x07timings\x18\x06 \x01(\x0b\x32\x14.meshgate.v1.Timings\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"b\n\x07Timings\x12-\n\nfirst_byte\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xcb\x01\n\x07\x46\x61ilure\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.meshgate.v1.FailureKind\x12\x17\n\x0fupstream_status\x18\x02 \x01(\x05\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\r\n\x05\x66ield\x18\x06 \x01(\t\x12!\n\x05usage\x18\x07 \x01(\x0b\x32\x12.meshgate.v1.Usage\"\xdd\x01\n\x14StreamExecuteRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.meshgate.v1.Target\x12%\n\x07\x64ialect\x18\x03 \x01(\x0e\x32\x14.meshgate.v1.Dialect\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12,\n\x08timeouts\x18\x05 \x01(\x0b\x32\x1a.meshgate.v1.PhaseTimeouts\x12\x12\n\noutput_cap\x18\x06 \x01(\x05\"\xab\x01\n\x15StreamExecuteResponse\x12\'\n\x04head\x18\x01 \x01(\x0b\x32\x17.meshgate.v1.StreamHeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\'\n\x04\x64one\x18\x03 \x01(\x0b\x32\x17.meshgate.v1.StreamDoneH\x00\x12\'\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.meshgate.v1.FailureH\x00\x42\x06\n\x04step\"2\n\nStreamHead\x12$\n\x07headers\x18\x01 \x03(\x0b\x32\x13.meshgate.v1.Header\"\x9e\x01\n\nStreamDone\x12\x14\n\x0cserved_model\x18\x01 \x01(\t\x12!\n\x05usage\x18\x02 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.meshgate.v1.FinishReason\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.meshgate.v1.Timings\";\n\x12ListTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x13ListTargetsResponse\x12*\n\x07targets\x18\x01 \x03(\x0b\x32\x19.meshgate.v1.TargetStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x0cTargetStatus\x12#\n\x06target\x18\x01 \x01(\x0b\x32\x13.meshgate.v1.Target\x12)\n\x06health\x18\x02 \x01(\x0e\x32\x19.meshgate.v1.TargetHealth\x12.\n\x0clast_failure\x18\x03 \x01(\x0e\x32\x18.meshgate.v1.FailureKind*u\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44IALECT_OPENAI_CHAT\x10\x01\x12\x1d\n\x19\x44IALECT_OPENAI_EMBEDDINGS\x10\x02\x12\x19\n\x15\x44IALECT_MESHGATE_CHAT\x10\x03*\xfa\x02\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46\x41ILURE_KIND_RATE_LIMITED\x10\x01\x12\x1b\n\x17\x46\x41ILURE_KIND_OVERLOADED\x10\x02\x12\x18\n\x14\x46\x41ILURE_KIND_TIMEOUT\x10\x03\x12\x1b\n\x17\x46\x41ILURE_KIND_CONNECTION\x10\x04\x12\x1d\n\x19\x46\x41ILURE_KIND_SERVER_ERROR\x10\x05\x12\x1f\n\x1b\x46\x41ILURE_KIND_CONTEXT_WINDOW\x10\x06\x12\x1f\n\x1b\x46\x41ILURE_KIND_CONTENT_POLICY\x10\x07\x12 \n\x1c\x46\x41ILURE_KIND_INVALID_REQUEST\x10\x08\x12\x1f\n\x1b\x46\x41ILURE_KIND_AUTHENTICATION\x10\t\x12\x1a\n\x16\x46\x41ILURE_KIND_NOT_FOUND\x10\n\x12\x1a\n\x16\x46\x41ILURE_KIND_CANCELLED\x10\x0b*~\n\x0cTargetHealth\x12\x1d\n\x19TARGET_HEALTH_UNSPECIFIED\x10\x00\x12\x19\n\x15TARGET_HEALTH_UNKNOWN\x10\x01\x12\x19\n\x15TARGET_HEALTH_HEALTHY\x10\x02\x12\x19\n\x15TARGET_HEALTH_FAILING\x10\x03\x32\x83\x02\n\x0fProviderService\x12\x44\n\x07\x45xecute\x12\x1b.meshgate.v1.ExecuteRequest\x1a\x1c.meshgate.v1.ExecuteResponse\x12X\n\rStreamExecute\x12!.meshgate.v1.StreamExecuteRequest\x1a\".meshgate.v1.StreamExecuteResponse0\x01\x12P\n\x0bListTargets\x12\x1f.meshgate.v1.ListTargetsRequest\x1a .meshgate.v1.ListTargetsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"meshgate/v1/provider_service.proto\x12\x0bmeshgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a\x1emeshgate/v1/call_context.proto\x1a\x16meshgate/v1/chat.proto\x1a\x17meshgate/v1/usage.proto\")\n\x06Target\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"\xc8\x01\n\rPhaseTimeouts\x12*\n\x07\x63onnect\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x66irst_token\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0e\x62\x65tween_tokens\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd7\x01\n\x0e\x45xecuteRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.meshgate.v1.Target\x12%\n\x07\x64ialect\x18\x03 \x01(\x0e\x32\x14.meshgate.v1.Dialect\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12,\n\x08timeouts\x18\x05 \x01(\x0b\x32\x1a.meshgate.v1.PhaseTimeouts\x12\x12\n\noutput_cap\x18\x06 \x01(\x05\"l\n\x0f\x45xecuteResponse\x12%\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x13.meshgate.v1.AnswerH\x00\x12\'\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x14.meshgate.v1.FailureH\x00\x42\t\n\x07outcome\"T\n\x15SubmitExecutesRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\'\n\x05items\x18\x02 \x03(\x0b\x32\x18.meshgate.v1.ExecuteItem\"K\n\x0b\x45xecuteItem\x12\x0e\n\x06ticket\x18\x01 \x01(\x04\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.meshgate.v1.ExecuteRequest\"\x18\n\x16SubmitExecutesResponse\"<\n\x15\x43\x61ncelExecutesRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0f\n\x07tickets\x18\x02 \x03(\x04\"\x18\n\x16\x43\x61ncelExecutesResponse\")\n\x13WatchResultsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"C\n\x14WatchResultsResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.meshgate.v1.ExecuteResult\"\x83\x01\n\rExecuteResult\x12\x0e\n\x06ticket\x18\x01 \x01(\x04\x12\x30\n\x08response\x18\x02 \x01(\x0b\x32\x1c.meshgate.v1.ExecuteResponseH\x00\x12%\n\x07refusal\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xce\x01\n\x06\x41nswer\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x14\n\x0cserved_model\x18\x02 \x01(\t\x12!\n\x05usage\x18\x03 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x30\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x19.meshgate.v1.FinishReason\x12$\n\x07headers\x18\x05 \x03(\x0b\x32\x13.meshgate.v1.Header\x12%\n\x07timings\x18\x06 \x01(\x0b\x32\x14.meshgate.v1.Timings\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"b\n\x07Timings\x12-\n\nfirst_byte\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xcb\x01\n\x07\x46\x61ilure\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.meshgate.v1.FailureKind\x12\x17\n\x0fupstream_status\x18\x02 \x01(\x05\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\r\n\x05\x66ield\x18\x06 \x01(\t\x12!\n\x05usage\x18\x07 \x01(\x0b\x32\x12.meshgate.v1.Usage\"\xdd\x01\n\x14StreamExecuteRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.CallContext\x12#\n\x06target\x18\x02 \x01(\x0b\x32\x13.meshgate.v1.Target\x12%\n\x07\x64ialect\x18\x03 \x01(\x0e\x32\x14.meshgate.v1.Dialect\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12,\n\x08timeouts\x18\x05 \x01(\x0b\x32\x1a.meshgate.v1.PhaseTimeouts\x12\x12\n\noutput_cap\x18\x06 \x01(\x05\"\xab\x01\n\x15StreamExecuteResponse\x12\'\n\x04head\x18\x01 \x01(\x0b\x32\x17.meshgate.v1.StreamHeadH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\'\n\x04\x64one\x18\x03 \x01(\x0b\x32\x17.meshgate.v1.StreamDoneH\x00\x12\'\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.meshgate.v1.FailureH\x00\x42\x06\n\x04step\"2\n\nStreamHead\x12$\n\x07headers\x18\x01 \x03(\x0b\x32\x13.meshgate.v1.Header\"\x9e\x01\n\nStreamDone\x12\x14\n\x0cserved_model\x18\x01 \x01(\t\x12!\n\x05usage\x18\x02 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x30\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x19.meshgate.v1.FinishReason\x12%\n\x07timings\x18\x04 \x01(\x0b\x32\x14.meshgate.v1.Timings\";\n\x12ListTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x13ListTargetsResponse\x12*\n\x07targets\x18\x01 \x03(\x0b\x32\x19.meshgate.v1.TargetStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x0cTargetStatus\x12#\n\x06target\x18\x01 \x01(\x0b\x32\x13.meshgate.v1.Target\x12)\n\x06health\x18\x02 \x01(\x0e\x32\x19.meshgate.v1.TargetHealth\x12.\n\x0clast_failure\x18\x03 \x01(\x0e\x32\x18.meshgate.v1.FailureKind*u\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44IALECT_OPENAI_CHAT\x10\x01\x12\x1d\n\x19\x44IALECT_OPENAI_EMBEDDINGS\x10\x02\x12\x19\n\x15\x44IALECT_MESHGATE_CHAT\x10\x03*\xfa\x02\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46\x41ILURE_KIND_RATE_LIMITED\x10\x01\x12\x1b\n\x17\x46\x41ILURE_KIND_OVERLOADED\x10\x02\x12\x18\n\x14\x46\x41ILURE_KIND_TIMEOUT\x10\x03\x12\x1b\n\x17\x46\x41ILURE_KIND_CONNECTION\x10\x04\x12\x1d\n\x19\x46\x41ILURE_KIND_SERVER_ERROR\x10\x05\x12\x1f\n\x1b\x46\x41ILURE_KIND_CONTEXT_WINDOW\x10\x06\x12\x1f\n\x1b\x46\x41ILURE_KIND_CONTENT_POLICY\x10\x07\x12 \n\x1c\x46\x41ILURE_KIND_INVALID_REQUEST\x10\x08\x12\x1f\n\x1b\x46\x41ILURE_KIND_AUTHENTICATION\x10\t\x12\x1a\n\x16\x46\x41ILURE_KIND_NOT_FOUND\x10\n\x12\x1a\n\x16\x46\x41ILURE_KIND_CANCELLED\x10\x0b*~\n\x0cTargetHealth\x12\x1d\n\x19TARGET_HEALTH_UNSPECIFIED\x10\x00\x12\x19\n\x15TARGET_HEALTH_UNKNOWN\x10\x01\x12\x19\n\x15TARGET_HEALTH_HEALTHY\x10\x02\x12\x19\n\x15TARGET_HEALTH_FAILING\x10\x03\x32\x90\x04\n\x0fProviderService\x12\x44\n\x07\x45xecute\x12\x1b.meshgate.v1.ExecuteRequest\x1a\x1c.meshgate.v1.ExecuteResponse\x12Y\n\x0eSubmitExecutes\x12\".meshgate.v1.SubmitExecutesRequest\x1a#.meshgate.v1.SubmitExecutesResponse\x12Y\n\x0e\x43\x61ncelExecutes\x12\".meshgate.v1.CancelExecutesRequest\x1a#.meshgate.v1.CancelExecutesResponse\x12U\n\x0cWatchResults\x12 .meshgate.v1.WatchResultsRequest\x1a!.meshgate.v1.WatchResultsResponse0\x01\x12X\n\rStreamExecute\x12!.meshgate.v1.StreamExecuteRequest\x1a\".meshgate.v1.StreamExecuteResponse0\x01\x12P\n\x0bListTargets\x12\x1f.meshgate.v1.ListTargetsRequest\x1a .meshgate.v1.ListTargetsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'meshgate.v1.provider_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIALECT']._serialized_start=2201
-  _globals['_DIALECT']._serialized_end=2318
-  _globals['_FAILUREKIND']._serialized_start=2321
-  _globals['_FAILUREKIND']._serialized_end=2699
-  _globals['_TARGETHEALTH']._serialized_start=2701
-  _globals['_TARGETHEALTH']._serialized_end=2827
-  _globals['_TARGET']._serialized_start=164
-  _globals['_TARGET']._serialized_end=205
-  _globals['_PHASETIMEOUTS']._serialized_start=208
-  _globals['_PHASETIMEOUTS']._serialized_end=408
-  _globals['_EXECUTEREQUEST']._serialized_start=411
-  _globals['_EXECUTEREQUEST']._serialized_end=626
-  _globals['_EXECUTERESPONSE']._serialized_start=628
-  _globals['_EXECUTERESPONSE']._serialized_end=736
-  _globals['_ANSWER']._serialized_start=739
-  _globals['_ANSWER']._serialized_end=945
-  _globals['_HEADER']._serialized_start=947
-  _globals['_HEADER']._serialized_end=984
-  _globals['_TIMINGS']._serialized_start=986
-  _globals['_TIMINGS']._serialized_end=1084
-  _globals['_FAILURE']._serialized_start=1087
-  _globals['_FAILURE']._serialized_end=1290
-  _globals['_STREAMEXECUTEREQUEST']._serialized_start=1293
-  _globals['_STREAMEXECUTEREQUEST']._serialized_end=1514
-  _globals['_STREAMEXECUTERESPONSE']._serialized_start=1517
-  _globals['_STREAMEXECUTERESPONSE']._serialized_end=1688
-  _globals['_STREAMHEAD']._serialized_start=1690
-  _globals['_STREAMHEAD']._serialized_end=1740
-  _globals['_STREAMDONE']._serialized_start=1743
-  _globals['_STREAMDONE']._serialized_end=1901
-  _globals['_LISTTARGETSREQUEST']._serialized_start=1903
-  _globals['_LISTTARGETSREQUEST']._serialized_end=1962
-  _globals['_LISTTARGETSRESPONSE']._serialized_start=1964
-  _globals['_LISTTARGETSRESPONSE']._serialized_end=2054
-  _globals['_TARGETSTATUS']._serialized_start=2057
-  _globals['_TARGETSTATUS']._serialized_end=2199
-  _globals['_PROVIDERSERVICE']._serialized_start=2830
-  _globals['_PROVIDERSERVICE']._serialized_end=3089
+  _globals['_DIALECT']._serialized_start=2749
+  _globals['_DIALECT']._serialized_end=2866
+  _globals['_FAILUREKIND']._serialized_start=2869
+  _globals['_FAILUREKIND']._serialized_end=3247
+  _globals['_TARGETHEALTH']._serialized_start=3249
+  _globals['_TARGETHEALTH']._serialized_end=3375
+  _globals['_TARGET']._serialized_start=189
+  _globals['_TARGET']._serialized_end=230
+  _globals['_PHASETIMEOUTS']._serialized_start=233
+  _globals['_PHASETIMEOUTS']._serialized_end=433
+  _globals['_EXECUTEREQUEST']._serialized_start=436
+  _globals['_EXECUTEREQUEST']._serialized_end=651
+  _globals['_EXECUTERESPONSE']._serialized_start=653
+  _globals['_EXECUTERESPONSE']._serialized_end=761
+  _globals['_SUBMITEXECUTESREQUEST']._serialized_start=763
+  _globals['_SUBMITEXECUTESREQUEST']._serialized_end=847
+  _globals['_EXECUTEITEM']._serialized_start=849
+  _globals['_EXECUTEITEM']._serialized_end=924
+  _globals['_SUBMITEXECUTESRESPONSE']._serialized_start=926
+  _globals['_SUBMITEXECUTESRESPONSE']._serialized_end=950
+  _globals['_CANCELEXECUTESREQUEST']._serialized_start=952
+  _globals['_CANCELEXECUTESREQUEST']._serialized_end=1012
+  _globals['_CANCELEXECUTESRESPONSE']._serialized_start=1014
+  _globals['_CANCELEXECUTESRESPONSE']._serialized_end=1038
+  _globals['_WATCHRESULTSREQUEST']._serialized_start=1040
+  _globals['_WATCHRESULTSREQUEST']._serialized_end=1081
+  _globals['_WATCHRESULTSRESPONSE']._serialized_start=1083
+  _globals['_WATCHRESULTSRESPONSE']._serialized_end=1150
+  _globals['_EXECUTERESULT']._serialized_start=1153
+  _globals['_EXECUTERESULT']._serialized_end=1284
+  _globals['_ANSWER']._serialized_start=1287
+  _globals['_ANSWER']._serialized_end=1493
+  _globals['_HEADER']._serialized_start=1495
+  _globals['_HEADER']._serialized_end=1532
+  _globals['_TIMINGS']._serialized_start=1534
+  _globals['_TIMINGS']._serialized_end=1632
+  _globals['_FAILURE']._serialized_start=1635
+  _globals['_FAILURE']._serialized_end=1838
+  _globals['_STREAMEXECUTEREQUEST']._serialized_start=1841
+  _globals['_STREAMEXECUTEREQUEST']._serialized_end=2062
+  _globals['_STREAMEXECUTERESPONSE']._serialized_start=2065
+  _globals['_STREAMEXECUTERESPONSE']._serialized_end=2236
+  _globals['_STREAMHEAD']._serialized_start=2238
+  _globals['_STREAMHEAD']._serialized_end=2288
+  _globals['_STREAMDONE']._serialized_start=2291
+  _globals['_STREAMDONE']._serialized_end=2449
+  _globals['_LISTTARGETSREQUEST']._serialized_start=2451
+  _globals['_LISTTARGETSREQUEST']._serialized_end=2510
+  _globals['_LISTTARGETSRESPONSE']._serialized_start=2512
+  _globals['_LISTTARGETSRESPONSE']._serialized_end=2602
+  _globals['_TARGETSTATUS']._serialized_start=2605
+  _globals['_TARGETSTATUS']._serialized_end=2747
+  _globals['_PROVIDERSERVICE']._serialized_start=3378
+  _globals['_PROVIDERSERVICE']._serialized_end=3906
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 from meshgate.v1 import call_context_pb2 as _call_context_pb2
 from meshgate.v1 import chat_pb2 as _chat_pb2
 from meshgate.v1 import usage_pb2 as _usage_pb2
@@ -292,6 +293,208 @@ class ExecuteResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 
 Global___ExecuteResponse: _TypeAlias = ExecuteResponse  # noqa: Y015
+
+@_typing.final
+class SubmitExecutesRequest(_message.Message):
+    """SubmitExecutesRequest starts several requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of the caller's WatchResults."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExecuteItem]:
+        """What to run, in the order of their tickets; at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___ExecuteItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitExecutesRequest: _TypeAlias = SubmitExecutesRequest  # noqa: Y015
+
+@_typing.final
+class ExecuteItem(_message.Message):
+    """ExecuteItem is one request and its ticket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.int
+    """Names the request within its session: above every ticket before it."""
+    @_builtins.property
+    def request(self) -> Global___ExecuteRequest:
+        """What to run. Its deadline is the context's timeout."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.int = ...,
+        request: Global___ExecuteRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecuteItem: _TypeAlias = ExecuteItem  # noqa: Y015
+
+@_typing.final
+class SubmitExecutesResponse(_message.Message):
+    """SubmitExecutesResponse says that the requests are running."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitExecutesResponse: _TypeAlias = SubmitExecutesResponse  # noqa: Y015
+
+@_typing.final
+class CancelExecutesRequest(_message.Message):
+    """CancelExecutesRequest cancels several requests."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    TICKETS_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Of the caller's WatchResults."""
+    @_builtins.property
+    def tickets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of the requests."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        tickets: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id", "tickets", b"tickets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelExecutesRequest: _TypeAlias = CancelExecutesRequest  # noqa: Y015
+
+@_typing.final
+class CancelExecutesResponse(_message.Message):
+    """CancelExecutesResponse says that the requests are being cancelled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelExecutesResponse: _TypeAlias = CancelExecutesResponse  # noqa: Y015
+
+@_typing.final
+class WatchResultsRequest(_message.Message):
+    """WatchResultsRequest opens a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Made up by the caller, so that nobody else comes upon it."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResultsRequest: _TypeAlias = WatchResultsRequest  # noqa: Y015
+
+@_typing.final
+class WatchResultsResponse(_message.Message):
+    """WatchResultsResponse is what ended together; or nothing, to say that the
+    session lives.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExecuteResult]:
+        """One for each request that ended."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ExecuteResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResultsResponse: _TypeAlias = WatchResultsResponse  # noqa: Y015
+
+@_typing.final
+class ExecuteResult(_message.Message):
+    """ExecuteResult is what came of one request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.int
+    """As it was submitted."""
+    @_builtins.property
+    def response(self) -> Global___ExecuteResponse:
+        """Its response."""
+
+    @_builtins.property
+    def refusal(self) -> _status_pb2.Status:
+        """Its status."""
+
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.int = ...,
+        response: Global___ExecuteResponse | None = ...,
+        refusal: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "refusal", b"refusal", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "refusal", b"refusal", "response", b"response", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "refusal"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___ExecuteResult: _TypeAlias = ExecuteResult  # noqa: Y015
 
 @_typing.final
 class Answer(_message.Message):

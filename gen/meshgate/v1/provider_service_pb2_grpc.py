@@ -41,6 +41,21 @@ class ProviderServiceStub:
                 request_serializer=meshgate_dot_v1_dot_provider__service__pb2.ExecuteRequest.SerializeToString,
                 response_deserializer=meshgate_dot_v1_dot_provider__service__pb2.ExecuteResponse.FromString,
                 _registered_method=True)
+        self.SubmitExecutes = channel.unary_unary(
+                '/meshgate.v1.ProviderService/SubmitExecutes',
+                request_serializer=meshgate_dot_v1_dot_provider__service__pb2.SubmitExecutesRequest.SerializeToString,
+                response_deserializer=meshgate_dot_v1_dot_provider__service__pb2.SubmitExecutesResponse.FromString,
+                _registered_method=True)
+        self.CancelExecutes = channel.unary_unary(
+                '/meshgate.v1.ProviderService/CancelExecutes',
+                request_serializer=meshgate_dot_v1_dot_provider__service__pb2.CancelExecutesRequest.SerializeToString,
+                response_deserializer=meshgate_dot_v1_dot_provider__service__pb2.CancelExecutesResponse.FromString,
+                _registered_method=True)
+        self.WatchResults = channel.unary_stream(
+                '/meshgate.v1.ProviderService/WatchResults',
+                request_serializer=meshgate_dot_v1_dot_provider__service__pb2.WatchResultsRequest.SerializeToString,
+                response_deserializer=meshgate_dot_v1_dot_provider__service__pb2.WatchResultsResponse.FromString,
+                _registered_method=True)
         self.StreamExecute = channel.unary_stream(
                 '/meshgate.v1.ProviderService/StreamExecute',
                 request_serializer=meshgate_dot_v1_dot_provider__service__pb2.StreamExecuteRequest.SerializeToString,
@@ -64,6 +79,39 @@ class ProviderServiceServicer:
         the mesh did wrong. Cancelling the call cancels the upstream's work.
         Reasons: REVISION_BEHIND (the target's provider is unknown here),
         UNSUPPORTED, INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitExecutes(self, request, context):
+        """SubmitExecutes starts several requests, each as with Execute, and answers at
+        once: what comes of them goes to the session's WatchResults. Idempotent:
+        items whose ticket is not above all that the session had before are passed
+        over. On failure callers treat all of its items as never answered.
+        Reasons: SERVICE_UNAVAILABLE (there is no such session, or no longer).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelExecutes(self, request, context):
+        """CancelExecutes cancels requests, whose results never come then. Idempotent;
+        what is unknown or has ended is passed over. Best effort: callers ignore
+        failures, for every request has a deadline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchResults(self, request, context):
+        """WatchResults opens a session and tells what comes of its requests, in the
+        order in which they end. A message comes at once, after which the caller may
+        submit, and at least every two seconds. When the stream ends, however it
+        does, the session ends and what is left of its requests is cancelled; for a
+        drain it ends after the last result. On failure callers treat the requests
+        of the session as never answered.
+        Reasons: INVALID_REQUEST (no session id, or one in use).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +142,21 @@ def add_ProviderServiceServicer_to_server(servicer, server):
                     servicer.Execute,
                     request_deserializer=meshgate_dot_v1_dot_provider__service__pb2.ExecuteRequest.FromString,
                     response_serializer=meshgate_dot_v1_dot_provider__service__pb2.ExecuteResponse.SerializeToString,
+            ),
+            'SubmitExecutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitExecutes,
+                    request_deserializer=meshgate_dot_v1_dot_provider__service__pb2.SubmitExecutesRequest.FromString,
+                    response_serializer=meshgate_dot_v1_dot_provider__service__pb2.SubmitExecutesResponse.SerializeToString,
+            ),
+            'CancelExecutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelExecutes,
+                    request_deserializer=meshgate_dot_v1_dot_provider__service__pb2.CancelExecutesRequest.FromString,
+                    response_serializer=meshgate_dot_v1_dot_provider__service__pb2.CancelExecutesResponse.SerializeToString,
+            ),
+            'WatchResults': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchResults,
+                    request_deserializer=meshgate_dot_v1_dot_provider__service__pb2.WatchResultsRequest.FromString,
+                    response_serializer=meshgate_dot_v1_dot_provider__service__pb2.WatchResultsResponse.SerializeToString,
             ),
             'StreamExecute': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamExecute,
@@ -135,6 +198,87 @@ class ProviderService:
             '/meshgate.v1.ProviderService/Execute',
             meshgate_dot_v1_dot_provider__service__pb2.ExecuteRequest.SerializeToString,
             meshgate_dot_v1_dot_provider__service__pb2.ExecuteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitExecutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meshgate.v1.ProviderService/SubmitExecutes',
+            meshgate_dot_v1_dot_provider__service__pb2.SubmitExecutesRequest.SerializeToString,
+            meshgate_dot_v1_dot_provider__service__pb2.SubmitExecutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelExecutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meshgate.v1.ProviderService/CancelExecutes',
+            meshgate_dot_v1_dot_provider__service__pb2.CancelExecutesRequest.SerializeToString,
+            meshgate_dot_v1_dot_provider__service__pb2.CancelExecutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/meshgate.v1.ProviderService/WatchResults',
+            meshgate_dot_v1_dot_provider__service__pb2.WatchResultsRequest.SerializeToString,
+            meshgate_dot_v1_dot_provider__service__pb2.WatchResultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

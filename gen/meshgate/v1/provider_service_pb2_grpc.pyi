@@ -25,6 +25,27 @@ class ProviderServiceStub:
     Reasons: REVISION_BEHIND (the target's provider is unknown here),
     UNSUPPORTED, INVALID_REQUEST.
     """
+    SubmitExecutes: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.SubmitExecutesRequest, _provider_service_pb2.SubmitExecutesResponse]
+    """SubmitExecutes starts several requests, each as with Execute, and answers at
+    once: what comes of them goes to the session's WatchResults. Idempotent:
+    items whose ticket is not above all that the session had before are passed
+    over. On failure callers treat all of its items as never answered.
+    Reasons: SERVICE_UNAVAILABLE (there is no such session, or no longer).
+    """
+    CancelExecutes: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.CancelExecutesRequest, _provider_service_pb2.CancelExecutesResponse]
+    """CancelExecutes cancels requests, whose results never come then. Idempotent;
+    what is unknown or has ended is passed over. Best effort: callers ignore
+    failures, for every request has a deadline.
+    """
+    WatchResults: _aio.UnaryStreamMultiCallable[_provider_service_pb2.WatchResultsRequest, _provider_service_pb2.WatchResultsResponse]
+    """WatchResults opens a session and tells what comes of its requests, in the
+    order in which they end. A message comes at once, after which the caller may
+    submit, and at least every two seconds. When the stream ends, however it
+    does, the session ends and what is left of its requests is cancelled; for a
+    drain it ends after the last result. On failure callers treat the requests
+    of the session as never answered.
+    Reasons: INVALID_REQUEST (no session id, or one in use).
+    """
     StreamExecute: _aio.UnaryStreamMultiCallable[_provider_service_pb2.StreamExecuteRequest, _provider_service_pb2.StreamExecuteResponse]
     """StreamExecute runs a request whose answer is streamed: one `head`, then
     chunks as they come, then `done`; or a `failure` at any time, as the last.
@@ -52,6 +73,45 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         the mesh did wrong. Cancelling the call cancels the upstream's work.
         Reasons: REVISION_BEHIND (the target's provider is unknown here),
         UNSUPPORTED, INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitExecutes(
+        self,
+        request: _provider_service_pb2.SubmitExecutesRequest,
+        context: _aio.ServicerContext[_provider_service_pb2.SubmitExecutesRequest, _abc.Awaitable[_provider_service_pb2.SubmitExecutesResponse]],
+    ) -> _abc.Awaitable[_provider_service_pb2.SubmitExecutesResponse]:
+        """SubmitExecutes starts several requests, each as with Execute, and answers at
+        once: what comes of them goes to the session's WatchResults. Idempotent:
+        items whose ticket is not above all that the session had before are passed
+        over. On failure callers treat all of its items as never answered.
+        Reasons: SERVICE_UNAVAILABLE (there is no such session, or no longer).
+        """
+
+    @_abc_1.abstractmethod
+    def CancelExecutes(
+        self,
+        request: _provider_service_pb2.CancelExecutesRequest,
+        context: _aio.ServicerContext[_provider_service_pb2.CancelExecutesRequest, _abc.Awaitable[_provider_service_pb2.CancelExecutesResponse]],
+    ) -> _abc.Awaitable[_provider_service_pb2.CancelExecutesResponse]:
+        """CancelExecutes cancels requests, whose results never come then. Idempotent;
+        what is unknown or has ended is passed over. Best effort: callers ignore
+        failures, for every request has a deadline.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchResults(
+        self,
+        request: _provider_service_pb2.WatchResultsRequest,
+        context: _aio.ServicerContext[_provider_service_pb2.WatchResultsRequest, _abc.AsyncIterator[_provider_service_pb2.WatchResultsResponse]],
+    ) -> _abc.AsyncIterator[_provider_service_pb2.WatchResultsResponse]:
+        """WatchResults opens a session and tells what comes of its requests, in the
+        order in which they end. A message comes at once, after which the caller may
+        submit, and at least every two seconds. When the stream ends, however it
+        does, the session ends and what is left of its requests is cancelled; for a
+        drain it ends after the last result. On failure callers treat the requests
+        of the session as never answered.
+        Reasons: INVALID_REQUEST (no session id, or one in use).
         """
 
     @_abc_1.abstractmethod

@@ -51,6 +51,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
             name="provider",
             implementations=(Implementation(SERVICE, servicer, internal=True),),
             tasks={"follow the configuration": lambda: _follow(source, upstreams, targets)},
+            drain=servicer.drain,
         )
     finally:
         await upstreams.close()

@@ -13,6 +13,7 @@ from meshgate.provider.attempt import Answer, Attempt, Headers, Step, StreamHead
 from meshgate.provider.execution import Execution
 from meshgate.provider.failures import Failure, FailureKind
 from meshgate.provider.phases import UNBOUNDED, PhaseTimeouts
+from meshgate.provider.sessions import Sessions
 from meshgate.provider.targets import TargetHealth, TargetName, Targets, TargetStatus
 from meshgate.runtime.deadline import Deadline
 from meshgate.runtime.duration import duration, seconds_of
@@ -49,10 +50,37 @@ class ProviderServicer(ProviderServiceServicer):
         self._execution = execution
         self._targets = targets
         self._snapshot = snapshot
+        self._sessions = Sessions(self._answer)
 
     async def Execute(self, request: pb.ExecuteRequest, context: Any) -> pb.ExecuteResponse:
+        return await self._answer(request, Deadline.from_context(context))
+
+    async def SubmitExecutes(
+        self, request: pb.SubmitExecutesRequest, context: Any
+    ) -> pb.SubmitExecutesResponse:
+        self._sessions.submit(request.session_id, request.items)
+        return pb.SubmitExecutesResponse()
+
+    async def CancelExecutes(
+        self, request: pb.CancelExecutesRequest, context: Any
+    ) -> pb.CancelExecutesResponse:
+        self._sessions.cancel(request.session_id, request.tickets)
+        return pb.CancelExecutesResponse()
+
+    async def WatchResults(
+        self, request: pb.WatchResultsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchResultsResponse]:
+        async with aclosing(self._sessions.results(request.session_id)) as batches:
+            async for results in batches:
+                yield pb.WatchResultsResponse(results=results)
+
+    def drain(self) -> None:
+        """Let each session end after its last result."""
+        self._sessions.drain()
+
+    async def _answer(self, request: pb.ExecuteRequest, deadline: Deadline) -> pb.ExecuteResponse:
         outcome = await self._execution.answer(
-            request.target.provider, _attempt(request, UNBOUNDED, context)
+            request.target.provider, _attempt(request, UNBOUNDED, deadline)
         )
         if isinstance(outcome, Answer):
             return pb.ExecuteResponse(answer=_answer(outcome))
@@ -62,7 +90,7 @@ class ProviderServicer(ProviderServiceServicer):
         self, request: pb.StreamExecuteRequest, context: Any
     ) -> AsyncIterator[pb.StreamExecuteResponse]:
         between_seconds = _phases(request).between_tokens_seconds
-        attempt = _attempt(request, between_seconds, context)
+        attempt = _attempt(request, between_seconds, Deadline.from_context(context))
         async with aclosing(self._execution.stream(request.target.provider, attempt)) as steps:
             async for step in steps:
                 yield _step(step)
@@ -81,7 +109,7 @@ class ProviderServicer(ProviderServiceServicer):
 
 
 def _attempt(
-    request: pb.ExecuteRequest | pb.StreamExecuteRequest, between_seconds: float, context: Any
+    request: pb.ExecuteRequest | pb.StreamExecuteRequest, between_seconds: float, deadline: Deadline
 ) -> Attempt:
     dialect = _DIALECTS.get(request.dialect)
     if dialect is None:
@@ -91,7 +119,7 @@ def _attempt(
     if request.output_cap < 0:
         raise InvalidRequestError("the output cap is negative", field="output_cap")
     phases = _phases(request)
-    left_seconds = Deadline.from_context(context).seconds_left()
+    left_seconds = deadline.seconds_left()
     return Attempt(
         model=request.target.model,
         dialect=dialect,

@@ -49,6 +49,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
             },
         )
     finally:
+        await providers.close()
         await quota.close()
         await counter.close()
 

@@ -10,6 +10,7 @@ import itertools
 import random
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,27 +52,66 @@ Lookup = Callable[[str, int], Awaitable[set[Address]]]
 
 
 @dataclass(eq=False)
-class _Instance:
-    """One instance of the peer."""
+class Instance:
+    """One instance of the peer; generated stubs work over it, for calls that belong together.
+
+    Attributes:
+        in_flight: What it works on; whoever calls over the instance itself counts it here, with
+            `took` and `landed`, unless it may be cut off when the instance is no longer listed.
+    """
 
     address: Address
     channel: grpc.aio.Channel
+    metadata: Metadata = ()
     serving: bool = False
     in_flight: int = 0
     watch: asyncio.Task[None] | None = None
     callables: dict[str, Any] = field(default_factory=dict)
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def close(self, grace_seconds: float | None = None) -> None:
-        """Let calls in flight end, for `grace_seconds` at most, and close."""
+    def __post_init__(self) -> None:
+        self._idle.set()
+
+    def took(self) -> None:
+        self.in_flight += 1
+        self._idle.clear()
+
+    def landed(self) -> None:
+        self.in_flight -= 1
+        if not self.in_flight:
+            self._idle.set()
+
+    def unary_unary(self, path: str, **codec: Any) -> Callable[..., Any]:
+        return self._callable(self.channel.unary_unary(path, **codec))
+
+    def unary_stream(self, path: str, **codec: Any) -> Callable[..., Any]:
+        return self._callable(self.channel.unary_stream(path, **codec))
+
+    def _callable(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(
+            request: Any, *, timeout: float | None = DEFAULT_SECONDS, metadata: Metadata = ()
+        ) -> Any:
+            return method(request, timeout=timeout, metadata=(*metadata, *self.metadata))
+
+        return call
+
+    async def close(self, grace_seconds: float = 0) -> None:
+        """Let what is in flight end, for `grace_seconds` at most, and close."""
         if self.watch is not None:
             # First: a watch is a call too, and ends no sooner than the peer.
             self.watch.cancel()
             await asyncio.wait([self.watch])
-        await self.channel.close(grace=grace_seconds)
+        if grace_seconds and self.in_flight:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_seconds):
+                    await self._idle.wait()
+        await self.channel.close()
 
 
 class RemoteChannel:
     """A channel to every instance behind some addresses; generated stubs work over it.
+
+    Calls take `instance=` too, one that was picked before.
 
     Args:
         name: The peer's name, for logs and errors.
@@ -94,8 +134,8 @@ class RemoteChannel:
         self._metadata = tuple(metadata)
         self._credentials = credentials
         self._lookup = lookup or _lookup
-        self._instances: dict[Address, _Instance] = {}
-        self._leaving: dict[asyncio.Task[None], _Instance] = {}
+        self._instances: dict[Address, Instance] = {}
+        self._leaving: dict[asyncio.Task[None], Instance] = {}
         self._turns = itertools.count()
 
     @property
@@ -161,24 +201,30 @@ class RemoteChannel:
         return self._callable(path, make)
 
     def _callable(self, path: str, make: Callable[[grpc.aio.Channel], Any]) -> Callable[..., Any]:
-        def call(request: Any, *, timeout: float = DEFAULT_SECONDS, metadata: Metadata = ()) -> Any:
-            instance = self._pick()
+        def call(
+            request: Any,
+            *,
+            timeout: float = DEFAULT_SECONDS,
+            metadata: Metadata = (),
+            instance: Instance | None = None,
+        ) -> Any:
+            instance = instance or self.pick()
             method = instance.callables.get(path)
             if method is None:
                 method = instance.callables[path] = make(instance.channel)
             running = method(request, timeout=timeout, metadata=(*metadata, *self._metadata))
-            instance.in_flight += 1
-            running.add_done_callback(lambda _: self._landed(instance))
+            instance.took()
+            running.add_done_callback(lambda _: instance.landed())
             return running
 
         return call
 
-    @staticmethod
-    def _landed(instance: _Instance) -> None:
-        instance.in_flight -= 1
+    def pick(self) -> Instance:
+        """The serving instance with the fewest calls in flight; equals take turns.
 
-    def _pick(self) -> _Instance:
-        """The serving instance with the fewest calls in flight; equals take turns."""
+        Raises:
+            AioRpcError: None is serving.
+        """
         serving = [instance for instance in self._instances.values() if instance.serving]
         if not serving:
             raise grpc.aio.AioRpcError(
@@ -198,18 +244,18 @@ class RemoteChannel:
             channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         else:
             channel = grpc.aio.secure_channel(target, self._credentials, options=_OPTIONS)
-        instance = _Instance(address, channel)
+        instance = Instance(address, channel, self._metadata)
         instance.watch = asyncio.create_task(self._watch(instance), name=f"watch {target}")
         self._instances[address] = instance
 
-    def _leave(self, instance: _Instance) -> None:
+    def _leave(self, instance: Instance) -> None:
         """Close an instance that is no longer listed, after the calls it still answers."""
         instance.serving = False
         task = asyncio.create_task(instance.close(DEFAULT_SECONDS))
         self._leaving[task] = instance
         task.add_done_callback(self._leaving.pop)
 
-    async def _watch(self, instance: _Instance) -> None:
+    async def _watch(self, instance: Instance) -> None:
         stub: Any = health_pb2_grpc.HealthStub(instance.channel)
         for wait_seconds in _waits():
             try:
@@ -223,7 +269,7 @@ class RemoteChannel:
                 self._turn(instance, serving=False)
             await asyncio.sleep(wait_seconds)
 
-    def _turn(self, instance: _Instance, serving: bool) -> None:  # noqa: FBT001 - a state
+    def _turn(self, instance: Instance, serving: bool) -> None:  # noqa: FBT001 - a state
         if instance.serving != serving:
             instance.serving = serving
             _log.info(

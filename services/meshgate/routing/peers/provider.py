@@ -1,6 +1,7 @@
 """Running a request at an upstream: the caller's side of ProviderService."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,8 +13,10 @@ from meshgate.config.snapshot import Target, Timeouts
 from meshgate.dialects.meshgate_chat.usage import read_usage
 from meshgate.dialects.neutral import Usage
 from meshgate.routing.failure import Failure
+from meshgate.routing.peers.sessions import Sessions
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import Question
+from meshgate.runtime.channel import RemoteChannel
 from meshgate.runtime.deadline import Deadline
 from meshgate.runtime.duration import duration, seconds_of
 from meshgate.runtime.errors import (
@@ -31,6 +34,8 @@ from meshgate.v1 import provider_service_pb2_grpc as rpc
 _log = structlog.get_logger("meshgate.routing")
 
 Headers = tuple[tuple[str, str], ...]
+
+Execute = Callable[..., Awaitable[pb.ExecuteResponse]]
 
 _END_SECONDS = 1.0
 
@@ -68,6 +73,8 @@ class Providers:
 
     def __init__(self, channel: Any) -> None:
         self._stub: Any = rpc.ProviderServiceStub(channel)
+        self._sessions = Sessions(channel) if isinstance(channel, RemoteChannel) else None
+        self._execute: Execute = self._sessions.execute if self._sessions else self._stub.Execute
         self._timeouts: dict[Timeouts, pb.PhaseTimeouts] = {}
 
     async def execute(
@@ -77,8 +84,10 @@ class Providers:
         seconds_left = question.arrival.deadline.seconds_left(plan.model.timeouts.total_seconds)
         request = pb.ExecuteRequest(**self._attempt(question, plan, target))
         try:
-            response = await self._stub.Execute(request, timeout=seconds_left)
+            response = await self._execute(request, timeout=seconds_left)
         except grpc.aio.AioRpcError as error:
+            return _mesh_failure(error_of_call(error, "provider"), target)
+        except GatewayError as error:
             return _mesh_failure(error, target)
         match response.WhichOneof("outcome"):
             case "answer":
@@ -101,7 +110,7 @@ class Providers:
             steps = aiter(call)
             step = await anext(steps, None)
         except grpc.aio.AioRpcError as error:
-            return _mesh_failure(error, target)
+            return _mesh_failure(error_of_call(error, "provider"), target)
         if step is not None and step.HasField("head"):
             chunks = Chunks(call, steps, plan.model.name, target.provider)
             return StreamedAnswer(_headers(step.head.headers), chunks)
@@ -131,6 +140,11 @@ class Providers:
                     return targets
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, "provider") from None
+
+    async def close(self) -> None:
+        """Cut off what is in flight."""
+        if self._sessions is not None:
+            await self._sessions.close()
 
     def _attempt(self, question: Question, plan: Plan, target: Target) -> dict[str, Any]:
         return {
@@ -225,13 +239,12 @@ def _nonsense(provider: str) -> Failure:
     return Failure("server_error", provider, message="the answer cannot be understood")
 
 
-def _mesh_failure(call: grpc.aio.AioRpcError, target: Target) -> Failure:
+def _mesh_failure(error: GatewayError, target: Target) -> Failure:
     """A failure of the mesh itself, or of what the target can do: another may do better.
 
     Raises:
         GatewayError: Nobody would do better.
     """
-    error = error_of_call(call, "provider")
     if isinstance(error, ServiceUnavailableError | RevisionBehindError):
         error.retry_after_seconds = error.retry_after_seconds or 1  # as with every 503
         return Failure("connection", target.provider, error=error)
