@@ -229,11 +229,11 @@ class TestCluster:
         async with asyncio.TaskGroup() as loads:
             for _ in range(8):
                 loads.create_task(load())
-            await until(lambda: asyncio.sleep(0, statuses[200] >= 100))
+            await until(lambda: asyncio.sleep(0, statuses[200] >= 50))
             dead = cluster.kill_primary(slot)
             await asyncio.to_thread(cluster.await_failover, slot)
             before = statuses[200]
-            await until(lambda: asyncio.sleep(0, statuses[200] >= before + 100))
+            await until(lambda: asyncio.sleep(0, statuses[200] >= before + 50))
             over.set()
         cluster.restart(dead)
         await asyncio.to_thread(cluster.await_whole)
