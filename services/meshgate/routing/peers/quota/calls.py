@@ -20,7 +20,8 @@ from meshgate.v1 import quota_service_pb2_grpc as rpc
 
 _log = structlog.get_logger("meshgate.routing")
 
-_GRANT_SECONDS = 2.0
+# A bit more than quota takes to give up on its store; a batch is sent twice, and somebody waits.
+_GRANT_SECONDS = 1.2
 _SETTLE_SECONDS = 10.0
 _MOST_ITEMS = 500
 
