@@ -1,7 +1,9 @@
 """Limits while Redis is slow, full, gone or failing over: a clear refusal, nothing lost, nothing free."""
 
 import asyncio
+import os
 import secrets
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -211,6 +213,22 @@ class TestOneServer:
                 answer = await client.post(CHAT, json=chat())
 
         assert answer.status_code == 200
+
+
+async def test_a_quota_that_hangs(
+    gateway: Gateway, key: LimitedKey, upstream: RemoteUpstream
+) -> None:
+    await key.ask_together(10)
+    [quota] = gateway.ready["pids"]["quota"]
+
+    os.kill(quota, signal.SIGSTOP)
+    try:
+        check_refusals(await key.ask_until_refused())
+    finally:
+        os.kill(quota, signal.SIGCONT)
+
+    await until(key.is_served)
+    await key.check_that_exactly_as_much_was_spent(upstream)
 
 
 class TestCluster:
