@@ -41,7 +41,7 @@ test: $(VENV)/.test  ## run the whole test suite
 	@$(BIN)/python -m pytest
 
 bench: $(VENV)/.test  ## measure the gateway beside plain Envoy, on this machine
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench && $(BIN)/python bench/quota.py
 
 # ---------------------------------------------------------------- for developers
 

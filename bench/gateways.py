@@ -99,12 +99,14 @@ class Running:
         base_url: Up to `/v1`.
         headers: What its clients send.
         services: Its processes by service, as far as it says.
+        metrics: Where its processes tell what they have counted.
     """
 
     pid: int
     base_url: str
     headers: Mapping[str, str]
     services: Mapping[int, str] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
 
     @property
     def chat_url(self) -> str:
@@ -169,6 +171,7 @@ class Meshgate:
                 f"{said['base_url'].removesuffix('/v1').rstrip('/')}/v1",
                 {"Authorization": f"Bearer {bench.key}"},
                 services_by_pid(said.get("pids", {})),
+                tuple(url for urls in said.get("metrics", {}).values() for url in urls),
             )
             wait_for_answer(gateway, process, log)
             yield gateway

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.counters import QUOTA_CALLS, counted
 from bench.figures import (
     CONNECTIONS,
     FEW_CHUNKS,
@@ -89,6 +90,7 @@ class Round:
     def _plain(self, direct: Mapping[int, Load]) -> Figures:
         figures: Figures = {}
         for connections in CONNECTIONS:
+            asked = counted(QUOTA_CALLS, self.gateway.metrics)
             load, cost = self._load(
                 f"plain c={connections}", plain(), connections, PLAIN_SECONDS[connections]
             )
@@ -104,6 +106,8 @@ class Round:
                     f"cpu_{kind}_us": cost.us_per_request_of(kind)
                     for kind in ("envoy", "python", "other")
                 }
+                asked = counted(QUOTA_CALLS, self.gateway.metrics) - asked
+                figures["quota_calls"] = asked / load.requests * 1e3
         return figures
 
     def _streamed(self) -> Figures:

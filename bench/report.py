@@ -59,8 +59,10 @@ COST = (
     Column("CPU µs/request, c=64", "cpu_us_64"),
     Column("of it Envoy", "cpu_envoy_us"),
     Column("of it Python", "cpu_python_us"),
+    Column("of it Redis", "cpu_other_us"),
     Column("CPU µs/chunk", "chunk_us", 1),
     Column("CPU µs/stream (base)", "stream_us"),
+    Column("quota calls/1000 requests", "quota_calls", 1),
 )
 SPEED = (
     *(Column(f"requests/s, c={c}", f"rps_{c}") for c in CONNECTIONS),

@@ -22,6 +22,7 @@ from meshgate.cli.redis_server import find_server
 SLOTS = 16_384
 _PRIMARIES = 3
 _NODES = 6
+_STARTS = 3
 
 
 class ClusterNode(RedisServer):
@@ -206,12 +207,26 @@ def _is_settled(node: ClusterNode) -> bool:
 @contextlib.contextmanager
 def running_cluster(directory: Path) -> Iterator[RedisCluster]:
     """A cluster for the block."""
-    cluster = RedisCluster(directory)
+    cluster = _started(directory)
     try:
-        cluster.start()
         yield cluster
     finally:
         cluster.kill()
+
+
+def _started(directory: Path) -> RedisCluster:
+    """A cluster that runs. A port may be taken between its choice and its use: then others are tried."""
+    for attempt in range(_STARTS):
+        cluster = RedisCluster(directory / str(attempt))
+        try:
+            cluster.start()
+        except AssertionError:
+            cluster.kill()
+            if attempt == _STARTS - 1:
+                raise
+        else:
+            return cluster
+    raise AssertionError("unreachable")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from bench import compiling
 from bench.compiling import CompileError, compiled
-from bench.gateways import ENVOY_CONFIG, MESHGATE_CONFIG, services_by_pid
+from bench.gateways import ENVOY_CONFIG, LIMITS, MESHGATE_CONFIG, services_by_pid
 from bench.loading import LoadError, read
 from bench.processes import cpu_seconds, kind_of, running, tree
 
@@ -66,11 +66,13 @@ def test_the_pids_of_a_ready_file_name_the_services() -> None:
 
 
 def test_configurations_are_yaml_with_the_mock_as_upstream() -> None:
-    meshgate = yaml.safe_load(MESHGATE_CONFIG.format(upstream=9))
+    without = yaml.safe_load(MESHGATE_CONFIG.format(upstream=9))
+    meshgate = yaml.safe_load(MESHGATE_CONFIG.format(upstream=9) + LIMITS)
     envoy = yaml.safe_load(ENVOY_CONFIG.format(port=8, upstream=9))
 
     assert meshgate["providers"]["mock"]["base_url"] == "http://127.0.0.1:9/v1"
-    assert meshgate["keys"] == [{"name": "bench", "key": "${env:BENCH_KEY}", "models": ["*"]}]
+    assert without["keys"] == [{"name": "bench", "key": "${env:BENCH_KEY}"}]
+    assert meshgate["keys"][0]["limits"]["budget"]["enforce"] == "strict"
     assert envoy["static_resources"]["listeners"][0]["address"]["socket_address"] == {
         "address": "127.0.0.1",
         "port_value": 8,

@@ -11,7 +11,12 @@ def round_of(cpu_us: float, chunk_us: float) -> Figures:
             f"added_p50_ms_{connections}": 0.25,
             f"added_p99_ms_{connections}": -0.5,
         }
-    return figures | {"cpu_envoy_us": cpu_us / 4, "cpu_python_us": cpu_us, "cpu_other_us": 0.0}
+    return figures | {
+        "cpu_envoy_us": cpu_us / 4,
+        "cpu_python_us": cpu_us,
+        "cpu_other_us": 0.0,
+        "quota_calls": 0.0,
+    }
 
 
 def results(compact_cpu_us: float = 250.0, compact_chunk_us: float = 60.0) -> dict[str, Result]:

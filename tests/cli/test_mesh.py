@@ -150,7 +150,7 @@ async def test_who_uses_redis_is_told_where_it_is_and_nobody_else(tmp_path, supe
     port = supervisor.redis_port(tmp_path) if ours else None
     url = redis.url(port) if port else GIVEN.url
     told = {name: supervisor.env(name, "REDIS_URL") for name in supervisor.programs}
-    assert {name: at for name, at in told.items() if at} == {"auth": url, "quota": url}
+    assert {name: at for name, at in told.items() if at} == {"quota": url}
     assert all(url not in argument for p in supervisor.programs.values() for argument in p.argv)
 
 

@@ -1,7 +1,9 @@
 """Limits while Redis is slow, full, gone or failing over: a clear refusal, nothing lost, nothing free."""
 
 import asyncio
+import os
 import secrets
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -213,6 +215,22 @@ class TestOneServer:
         assert answer.status_code == 200
 
 
+async def test_a_quota_that_hangs(
+    gateway: Gateway, key: LimitedKey, upstream: RemoteUpstream
+) -> None:
+    await key.ask_together(10)
+    [quota] = gateway.ready["pids"]["quota"]
+
+    os.kill(quota, signal.SIGSTOP)
+    try:
+        check_refusals(await key.ask_until_refused())
+    finally:
+        os.kill(quota, signal.SIGCONT)
+
+    await until(key.is_served)
+    await key.check_that_exactly_as_much_was_spent(upstream)
+
+
 class TestCluster:
     async def test_a_failover_under_load_gives_nothing_away(
         self, clustered: Gateway, cluster: RedisCluster, upstream: RemoteUpstream
@@ -229,11 +247,11 @@ class TestCluster:
         async with asyncio.TaskGroup() as loads:
             for _ in range(8):
                 loads.create_task(load())
-            await until(lambda: asyncio.sleep(0, statuses[200] >= 100))
+            await until(lambda: asyncio.sleep(0, statuses[200] >= 50))
             dead = cluster.kill_primary(slot)
             await asyncio.to_thread(cluster.await_failover, slot)
             before = statuses[200]
-            await until(lambda: asyncio.sleep(0, statuses[200] >= before + 100))
+            await until(lambda: asyncio.sleep(0, statuses[200] >= before + 50))
             over.set()
         cluster.restart(dead)
         await asyncio.to_thread(cluster.await_whole)

@@ -16,7 +16,7 @@ import pytest
 import redis
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from upstream import Behaviour, Hang, RemoteUpstream
-from upstream.behaviours import Cut, Usage
+from upstream.behaviours import Cut, Endless, Usage
 
 from meshgate.v1 import gateway_service_pb2 as gateway_pb
 from meshgate.v1 import usage_record_pb2
@@ -334,23 +334,23 @@ class TestStreamsWithoutEnd:
         self, gateway: Gateway, admin: Admin, upstream: RemoteUpstream
     ) -> None:
         key_id, key = await admin.key(total("TOKENS", 600, "NORMAL"))
-        await upstream.script("on and on", Behaviour(text="many words " * 2_000, chunks=2_000))
-        client = openai.AsyncOpenAI(base_url=f"{gateway.base_url}/v1", api_key=key, max_retries=0)
+        await upstream.script("on and on", Behaviour(text="many words ", fault=Endless()))
+        sdk = openai.AsyncOpenAI(base_url=f"{gateway.base_url}/v1", api_key=key, max_retries=0)
 
-        stream = await client.chat.completions.create(
-            model="one-try",
-            messages=[{"role": "user", "content": "on and on"}],
-            stream=True,
-            stream_options={"include_usage": True},
-        )
-        chunks = [chunk async for chunk in stream]
+        async with sdk as client:
+            stream = await client.chat.completions.create(
+                model="one-try",
+                messages=[{"role": "user", "content": "on and on"}],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+            chunks = [chunk async for chunk in stream]
 
         assert chunks[-2].choices[0].finish_reason == "length"
         (record,) = await recorded(gateway, key_id)
         assert record.outcome == usage_record_pb2.REQUEST_OUTCOME_LIMITED
         assert chunks[-1].usage is not None
         assert chunks[-1].usage.completion_tokens == record.charges[0].usage.output_tokens
-        await client.close()
 
 
 class TestWhatClientsAreTold:

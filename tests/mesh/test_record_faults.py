@@ -21,7 +21,7 @@ BOUND_SECONDS = 30
 KEYS = "/admin/v1/keys"
 CHAT = {"model": "one-try", "messages": [{"role": "user", "content": "hello"}]}
 MANY = 10_000
-MADE_UP = 1_000
+MADE_UP = 600
 
 
 @pytest.fixture(scope="module")

@@ -212,6 +212,23 @@ async def test_a_shard_that_moves_to_another_node_is_found_there_whole(redis_clu
     assert booking is Booking.BOOKED
 
 
+async def test_a_store_that_evicts_is_told_of(valkey):
+    nodes = RedisNodes(RedisAddress.parse(valkey.url))
+    with valkey.control() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with structlog.testing.capture_logs() as logs:
+            await nodes.look_at_disks()
+    finally:
+        with valkey.control() as client:
+            client.config_set("maxmemory-policy", "noeviction")
+        await nodes.close()
+
+    (log,) = logs
+    assert log["log_level"] == "error"
+    assert "noeviction" in log["event"]
+
+
 async def test_a_store_that_writes_no_file_is_told_of_once(valkey):
     nodes = RedisNodes(RedisAddress.parse(valkey.url))
     with valkey.control() as client:

@@ -92,12 +92,15 @@ class FakeQuota(QuotaServiceServicer):
 
     async def BatchExtend(self, request: Any, context: Any) -> Any:
         await self._enter("BatchExtend", request)
-        return pb.BatchExtendResponse(results=[self._extend(item) for item in request.items])
+        results = [self._extend(item) for item in request.items]
+        self._leave()
+        return pb.BatchExtendResponse(results=results)
 
     async def BatchRelease(self, request: Any, context: Any) -> Any:
         await self._enter("BatchRelease", request)
         for item in request.items:
             self._release(item)
+        self._leave()
         return pb.BatchReleaseResponse(results=[pb.ReleaseResult() for _ in request.items])
 
     async def BatchSettle(self, request: Any, context: Any) -> Any:
@@ -143,7 +146,7 @@ class FakeQuota(QuotaServiceServicer):
             subjects = tuple(map(subject_of, item.subjects))
             self.grants[item.grant_id] = Granted(subjects, amounts, amounts)
         grant = pb.Grant(
-            amounts=amounts_message(amounts),
+            amounts=amounts_message(self.grants[item.grant_id].granted),
             lease=duration(self.lease_seconds),
             states=self._states(item.subjects),
         )

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from routing.fakes import snapshot
-from routing.metering_values import EMBEDDINGS, PRICES, asked, at, chain, limit, model
+from routing.metering_values import EMBEDDINGS, PRICES, TYPED, asked, at, chain, limit, model
 
 from meshgate.config.snapshot import Model
 from meshgate.limits.amounts import Amounts
@@ -13,6 +13,7 @@ from meshgate.pricing.prices import Prices
 from meshgate.routing.demand import MEDIA_ALLOWANCE, STRICT_OUTPUT_TOKENS, Demands
 from meshgate.routing.question import Question
 from meshgate.tokens.estimating import BYTES_PER_TOKEN, OUTPUT_MARGIN, OUTPUT_TOKENS, Estimator
+from meshgate.v1 import chat_pb2, gateway_service_pb2
 
 BODY = b"x" * 300
 USUAL_INPUT = int(300 / BYTES_PER_TOKEN)
@@ -194,6 +195,16 @@ class TestUpperBounds:
         demand = of(asked(body, chain(limit("tokens", 10**9, "strict"))))
 
         assert demand.amounts.input_tokens == len(body) + 1500 * MEDIA_ALLOWANCE
+
+    def test_a_picture_of_the_typed_api_takes_more_than_its_bytes_too(self) -> None:
+        picture = chat_pb2.Part(image=chat_pb2.Image(uri="https://a.example/b.png"))
+        message = chat_pb2.Message(role=chat_pb2.ROLE_USER, parts=[picture])
+        body = gateway_service_pb2.ChatRequest(model="m", messages=[message]).SerializeToString()
+        mine = chain(limit("tokens", 10**9, "strict"))
+
+        demand = of(asked(body, mine, dialect=TYPED))
+
+        assert demand.amounts.input_tokens == len(body) + 765 * MEDIA_ALLOWANCE
 
     def test_text_about_pictures_is_text(self) -> None:
         body = body_of({"type": "text", "text": "an image, a file, some audio"})

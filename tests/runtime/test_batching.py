@@ -11,6 +11,7 @@ from runtime.binding import until
 
 from meshgate.runtime.batching import Batcher
 from meshgate.runtime.errors import (
+    DeadlineExceededError,
     GatewayError,
     InvalidRequestError,
     ServiceUnavailableError,
@@ -123,21 +124,25 @@ async def test_a_batch_that_fails_twice_is_given_up(door: Door, batcher: Batcher
     assert door.batches == [[1], [1]]
 
 
+@pytest.mark.parametrize(
+    ("error", "batches"),
+    [(ServiceUnavailableError("away"), [[1], [1]]), (DeadlineExceededError("late"), [[1]])],
+)
 async def test_those_behind_a_batch_that_nobody_answers_do_not_wait_for_silence_again(
-    door: Door, batcher: Batcher[int, int]
+    door: Door, batcher: Batcher[int, int], error: GatewayError, batches: list[list[int]]
 ) -> None:
     first = submitted(batcher, 1)
     await until(lambda: door.waiting)
     rest = submitted(batcher, 2, 3)
     await asyncio.sleep(0)
 
-    for _ in range(2):
+    for _ in batches:
         await until(lambda: door.waiting)
-        door.refuse(ServiceUnavailableError("away"))
+        door.refuse(error)
 
     told = await asyncio.gather(*first, *rest, return_exceptions=True)
-    assert [type(error) for error in told] == [ServiceUnavailableError] * 3
-    assert door.batches == [[1], [1]]
+    assert told == [error] * 3
+    assert door.batches == batches
 
 
 async def test_any_other_error_is_not_sent_again(door: Door, batcher: Batcher[int, int]) -> None:

@@ -35,7 +35,7 @@ _STOP_SLACK_SECONDS = 3.0
 _EDGE_STOP_SECONDS = 5.0
 _PORT_ATTEMPTS = 5
 _ALONE = ("auth", "quota")
-_USE_REDIS = ("auth", "quota")
+_USE_REDIS = ("quota",)
 _ENVOY_VARIABLES = ("PATH", "HOME", "LANG", "TZ")
 
 Shape: TypeAlias = Sequence[Mapping[str, tuple[str, ...]]]

@@ -14,6 +14,7 @@ from meshgate.quota.redis_address import Place
 _log = structlog.get_logger("meshgate.quota.redis")
 
 _CONNECT_SECONDS = 1.0
+_KEEPS_ALL = "noeviction"
 _MOST_IDLE = 64
 
 Command = tuple[Any, ...]
@@ -81,6 +82,21 @@ class RedisNode:
             )
         self.keeps = keeps
         return keeps
+
+    def found_evicting(self, memory: Answer) -> None:
+        """Tell of a server that may throw counters away when its memory is full.
+
+        `memory` is what it says to `INFO memory`; one that may not say so says an error.
+        """
+        if isinstance(memory, bytes) and b"maxmemory_policy:" in memory:
+            policy = memory.partition(b"maxmemory_policy:")[2].split()[0].decode()
+            if policy != _KEEPS_ALL:
+                _log.error(
+                    "the Redis server evicts keys when its memory is full, and spent budgets with"
+                    " them: set its maxmemory-policy to noeviction",
+                    server=f"{self.place[0]}:{self.place[1]}",
+                    policy=policy,
+                )
 
     def _connection(self) -> Connection:
         host, port = self.place

@@ -119,7 +119,7 @@ class RedisNodes:
             raise _unavailable("does not answer in time") from None
 
     async def look_at_disks(self) -> None:
-        """Tell operators of servers that cannot say when something is on their disk.
+        """Tell operators of servers that cannot say when something is on their disk, or that evict.
 
         Raises:
             RedisError, OSError: A server does not answer.
@@ -128,7 +128,9 @@ class RedisNodes:
             await self._map()
         for place in dict.fromkeys(self._places):
             node = self._node(place)
-            node.found_keeping((await node.send([("WAITAOF", 1, 0, 1)]))[0])
+            disk, memory = await node.send([("WAITAOF", 1, 0, 1), ("INFO", "memory")])
+            node.found_keeping(disk)
+            node.found_evicting(memory)
 
     async def close(self) -> None:
         for node in self._nodes.values():

@@ -18,7 +18,10 @@ from meshgate.v1 import call_context_pb2
 from meshgate.v1 import usage_record_pb2 as pb
 
 _NANOS = 1_000_000_000
-_MOST_PRINCIPALS = 10_000
+_MOST_KINDS = 10_000
+
+_Kind = tuple[str, str, int, str]
+"""Principal, model, dialect and configuration."""
 
 
 class Consumption(Struct, frozen=True):
@@ -73,12 +76,12 @@ def consumption(
 class UsageRecords:
     """Writes the records of requests.
 
-    What the requests of a principal have in common is written once and copied, which takes a third
-    of the time.
+    What the requests of a principal for a model have in common is written once and copied, which
+    takes a third of the time.
     """
 
     def __init__(self) -> None:
-        self._common: OrderedDict[str, tuple[Principal, pb.UsageRecord]] = OrderedDict()
+        self._common: OrderedDict[_Kind, tuple[Principal, pb.UsageRecord]] = OrderedDict()
 
     def record(
         self,
@@ -96,14 +99,12 @@ class UsageRecords:
         arrival = question.arrival
         records = pb.UsageRecords()
         record = records.records.add()
-        record.CopyFrom(self._common_of(question.principal))
+        record.CopyFrom(self._common_of(question))
         record.hold_id = hold_id
         record.request_id = arrival.request_id
-        record.traceparent = arrival.traceparent
-        record.model = question.head.model
-        record.dialect = DIALECT_NAMES[question.dialect]
+        if arrival.traceparent:
+            record.traceparent = arrival.traceparent
         record.outcome = outcome
-        record.config_revision = question.revision
         record.attempt_count = attempts
         _set(record.start_time, began_at_nanos)
         _set(record.end_time, time.time_ns())
@@ -111,8 +112,10 @@ class UsageRecords:
             _add_charge(record, consumed)
         return records.SerializeToString()
 
-    def _common_of(self, principal: Principal) -> pb.UsageRecord:
-        known = self._common.get(principal.principal_id)
+    def _common_of(self, question: Question) -> pb.UsageRecord:
+        principal, model = question.principal, question.head.model
+        kind = (principal.principal_id, model, question.dialect, question.revision)
+        known = self._common.get(kind)
         if known is not None and known[0] is principal:
             return known[1]
         record = pb.UsageRecord(
@@ -122,22 +125,25 @@ class UsageRecords:
             team_id=principal.team_id,
             organization_id=principal.organization_id,
             tags=principal.tags,
+            model=model,
+            dialect=DIALECT_NAMES[question.dialect],
+            config_revision=question.revision,
             origin=call_context_pb2.ORIGIN_REQUEST,
         )
-        self._common[principal.principal_id] = (principal, record)
-        if len(self._common) > _MOST_PRINCIPALS:
+        self._common[kind] = (principal, record)
+        if len(self._common) > _MOST_KINDS:
             self._common.popitem(last=False)
         return record
 
 
 def _add_charge(record: pb.UsageRecord, consumed: Consumption) -> None:
     target = consumed.target
-    charge = record.charges.add(
-        provider=target.provider,
-        model=target.model,
-        served_model=consumed.served_model,
-        estimated=consumed.is_estimated,
-    )
+    charge = record.charges.add()
+    charge.provider = target.provider
+    charge.model = target.model
+    charge.served_model = consumed.served_model
+    if consumed.is_estimated:
+        charge.estimated = True
     if consumed.cost_nanos is not None and target.prices is not None:
         charge.cost_nanos = consumed.cost_nanos
         charge.price_version = target.prices.version
@@ -145,9 +151,12 @@ def _add_charge(record: pb.UsageRecord, consumed: Consumption) -> None:
     message = charge.usage
     message.input_tokens = usage.input_tokens
     message.output_tokens = usage.output_tokens
-    message.cached_input_tokens = usage.cached_input_tokens
-    message.cache_creation_input_tokens = usage.cache_creation_input_tokens
-    message.reasoning_tokens = usage.reasoning_tokens
+    if usage.cached_input_tokens:
+        message.cached_input_tokens = usage.cached_input_tokens
+    if usage.cache_creation_input_tokens:
+        message.cache_creation_input_tokens = usage.cache_creation_input_tokens
+    if usage.reasoning_tokens:
+        message.reasoning_tokens = usage.reasoning_tokens
 
 
 def _set(timestamp: Timestamp, nanos: int) -> None:

@@ -22,9 +22,6 @@ MEDIA_ALLOWANCE = 64
 The largest picture takes 48,169 tokens of gpt-4o-mini, where 765 are usual.
 """
 
-# A body that holds none of these, not even in JSON's escapes, is nothing but text.
-_MEDIA_WORDS = (b"image", b"audio", b"file", b"\\u")
-
 
 class Demand(Struct, frozen=True):
     """What is set aside for a request.
@@ -66,8 +63,9 @@ class Demands:
             question: What is asked.
             chains: Everyone whose limits may apply, whoever will answer.
         """
-        if any(chain.is_strict for chain in chains):
-            return self._upper_bound(question, chains)
+        for chain in chains:  # not any(): a generator takes longer than all of this
+            if chain.is_strict:
+                return self._upper_bound(question, chains)
         return self._estimate(question, chains)
 
     def more_output(self, model: str, output_tokens: int) -> Amounts:
@@ -103,8 +101,10 @@ class Demands:
         self, model: str, input_tokens: int, output_tokens: int, chains: Sequence[Chain]
     ) -> Amounts:
         cost = 0
-        if any(chain.counts_cost for chain in chains):
-            cost = self._cost_nanos(model, input_tokens, output_tokens)
+        for chain in chains:
+            if chain.counts_cost:
+                cost = self._cost_nanos(model, input_tokens, output_tokens)
+                break
         return Amounts(1, input_tokens, output_tokens, cost, 1)
 
     def _room(self, model: str, input_tokens: int, chains: Sequence[Chain]) -> int:
@@ -142,9 +142,14 @@ def _of_media(question: Question) -> int:
     if question.head.max_output_tokens == 0:
         return 0  # embeddings are of text
     dialect, body = DIALECT_NAMES[question.dialect], question.body
-    if dialect == "openai_chat" and not any(word in body for word in _MEDIA_WORDS):
+    if dialect == "openai_chat" and not _mentions_media(body):
         return 0
     return MEDIA_ALLOWANCE * dialects.meter(dialect).countable_text(body).other_tokens
+
+
+def _mentions_media(body: bytes) -> bool:
+    """Whether anything but text may be in a chat: even JSON's escapes hide no other word."""
+    return b"image" in body or b"audio" in body or b"file" in body or b"\\u" in body
 
 
 def _dearest(models: Sequence[Model]) -> Prices | None:

@@ -7,7 +7,11 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from meshgate.runtime.cancellation import being_cancelled
-from meshgate.runtime.errors import GatewayError, ServiceUnavailableError
+from meshgate.runtime.errors import (
+    DeadlineExceededError,
+    GatewayError,
+    ServiceUnavailableError,
+)
 from meshgate.runtime.telemetry import described
 
 _log = structlog.get_logger("meshgate.batching")
@@ -83,7 +87,7 @@ class Batcher(Generic[Item, Outcome]):
             outcomes = await self._sent(items)
         except GatewayError as error:
             _refuse(batch, error)
-            if isinstance(error, ServiceUnavailableError):
+            if isinstance(error, ServiceUnavailableError | DeadlineExceededError):
                 self._give_up_waiting(error)
             return
         except asyncio.CancelledError:
@@ -102,7 +106,7 @@ class Batcher(Generic[Item, Outcome]):
             else:
                 self._give_back(item, outcome)
 
-    def _give_up_waiting(self, error: ServiceUnavailableError) -> None:
+    def _give_up_waiting(self, error: GatewayError) -> None:
         """Refuse what gathered meanwhile: nobody waits for the same silence a second time."""
         waiting, self._waiting = self._waiting, []
         _refuse(waiting, error)

@@ -1,5 +1,6 @@
 """Calls of QuotaService, in batches."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import structlog
 from prometheus_client import Counter
 
 from meshgate.runtime.batching import Batcher
+from meshgate.runtime.cancellation import being_cancelled
 from meshgate.runtime.errors import (
     DeadlineExceededError,
     GatewayError,
@@ -20,9 +22,13 @@ from meshgate.v1 import quota_service_pb2_grpc as rpc
 
 _log = structlog.get_logger("meshgate.routing")
 
-_GRANT_SECONDS = 2.0
+# A bit more than quota takes to give up on its store; a batch is sent twice, and somebody waits.
+_GRANT_SECONDS = 1.2
 _SETTLE_SECONDS = 10.0
 _MOST_ITEMS = 500
+
+MOST_RELEASES = 100_000
+"""As many grants may wait to be given back; what is more comes back by the ttl."""
 
 _CALLS = Counter("meshgate_quota_calls", "Calls of quota.", ["rpc"])
 
@@ -68,8 +74,9 @@ class QuotaCalls:
         return _grant(await self._extensions.submit(item))
 
     def release(self, item: pb.ReleaseItem) -> None:
-        """Give back, with the next `send_releases`."""
-        self._released.append(item)
+        """Give back, with the next `send_releases`; as far as not too much waits for that."""
+        if len(self._released) < MOST_RELEASES:
+            self._released.append(item)
 
     async def send_releases(self) -> None:
         """Send what is to be given back. What quota does not hear of comes back by the ttl."""
@@ -137,6 +144,10 @@ class QuotaCalls:
             return await call(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:
             raise _refused(error) from None
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+            raise _no_answer() from None  # cut off under us, with its channel
 
 
 def _grant(result: pb.GrantResult) -> pb.Grant:
@@ -147,12 +158,16 @@ def _grant(result: pb.GrantResult) -> pb.Grant:
     raise GatewayError("internal error")  # fail closed
 
 
+def _no_answer() -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        "the quota service does not answer", retry_after_seconds=1, service="quota"
+    )
+
+
 def _refused(call: grpc.aio.AioRpcError) -> GatewayError:
     """Why there is no answer. What quota dislikes about a call is not the client's fault."""
     error = error_of_call(call, "quota")
     if isinstance(error, ServiceUnavailableError | DeadlineExceededError):
-        return ServiceUnavailableError(
-            "the quota service does not answer", retry_after_seconds=1, service="quota"
-        )
+        return _no_answer()
     _log.error("quota refused a batch", reason=error.reason)
     return GatewayError("internal error")

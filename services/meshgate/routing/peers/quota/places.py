@@ -63,13 +63,17 @@ class Places:
         self._grants.remove(grant)
         self._capacity -= grant.size
 
+    def forget_peak(self) -> None:
+        """Need no more than are taken now."""
+        self._peak = self._taken
+
     def spare(self) -> list[PlaceGrant]:
         """Give up what was not needed since the last time: the grants that became smaller.
 
         Those of size 0 are given up in whole.
         """
         surplus = self._capacity - self._peak
-        self._peak = self._taken
+        self.forget_peak()
         smaller = []
         for grant in reversed(self._grants):
             if surplus <= 0:

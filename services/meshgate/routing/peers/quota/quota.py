@@ -23,7 +23,6 @@ from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
 
 _FLUSH_SECONDS = 0.05
 _LOOK_SECONDS = 0.25
-_CLOSE_SECONDS = 5.0
 _CANCEL_SECONDS = 1.0
 _PLACE_PATIENCE_SECONDS = 0.05
 
@@ -46,6 +45,7 @@ class Quota:
         calls: To quota.
         hold_seconds: How long what was granted stays held without a sign of life of this process.
         now: The monotonic clock.
+        close_seconds: How long the end waits for each thing that has to be done before.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class Quota:
         calls: QuotaCalls,
         hold_seconds: float = 30.0,
         now: Callable[[], float] = time.monotonic,
+        close_seconds: float = 5.0,
     ) -> None:
+        self._close_seconds = close_seconds
         self._calls = calls
         self._settling = Settling(calls)
         self._holdings = Holdings(now)
@@ -154,12 +156,12 @@ class Quota:
     async def close(self) -> None:
         """Book what was used and give back the rest, within bounds."""
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+            _, late = await asyncio.wait(self._tasks, timeout=self._close_seconds)
             for task in late:
                 task.cancel()  # what it asked for goes back, what it counts is estimated
             if late:
                 await asyncio.wait(late, timeout=_CANCEL_SECONDS)
-        await self._settling.close(_CLOSE_SECONDS)
+        await self._settling.close(self._close_seconds)
         await self._upkeep.give_all_back()
         await self._calls.close()
         await self._calls.send_releases()

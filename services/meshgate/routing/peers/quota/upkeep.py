@@ -52,9 +52,8 @@ class Upkeep:
         for account in self._holdings.accounts.values():
             for lease in account.close():
                 self._give_back_rest(lease)
-            for places in account.places:
-                account.places.lose(places)
-                places.size = 0
+            account.places.forget_peak()
+            for places in account.places.spare():
                 self._resize(account, places)
         await self._calls.send_releases()
 
@@ -109,6 +108,9 @@ class Upkeep:
             _log.warning("places could not be renewed", reason=error.reason)
             if now - places.alive_at > self._hold_seconds * _TRUSTED_SHARE:
                 account.places.lose(places)
+                # Of those that nobody sits on quota should hear as soon as it is back.
+                places.size = min(places.size, account.places.taken)
+                self._resize(account, places)
 
     async def _extend(self, grant_id: str, partition: str) -> None:
         await self._calls.extend(
