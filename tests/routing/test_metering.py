@@ -318,6 +318,9 @@ class TestRefusals:
         assert error["code"] == "rate_limit_exceeded"
         assert "requests/minute" in error["message"]
         assert ending.trailers["retry-after"] == "30"
+        assert ending.trailers["x-ratelimit-limit-requests"] == "0"
+        assert ending.trailers["x-ratelimit-remaining-requests"] == "0"
+        assert ending.trailers["x-ratelimit-reset-requests"] == "30s"
         assert provider.requests == []
 
     async def test_a_budget_refuses_what_has_no_price(

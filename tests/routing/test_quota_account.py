@@ -245,12 +245,12 @@ class TestPlaces:
     def test_a_place_that_was_left_is_remembered_for_a_moment(
         self, account: Account, clock: Clock
     ) -> None:
-        assert not account.left_lately
+        assert not account.returned_lately
 
-        account.left_place()
-        assert account.left_lately
+        account.returned()
+        assert account.returned_lately
         clock.time += 0.6
-        assert not account.left_lately
+        assert not account.returned_lately
 
 
 class TestIdleness:

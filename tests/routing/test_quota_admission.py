@@ -95,7 +95,7 @@ class TestSecondChances:
 
         assert isinstance(await second, Part)
 
-    async def test_without_a_place_left_lately_a_refusal_stands_at_once(
+    async def test_where_nothing_came_back_lately_a_refusal_stands_at_once(
         self, quota: Quota, service: FakeQuota
     ) -> None:
         mine = chain(limit("concurrency", 1))

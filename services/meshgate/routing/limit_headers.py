@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from meshgate.routing.peers.quota.grant import Grant, Standing
+from meshgate.routing.peers.quota.grant import Grant, Standing, reset_text
 from meshgate.routing.peers.quota.part import Part
+from meshgate.runtime.errors import LimitExceededError
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -25,6 +26,19 @@ def limit_headers(parts: Sequence[Part]) -> Headers:
                 (f"x-ratelimit-reset-{name}", standing.reset_text),
             )
     return headers
+
+
+def refusal_headers(error: LimitExceededError) -> Headers:
+    """The same of the limit that refuses a request, where it is one on requests or on tokens."""
+    kind = error.values.get("limit", "").partition("/")[0]
+    name = "requests" if kind == "requests" else "tokens"
+    if kind != name and not kind.endswith("_tokens"):
+        return ()
+    return (
+        (f"x-ratelimit-limit-{name}", error.values.get("amount", "0")),
+        (f"x-ratelimit-remaining-{name}", error.values.get("remaining", "0")),
+        (f"x-ratelimit-reset-{name}", reset_text(error.retry_after_seconds or 0)),
+    )
 
 
 def _tightest(grants: Sequence[Grant], name: str) -> tuple[Standing, int] | None:

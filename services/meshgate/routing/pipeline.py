@@ -9,7 +9,7 @@ from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.attempts import Answered, Attempts
-from meshgate.routing.limit_headers import limit_headers
+from meshgate.routing.limit_headers import limit_headers, refusal_headers
 from meshgate.routing.meter import Meter
 from meshgate.routing.metered_stream import MeteredStream
 from meshgate.routing.metering import Metering
@@ -18,6 +18,7 @@ from meshgate.routing.peers.provider import Headers, PlainAnswer, Providers, Str
 from meshgate.routing.planning import Plan, Planner, served
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
+from meshgate.runtime.errors import LimitExceededError
 from meshgate.v1 import provider_service_pb2 as pb
 
 ReadHead = Callable[[bytes], RequestHead]
@@ -78,9 +79,16 @@ class Pipeline:
         arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
         question = Question(arrival, principal, head, dialect, body, snapshot.revision)
         plans = Planner(snapshot).plans(head.model)
+        try:
+            return await self._metered(question, plans)
+        except LimitExceededError as error:
+            error.headers = refusal_headers(error)
+            raise
+
+    async def _metered(self, question: Question, plans: Iterable[Plan]) -> Reply:
         meter = await self._metering.open(question)
         try:
-            if head.stream:
+            if question.head.stream:
                 return await self._streamed(meter, plans)
             return await self._plain(meter, plans)
         except BaseException:

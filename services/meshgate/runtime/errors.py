@@ -46,11 +46,15 @@ class GatewayError(Exception):
         field: The path of the request's field that is at fault.
         retry_after_seconds: When it is worth coming back.
         values: What stands in the message, by name.
+
+    Attributes:
+        headers: What REST clients are told beside it, names in lower case.
     """
 
     code: ClassVar[str] = "INTERNAL"
     reason: ClassVar[str] = "ERROR_REASON_INTERNAL"
     http_status: int = 500
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __init__(
         self,

@@ -36,10 +36,10 @@ def status_of(error: GatewayError) -> status_pb2.Status:
 
 def trailing_metadata_of(error: GatewayError) -> Metadata:
     """What a call that ends with the error sends along."""
-    status = status_of(error).SerializeToString()
-    if error.retry_after_seconds is None:
-        return ((DETAILS_KEY, status),)
-    return ((DETAILS_KEY, status), (RETRY_AFTER_KEY, str(math.ceil(_retry_seconds(error)))))
+    metadata: Metadata = ((DETAILS_KEY, status_of(error).SerializeToString()), *error.headers)
+    if error.retry_after_seconds is not None:
+        metadata += ((RETRY_AFTER_KEY, str(math.ceil(_retry_seconds(error)))),)
+    return metadata
 
 
 def error_of(status: status_pb2.Status, service: str) -> GatewayError:

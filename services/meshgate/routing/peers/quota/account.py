@@ -22,7 +22,7 @@ _PAUSE_AFTER_REFUSAL_SECONDS = 1.0
 _PAUSE_AFTER_LITTLE_SECONDS = 0.1
 _LITTLE = 4
 _UNIT_WEIGHT = 1 / 16
-_PLACE_MEMORY_SECONDS = 0.5
+_MEMORY_SECONDS = 0.5
 
 
 class Account:
@@ -54,7 +54,7 @@ class Account:
         self._renew_at = now()
         self._renew_below = 0.0
         self._unit = NOTHING
-        self._place_left_at = float("-inf")
+        self._returned_at = float("-inf")
 
     # ------------------------------------------------------------- what windows count
 
@@ -164,14 +164,14 @@ class Account:
         if not granted:
             self._ask_places_after = self._now() + _PAUSE_AFTER_REFUSAL_SECONDS
 
-    def left_place(self) -> None:
-        """A place that was held for one request is free again, as soon as quota hears of it."""
-        self._place_left_at = self._now()
+    def returned(self) -> None:
+        """What was held for one request is free again, as soon as quota hears of it."""
+        self._returned_at = self._now()
 
     @property
-    def left_lately(self) -> bool:
-        """Whether quota may not have heard yet of a place that is free."""
-        return self._now() - self._place_left_at <= _PLACE_MEMORY_SECONDS
+    def returned_lately(self) -> bool:
+        """Whether quota may not have heard yet of what is free again."""
+        return self._now() - self._returned_at <= _MEMORY_SECONDS
 
     # ------------------------------------------------------------- both
 

@@ -65,7 +65,7 @@ class Asking:
             raise DeadlineExceededError("the deadline of the request has passed") from None
         grant = Grant(item.grant_id, account.chain.partition, subjects, granted, asked_at)
         grant.take(held)
-        grant.released = True  # nothing is left of it
+        grant.is_hold = grant.released = True  # nothing is left of it
         self._holdings.keep(grant)
         return grant
 

@@ -90,6 +90,7 @@ class Grant:
         unsettled: How many requests have taken something and not settled yet.
         admits_until: By the monotonic clock: when the last request may take something.
         alive_at: When quota last heard that its owner lives.
+        is_hold: Whether it is for one request, which has taken all of it.
         released: Whether quota was told what will never be used of it.
         bookings: How many requests were noted since the last settlement.
         record_bytes: How long their records are together.
@@ -110,6 +111,7 @@ class Grant:
         "bookings",
         "grant_id",
         "left",
+        "is_hold",
         "partition",
         "record_bytes",
         "released",
@@ -135,7 +137,7 @@ class Grant:
         self.admits_until = asked_at + granted.lease.ToNanoseconds() / 1e9
         self.alive_at = asked_at
         self.standings = dict(map(_standing, granted.states))
-        self.released = False
+        self.is_hold = self.released = False
         self.bookings = 0
         self._sequence = 0
         self._held, self._spent, self._overrun = Pool(), Pool(), Pool()

@@ -95,9 +95,10 @@ class Part:
     def _book(self, grant: Grant, held: Amounts, spent: Amounts, record: bytes = b"") -> None:
         grant.book(held, spent, record)
         self._settling.note(grant)
-        if held.concurrency:
-            # Somebody may be waiting for the place.
-            self.account.left_place()
+        if grant.is_hold:
+            # Little is left of a limit that holds are made for: somebody may be waiting for the place,
+            # or for what was held and not used.
+            self.account.returned()
             self._settling.hurry()
 
     def _leave(self) -> None:

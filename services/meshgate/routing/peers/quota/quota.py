@@ -24,7 +24,7 @@ from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
 _FLUSH_SECONDS = 0.05
 _LOOK_SECONDS = 0.25
 _CANCEL_SECONDS = 1.0
-_PLACE_PATIENCE_SECONDS = 0.05
+_PATIENCE_SECONDS = 0.05
 
 _ONE_PLACE = Amounts(concurrency=1)
 
@@ -193,9 +193,10 @@ class Quota:
         part = self._take_all(account, amounts)
         if part is not None:
             return part
-        if error.values.get("limit") != LimitKind.CONCURRENCY.value or not account.left_lately:
+        counts_requests = error.values.get("limit", "").startswith(LimitKind.REQUESTS.value)
+        if counts_requests or not account.returned_lately:
             raise error
-        await asyncio.sleep(_PLACE_PATIENCE_SECONDS)
+        await asyncio.sleep(_PATIENCE_SECONDS)
         return await self._hold_missing(account, amounts, arrival, None, has_place=False)
 
     async def _hold_missing(
