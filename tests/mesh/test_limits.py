@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ import openai
 import pytest
 import redis
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
+from mesh.administration import Admin
 from upstream import Behaviour, Hang, RemoteUpstream
 from upstream.behaviours import Cut, Endless, Usage
 
@@ -46,38 +46,6 @@ def gateway(
 
 async def arrived(upstream: RemoteUpstream) -> bool:
     return bool(await upstream.requests())
-
-
-class Admin:
-    """Makes keys with limits, changes and revokes them."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-        self._count = 0
-
-    async def key(self, *limits: dict[str, Any]) -> tuple[str, str]:
-        """A new key with these limits: its id, and what clients send."""
-        self._count += 1
-        body = {"name": f"limits-{os.getpid()}-{time.time_ns()}", "limits": list(limits)}
-        made = (await self._sent("POST", "/admin/v1/keys", body)).json()
-        return made["key"]["id"], made["secret"]
-
-    async def limit(self, key_id: str, *limits: dict[str, Any]) -> None:
-        path = f"/admin/v1/keys/{key_id}?update_mask=limits"
-        await self._sent("PATCH", path, {"limits": list(limits)})
-
-    async def revoke(self, key_id: str) -> None:
-        await self._sent("POST", f"/admin/v1/keys/{key_id}:revoke", {})
-
-    async def _sent(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
-        """The answer; the services may just be coming back from what a test did to them."""
-        async with asyncio.timeout(BOUND_SECONDS):
-            while True:
-                answer = await self._client.request(method, path, json=body)
-                if answer.status_code != 503:
-                    assert answer.status_code == 200, answer.text
-                    return answer
-                await asyncio.sleep(0.1)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from meshgate.routing.peers.quota.grant import Grant, Standing, reset_text
+from meshgate.routing.peers.quota.grant import Standing, reset_text
 from meshgate.routing.peers.quota.part import Part
 from meshgate.runtime.errors import LimitExceededError
 
@@ -14,18 +14,21 @@ def limit_headers(parts: Sequence[Part]) -> Headers:
 
     What this process may still let in by itself counts as left.
     """
-    headers: Headers = ()
-    grants = [part.grant for part in parts if part.grant is not None]
+    headers: list[tuple[str, str]] = []
     for name in ("requests", "tokens"):
-        found = _tightest(grants, name)
-        if found is not None:
-            standing, remaining = found
-            headers += (
-                (f"x-ratelimit-limit-{name}", standing.amount_text),
-                (f"x-ratelimit-remaining-{name}", str(remaining)),
-                (f"x-ratelimit-reset-{name}", standing.reset_text),
-            )
-    return headers
+        best: Standing | None = None
+        left = 0
+        for part in parts:
+            grant = part.grant
+            standing = None if grant is None else grant.standings.get(name)
+            if grant is None or standing is None:
+                continue
+            remaining = standing.remaining(grant.left)
+            if best is None or remaining * best.amount < left * standing.amount:
+                best, left = standing, remaining
+        if best is not None:
+            headers += (best.limit_header, (best.remaining_name, str(left)), best.reset_header)
+    return tuple(headers)
 
 
 def refusal_headers(error: LimitExceededError) -> Headers:
@@ -39,16 +42,3 @@ def refusal_headers(error: LimitExceededError) -> Headers:
         (f"x-ratelimit-remaining-{name}", error.values.get("remaining", "0")),
         (f"x-ratelimit-reset-{name}", reset_text(error.retry_after_seconds or 0)),
     )
-
-
-def _tightest(grants: Sequence[Grant], name: str) -> tuple[Standing, int] | None:
-    """The limit of which the least share is left, and how much that is."""
-    best: tuple[Standing, int] | None = None
-    for grant in grants:
-        standing = grant.standings.get(name)
-        if standing is None:
-            continue
-        remaining = standing.remaining(grant.left)
-        if best is None or remaining * best[0].amount < best[1] * standing.amount:
-            best = (standing, remaining)
-    return best

@@ -40,15 +40,17 @@ class Standing(Struct, frozen=True):
         counts_requests: Whether it counts requests; else tokens.
         amount: What the limit allows in a window.
         left: What was left of that.
-        amount_text: The amount, as headers have it.
-        reset_text: When all is free again, as headers have it.
+        limit_header: Tells the amount.
+        remaining_name: Of the header that tells what is left.
+        reset_header: Tells when all is free again.
     """
 
     counts_requests: bool
     amount: int
     left: int
-    amount_text: str
-    reset_text: str
+    limit_header: tuple[str, str]
+    remaining_name: str
+    reset_header: tuple[str, str]
 
     def remaining(self, spare: Pool) -> int:
         """What is left, with what a lease may still let in."""
@@ -70,14 +72,16 @@ def reset_text(seconds: float) -> str:
 
 def _standing(state: pb.LimitState) -> tuple[str, Standing]:
     requests = state.limit.kind == limit_pb2.LIMIT_KIND_REQUESTS
+    name = "requests" if requests else "tokens"
     standing = Standing(
         counts_requests=requests,
         amount=state.limit.amount,
         left=state.remaining,
-        amount_text=str(state.limit.amount),
-        reset_text=reset_text(seconds_of(state.reset)),
+        limit_header=(f"x-ratelimit-limit-{name}", str(state.limit.amount)),
+        remaining_name=f"x-ratelimit-remaining-{name}",
+        reset_header=(f"x-ratelimit-reset-{name}", reset_text(seconds_of(state.reset))),
     )
-    return "requests" if requests else "tokens", standing
+    return name, standing
 
 
 class Grant:
@@ -110,8 +114,8 @@ class Grant:
         "alive_at",
         "bookings",
         "grant_id",
-        "left",
         "is_hold",
+        "left",
         "partition",
         "record_bytes",
         "released",

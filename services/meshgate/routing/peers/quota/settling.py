@@ -59,6 +59,7 @@ class Settling:
         self.unbooked = 0
         self._flights: set[asyncio.Task[None]] = set()
         self._soon: asyncio.TimerHandle | None = None
+        self._is_stuck = False
 
     @property
     def is_full(self) -> bool:
@@ -131,7 +132,9 @@ class Settling:
         try:
             self._tell_refused(await self._calls.settle(batch.grants))
         except GatewayError as error:
-            _log.warning("settlements wait to be booked", reason=error.reason)
+            if not self._is_stuck:
+                _log.warning("settlements wait to be booked", reason=error.reason)
+            self._is_stuck = True
         except asyncio.CancelledError as error:
             if being_cancelled():
                 raise
@@ -140,6 +143,9 @@ class Settling:
             # Whatever it is: what was used is not forgotten for it.
             _log.error("settlements could not be sent", **described(error))
         else:
+            if self._is_stuck:
+                _log.info("settlements are booked again")
+            self._is_stuck = False
             return True
         return False
 
