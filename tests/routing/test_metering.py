@@ -186,6 +186,27 @@ class TestCharging:
         (record,) = await booked(quota)
         assert record.charges[0].usage == USAGE
 
+    async def test_the_books_of_an_organization_lie_in_its_own_partition(
+        self, gateway: Gateway, auth: FakeAuth, provider: FakeProvider, quota: FakeQuota
+    ) -> None:
+        principal = limited()
+        everyone = Subject(SubjectKind.EVERYONE, "", (limit("requests", 1000),))
+        principal.subjects.append(subject_message(everyone))
+        auth.found[KEY] = principal
+        provider.at("one", answered())
+
+        await chat(gateway)
+
+        await booked(quota)
+        kept = {
+            grant.partition
+            for request in quota.requests
+            for grant in getattr(request, "grants", ())
+            for settlement in grant.settlements
+            if settlement.records
+        }
+        assert kept == {"acme"}
+
 
 class TestStreams:
     async def test_a_whole_stream_is_charged_as_the_upstream_says(

@@ -319,12 +319,14 @@ class Meter:
         spent = _REQUEST
         for each in consumptions:
             spent += each.amounts
+        organization_id = self.question.principal.organization_id
         for part in self.parts:
-            keeps = part.grant is not None
+            # The books of an organization lie in one place, whoever else has limits.
+            keeps = part.grant is not None and part.chain.partition == organization_id
             part.settle(spent, record if keeps else b"")
             record = b"" if keeps else record
         if record:
-            self.gauges.quota.record(self.question.principal.organization_id, record)
+            self.gauges.quota.record(organization_id, record)
 
     def _learn(self, usage: Usage) -> None:
         self.gauges.estimator.learn(
