@@ -26,20 +26,17 @@ class Batcher(Generic[Item, Outcome]):
     Args:
         send: Sends a batch, within a deadline of its own, and returns an outcome for each item, in
             order. Must be idempotent: a batch that met ServiceUnavailableError is sent once more.
-        release: Told of each outcome whose waiter has left, to give back what was granted. Items
-            of waiters that leave before the batch goes are sent all the same: a settle must be
-            booked whether or not anyone waits for it.
         most_items: The most items that go into one batch.
+
+    Items of waiters that leave are sent all the same. Who leaves gives back what may be granted then.
     """
 
     def __init__(
         self,
         send: Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]],
-        release: Callable[[Item, Outcome], None] | None = None,
         most_items: int = 1000,
     ) -> None:
         self._send = send
-        self._release = release
         self._most_items = most_items
         self._waiting: list[tuple[Item, asyncio.Future[Outcome]]] = []
         self._flight: asyncio.Task[None] | None = None
@@ -55,13 +52,7 @@ class Batcher(Generic[Item, Outcome]):
         self._waiting.append((item, outcome))
         if self._flight is None:
             self._flight = asyncio.create_task(self._fly(), name="batch")
-        try:
-            return await outcome
-        except asyncio.CancelledError:
-            # The outcome may have come in the very moment in which the waiter was told to leave.
-            if outcome.done() and not outcome.cancelled() and outcome.exception() is None:
-                self._give_back(item, outcome.result())
-            raise
+        return await outcome
 
     async def close(self) -> None:
         """Let what was submitted land."""
@@ -100,25 +91,14 @@ class Batcher(Generic[Item, Outcome]):
             _log.error("a batch failed", **described(error))
             _refuse(batch, GatewayError("internal error"))
             return
-        for (item, waiter), outcome in zip(batch, outcomes, strict=True):
+        for (_, waiter), outcome in zip(batch, outcomes, strict=True):
             if not waiter.done():
                 waiter.set_result(outcome)
-            else:
-                self._give_back(item, outcome)
 
     def _give_up_waiting(self, error: GatewayError) -> None:
         """Refuse what gathered meanwhile: nobody waits for the same silence a second time."""
         waiting, self._waiting = self._waiting, []
         _refuse(waiting, error)
-
-    def _give_back(self, item: Item, outcome: Outcome) -> None:
-        if self._release is None:
-            return
-        try:
-            self._release(item, outcome)
-        except Exception as error:
-            # The others of the batch still get theirs.
-            _log.error("a grant could not be given back", **described(error))
 
     async def _sent(self, items: Sequence[Item]) -> Sequence[Outcome]:
         try:
