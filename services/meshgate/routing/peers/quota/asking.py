@@ -72,14 +72,7 @@ class Asking:
     async def lease(self, account: Account, units: int) -> None:
         """Get a lease for so many requests, or for fewer, or none."""
         chain, unit = account.chain, account.unit
-        item = pb.LeaseItem(
-            grant_id=new_grant_id(),
-            partition=chain.partition,
-            subjects=_messages(chain.use_subjects),
-            unit=amounts_message(unit),
-            unit_count=units,
-            ttl=self._ttl,
-        )
+        item = self._lease_item(account, chain.use_subjects, unit, units)
         asked_at = self._now()
         try:
             granted = await self._calls.lease(item)
@@ -95,15 +88,7 @@ class Asking:
 
     async def lease_places(self, account: Account, places: int) -> None:
         """Get so many places, or fewer, or none."""
-        chain = account.chain
-        item = pb.LeaseItem(
-            grant_id=new_grant_id(),
-            partition=chain.partition,
-            subjects=_messages(chain.place_subjects),
-            unit=amounts_message(_ONE_PLACE),
-            unit_count=places,
-            ttl=self._ttl,
-        )
+        item = self._lease_item(account, account.chain.place_subjects, _ONE_PLACE, places)
         asked_at = self._now()
         size = 0
         try:
@@ -113,6 +98,18 @@ class Asking:
         if size:
             account.places.add(PlaceGrant(item.grant_id, size, asked_at))
         account.places_answered(size)
+
+    def _lease_item(
+        self, account: Account, subjects: Sequence[Subject], unit: Amounts, count: int
+    ) -> pb.LeaseItem:
+        return pb.LeaseItem(
+            grant_id=new_grant_id(),
+            partition=account.chain.partition,
+            subjects=_messages(subjects),
+            unit=amounts_message(unit),
+            unit_count=count,
+            ttl=self._ttl,
+        )
 
 
 def _units(granted: Amounts, unit: Amounts, most: int) -> int:
