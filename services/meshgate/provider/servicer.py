@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from meshgate.config.snapshot import Snapshot
-from meshgate.dialects.meshgate_chat.usage import write_finish_reason, write_usage
+from meshgate.dialects.meshgate_chat.usage import set_usage, write_finish_reason, write_usage
 from meshgate.provider.attempt import Answer, Attempt, Headers, Step, StreamHead, Timings
 from meshgate.provider.execution import Execution
 from meshgate.provider.failures import Failure, FailureKind
@@ -16,7 +16,7 @@ from meshgate.provider.phases import UNBOUNDED, PhaseTimeouts
 from meshgate.provider.sessions import Sessions
 from meshgate.provider.targets import TargetHealth, TargetName, Targets, TargetStatus
 from meshgate.runtime.deadline import Deadline
-from meshgate.runtime.duration import duration, seconds_of
+from meshgate.runtime.duration import duration, seconds_of, set_duration
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1.provider_service_pb2_grpc import ProviderServiceServicer
@@ -83,7 +83,9 @@ class ProviderServicer(ProviderServiceServicer):
             request.target.provider, _attempt(request, UNBOUNDED, deadline)
         )
         if isinstance(outcome, Answer):
-            return pb.ExecuteResponse(answer=_answer(outcome))
+            response = pb.ExecuteResponse()
+            _write_answer(outcome, response.answer)
+            return response
         return pb.ExecuteResponse(failure=_failure(outcome))
 
     async def StreamExecute(
@@ -157,15 +159,17 @@ def _read_phases(serialized: bytes) -> PhaseTimeouts:
     )
 
 
-def _answer(answer: Answer) -> pb.Answer:
-    return pb.Answer(
-        body=answer.body,
-        served_model=answer.served_model,
-        usage=write_usage(answer.usage),
-        finish_reason=write_finish_reason(answer.finish_reason),
-        headers=_headers(answer.headers),
-        timings=_timings(answer.timings),
-    )
+def _write_answer(answer: Answer, message: pb.Answer) -> None:
+    """Field by field: what is made apart is copied once more."""
+    message.body = answer.body
+    message.served_model = answer.served_model
+    if answer.usage is not None:
+        set_usage(message.usage, answer.usage)
+    message.finish_reason = write_finish_reason(answer.finish_reason)
+    for name, value in answer.headers:
+        message.headers.add(name=name, value=value)
+    set_duration(message.timings.first_byte, answer.timings.first_byte_seconds)
+    set_duration(message.timings.total, answer.timings.total_seconds)
 
 
 def _step(step: Step | Failure) -> pb.StreamExecuteResponse:

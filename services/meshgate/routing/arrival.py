@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from meshgate.runtime.credentials import CLIENT_ADDRESS_KEY, LONGEST_ADDRESS, credential_in
 from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
-from meshgate.runtime.duration import duration
+from meshgate.runtime.duration import set_duration
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import call_context_pb2 as pb
 
@@ -69,15 +69,26 @@ class Arrival(Struct, frozen=True):
 
     def call_context(self, principal_id: str, revision: str) -> pb.CallContext:
         """What goes along with calls to other services."""
-        return pb.CallContext(
-            request_id=self.request_id,
-            principal_id=principal_id,
-            traceparent=self.traceparent,
-            config_revision=revision,
-            priority_class=pb.PRIORITY_CLASS_INTERACTIVE,
-            origin=pb.ORIGIN_REQUEST,
-            timeout=duration(self.deadline.seconds_left()),
-        )
+        context = new_context(principal_id, revision)
+        self.describe(context)
+        return context
+
+    def describe(self, context: pb.CallContext) -> None:
+        """Write into a context what is particular to this call."""
+        context.request_id = self.request_id
+        if self.traceparent:
+            context.traceparent = self.traceparent
+        set_duration(context.timeout, self.deadline.seconds_left())
+
+
+def new_context(principal_id: str, revision: str) -> pb.CallContext:
+    """What the calls on behalf of a principal have in common."""
+    return pb.CallContext(
+        principal_id=principal_id,
+        config_revision=revision,
+        priority_class=pb.PRIORITY_CLASS_INTERACTIVE,
+        origin=pb.ORIGIN_REQUEST,
+    )
 
 
 def _traceparent(metadata: Mapping[str, str]) -> str:

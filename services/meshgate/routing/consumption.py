@@ -1,6 +1,5 @@
 """What the attempts of a request consumed, and the record of it."""
 
-import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -8,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Struct
 
 from meshgate.config.snapshot import Target
+from meshgate.dialects.meshgate_chat.usage import set_usage
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_COST_NANOS
@@ -73,6 +73,13 @@ def consumption(
     return Consumption(target, usage, served_model, is_estimated, cost, amounts)
 
 
+class Times(Struct, frozen=True):
+    """When a request began and ended, in nanoseconds since 1970."""
+
+    began_at_nanos: int
+    ended_at_nanos: int
+
+
 class UsageRecords:
     """Writes the records of requests.
 
@@ -90,12 +97,9 @@ class UsageRecords:
         consumptions: Sequence[Consumption],
         outcome: pb.RequestOutcome.ValueType,
         attempts: int,
-        began_at_nanos: int,
+        times: Times,
     ) -> bytes:
-        """The record of a request that ends now, as a serialized UsageRecords.
-
-        `began_at_nanos` is since 1970.
-        """
+        """The record of a request, as a serialized UsageRecords."""
         arrival = question.arrival
         records = pb.UsageRecords()
         record = records.records.add()
@@ -106,8 +110,8 @@ class UsageRecords:
             record.traceparent = arrival.traceparent
         record.outcome = outcome
         record.attempt_count = attempts
-        _set(record.start_time, began_at_nanos)
-        _set(record.end_time, time.time_ns())
+        _set(record.start_time, times.began_at_nanos)
+        _set(record.end_time, times.ended_at_nanos)
         for consumed in consumptions:
             _add_charge(record, consumed)
         return records.SerializeToString()
@@ -147,16 +151,7 @@ def _add_charge(record: pb.UsageRecord, consumed: Consumption) -> None:
     if consumed.cost_nanos is not None and target.prices is not None:
         charge.cost_nanos = consumed.cost_nanos
         charge.price_version = target.prices.version
-    usage = consumed.usage
-    message = charge.usage
-    message.input_tokens = usage.input_tokens
-    message.output_tokens = usage.output_tokens
-    if usage.cached_input_tokens:
-        message.cached_input_tokens = usage.cached_input_tokens
-    if usage.cache_creation_input_tokens:
-        message.cache_creation_input_tokens = usage.cache_creation_input_tokens
-    if usage.reasoning_tokens:
-        message.reasoning_tokens = usage.reasoning_tokens
+    set_usage(charge.usage, consumed.usage)
 
 
 def _set(timestamp: Timestamp, nanos: int) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -14,6 +15,7 @@ from meshgate.routing.attempts import LEAST_SECONDS, Execute
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import (
     Consumption,
+    Times,
     UsageRecords,
     consumption,
     is_sensible,
@@ -114,7 +116,7 @@ class Meter:
         self.dialect = dialects.meter(DIALECT_NAMES[question.dialect])
         self._attempts: list[_Attempt] = []
         self._made_up = NOTHING
-        self._began_at_nanos = time.time_ns()
+        self._began_at_nanos = self._ended_at_nanos = time.time_ns()
         self._is_settled = False
 
     # ------------------------------------------------------------- attempts
@@ -250,18 +252,20 @@ class Meter:
         """
         if self._is_settled:
             return
-        self._is_settled = True
+        self._end()
         if usage is None or not is_sensible(usage):
             self.gauges.quota.later(self._count(outcome, served_model, written))
-            return
-        if outcome == pb.REQUEST_OUTCOME_ANSWERED:
-            self._learn(usage)
-        self._settle(outcome, consumption(self._attempts[-1].target, usage, served_model))
+        elif any(part.is_awaited for part in self._all_parts):
+            self._conclude(outcome, usage, served_model)
+        else:
+            for part in self._all_parts:
+                part.leave()
+            self.gauges.quota.afterwards(partial(self._conclude, outcome, usage, served_model))
 
     def counted(self, outcome: pb.RequestOutcome.ValueType, usage: Usage) -> None:
         """The last attempt is over, and its usage was counted here."""
         if not self._is_settled:
-            self._is_settled = True
+            self._end()
             target = self._attempts[-1].target
             self._settle(outcome, consumption(target, usage, is_estimated=True))
 
@@ -270,15 +274,26 @@ class Meter:
         if self._is_settled:
             return
         if not self._attempts:
-            self._is_settled = True
+            self._end()
             for part in self.parts:
                 part.give_back()
         elif self._attempts[-1].is_running:
             # The upstream has read the question at least.
             self.ended(pb.REQUEST_OUTCOME_CANCELLED, None, "", NOTHING_WRITTEN)
         else:
-            self._is_settled = True
+            self._end()
             self._book(pb.REQUEST_OUTCOME_FAILED)
+
+    def _end(self) -> None:
+        """Whatever comes now comes too late."""
+        self._is_settled = True
+        self._ended_at_nanos = time.time_ns()
+
+    @property
+    def _all_parts(self) -> Sequence[Part]:
+        """What is held under all limits, those of the last attempt's target included."""
+        parts = self._attempts[-1].parts
+        return [*self.parts, *parts] if parts else self.parts
 
     # ------------------------------------------------------------- booking
 
@@ -301,6 +316,14 @@ class Meter:
         finally:
             self._settle(outcome, consumption(target, usage, served_model, is_estimated=True))
 
+    def _conclude(
+        self, outcome: pb.RequestOutcome.ValueType, usage: Usage, served_model: str
+    ) -> None:
+        """Learn from what the upstream reported, and book it."""
+        if outcome == pb.REQUEST_OUTCOME_ANSWERED:
+            self._learn(usage)
+        self._settle(outcome, consumption(self._attempts[-1].target, usage, served_model))
+
     def _settle(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
         self._attempts[-1].settle(consumed)
         self._book(outcome)
@@ -314,7 +337,7 @@ class Meter:
             consumptions,
             outcome,
             len(self._attempts),
-            self._began_at_nanos,
+            Times(self._began_at_nanos, self._ended_at_nanos),
         )
         spent = _REQUEST
         for each in consumptions:

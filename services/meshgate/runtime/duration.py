@@ -5,8 +5,15 @@ from google.protobuf.duration_pb2 import Duration
 
 def duration(seconds: float) -> Duration:
     """The Duration of so many seconds, not negative."""
-    whole = int(seconds)
-    return Duration(seconds=whole, nanos=int((seconds - whole) * 1e9))
+    message = Duration()
+    set_duration(message, seconds)
+    return message
+
+
+def set_duration(message: Duration, seconds: float) -> None:
+    """Write so many seconds, not negative, into a Duration."""
+    message.seconds = whole = int(seconds)
+    message.nanos = int((seconds - whole) * 1e9)
 
 
 def seconds_of(message: Duration) -> float:

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import grpc
 import structlog
-from prometheus_client import Histogram
 
 from meshgate.runtime.cancellation import being_cancelled
+from meshgate.runtime.durations import DurationHistogram, Durations
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.identity import MeshIdentity
 from meshgate.runtime.service import Handler, Implementation, Method
@@ -24,11 +24,10 @@ HTTP_STATUS_KEY = "x-meshgate-http-status"
 
 _log = structlog.get_logger("meshgate.rpc")
 
-_DURATION = Histogram(
+_DURATION = DurationHistogram(
     "meshgate_rpc_server_duration_seconds",
     "How long calls took, by RPC and status code.",
     ("service", "method", "code"),
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 
 
@@ -115,7 +114,7 @@ class _Interceptor:
         raise AssertionError("abort raises")
 
 
-def durations_of(service: str, method: str) -> Mapping[grpc.StatusCode, Histogram]:
+def durations_of(service: str, method: str) -> Mapping[grpc.StatusCode, Durations]:
     """Where the durations of an RPC are observed, also of those that come as items of a batch."""
     return {code: _DURATION.labels(service, method, code.name) for code in grpc.StatusCode}
 

@@ -28,6 +28,7 @@ from pygrpc_native import (
 from meshgate.runtime.context import LocalContext
 from meshgate.runtime.grpcio import GrpcioServer
 from meshgate.runtime.limits import Limits
+from meshgate.runtime.outbox import Outbox
 from meshgate.runtime.service import Method
 from meshgate.runtime.telemetry import described
 
@@ -59,6 +60,7 @@ class NativeServer:
         self._directory: Path | None = None
         self._front: NativeGrpcFront | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._outbox = Outbox(self._tasks.__len__)
         self._stopping = False
 
     async def start(self, address: str) -> int:
@@ -98,6 +100,7 @@ class NativeServer:
         try:
             if self._tasks:
                 await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
+            self._outbox.flush()
             await self._cancel_calls(front)
             await fallback
         finally:
@@ -133,11 +136,14 @@ class NativeServer:
             if self._stopping:
                 front.fail(call_id, grpc.StatusCode.UNAVAILABLE.value[0], "the server is stopping")
                 continue
-            call = _Call(front, call_id, self._methods[method_id], LocalContext(*_seen(details)))
-            task = loop.create_task(call.answer(payload, self._limits.message_bytes))
-            self._tasks[call_id] = task
-            # Not at the end of the coroutine: one that is cancelled before it begins has no end.
-            task.add_done_callback(partial(self._ended, call_id))
+            method, context = self._methods[method_id], LocalContext(*_seen(details))
+            call = _Call(front, self._outbox, call_id, method, context)
+            self._run(call_id, loop.create_task(call.answer(payload, self._limits.message_bytes)))
+
+    def _run(self, call_id: int, task: asyncio.Task[None]) -> None:
+        self._tasks[call_id] = task
+        # Not at the end of the coroutine: one that is cancelled before it begins has no end.
+        task.add_done_callback(partial(self._ended, call_id))
 
     def _ended(self, call_id: int, _task: object) -> None:
         del self._tasks[call_id]
@@ -146,15 +152,36 @@ class NativeServer:
 class _Call:
     """One call that the front has handed over."""
 
-    __slots__ = ("call_id", "context", "front", "method")
+    __slots__ = (
+        "_kept",
+        "_outbox",
+        "_retry",
+        "_sent",
+        "call_id",
+        "closed",
+        "context",
+        "ended",
+        "front",
+        "method",
+    )
 
     def __init__(
-        self, front: NativeGrpcFront, call_id: int, method: Method, context: LocalContext
+        self,
+        front: NativeGrpcFront,
+        outbox: Outbox,
+        call_id: int,
+        method: Method,
+        context: LocalContext,
     ) -> None:
         self.front = front
         self.call_id = call_id
         self.method = method
         self.context = context
+        self.closed = self.ended = False
+        self._outbox = outbox
+        self._kept: bytes | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._sent: asyncio.Future[None] | None = None
 
     async def answer(self, payload: bytes, most_bytes: int) -> None:
         if len(payload) > most_bytes:
@@ -173,44 +200,80 @@ class _Call:
                 self._stream(request) if self.method.response_streaming else self._plain(request)
             )
         except grpc.aio.AbortError:
+            await self._all_sent()
             self._fail(self.context.status_code, self.context.status_details)
         except Exception as error:
             # Handlers raise nothing else; this is what they return, and cannot be sent.
             _log.error("answer cannot be sent", method=self.method.path, **described(error))
+            await self._all_sent()
             self._fail(grpc.StatusCode.INTERNAL, "internal error")
 
     async def _plain(self, request: Any) -> None:
         response = await self.method.handler(request, self.context)
-        self.front.respond(
-            self.call_id,
-            response.SerializeToString(),
-            list(self.context.initial),
-            list(self.context.trailing),
-        )
+        self._kept = response.SerializeToString()
+        self._outbox.put(self._respond)
+
+    def _respond(self) -> None:
+        initial, trailing = list(self.context.initial), list(self.context.trailing)
+        self.front.respond(self.call_id, self._kept or b"", initial, trailing)
+
+    # ------------------------------------------------------------- streams
 
     async def _stream(self, request: Any) -> None:
         async with aclosing(self.method.handler(request, self.context)) as responses:
             async for response in responses:
-                if self.context.initial:
-                    self.front.stream_send_initial_metadata(
-                        self.call_id, list(self.context.initial)
-                    )
-                    self.context.initial = ()
-                if not await self._send(response.SerializeToString()):
+                if self._kept is not None:
+                    await self._all_sent()
+                if self.closed:
                     return
-        self.front.stream_end(self.call_id, list(self.context.trailing))
+                self._kept = response.SerializeToString()
+                self._outbox.put(self._send)
+        if self._retry is not None:
+            await self._all_sent()  # a server that stops waits for slow readers, too
+        self.ended = True
+        self._outbox.put(self._send)
 
-    async def _send(self, data: bytes) -> bool:
-        """Send one message, waiting while the reader is behind; False once the call is gone.
+    def _send(self) -> None:
+        """Send what there is to send, or begin to ask again and again, ever more rarely.
 
-        The front's blocking send would take a thread for each slow reader, so it is asked again
-        and again, ever more rarely.
+        The front's blocking send would take a thread for each slow reader.
         """
-        wait_seconds = _FIRST_WAIT_SECONDS
-        while (sent := self.front.stream_try_send(self.call_id, data)) == STREAM_FULL:
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
-        return sent != STREAM_CLOSED
+        if self._retry is None:
+            self._try_to_send(_FIRST_WAIT_SECONDS)
+
+    def _try_to_send(self, wait_seconds: float) -> None:
+        self._retry = None
+        if self._kept is not None and not self._is_taken(self._kept):
+            longer_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
+            self._retry = asyncio.get_running_loop().call_later(
+                wait_seconds, self._try_to_send, longer_seconds
+            )
+            return
+        self._kept = None
+        if self._sent is not None and not self._sent.done():
+            self._sent.set_result(None)
+        if self.ended:
+            self.ended = False
+            self.front.stream_end(self.call_id, list(self.context.trailing))
+
+    def _is_taken(self, data: bytes) -> bool:
+        """Whether the front has taken a message, or wants none any more."""
+        if self.context.initial:
+            self.front.stream_send_initial_metadata(self.call_id, list(self.context.initial))
+            self.context.initial = ()
+        sent = self.front.stream_try_send(self.call_id, data)
+        self.closed = sent == STREAM_CLOSED
+        return sent != STREAM_FULL
+
+    async def _all_sent(self) -> None:
+        """Wait until nothing is kept any more; the reader may be behind."""
+        self._send()
+        if self._kept is not None:
+            self._sent = asyncio.get_running_loop().create_future()
+            await self._sent
+            self._sent = None
+
+    # ------------------------------------------------------------- failures
 
     def _fail(self, code: grpc.StatusCode | None, details: str) -> None:
         self.front.fail(

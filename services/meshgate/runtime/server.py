@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ async def running(
         port = await server.start(settings.listen)
         stack.push_async_callback(_drain, server, health, services, settings)
         _settle_memory()
+        _let_generators_go()
         health.serve()
         _log.info("serving", services=list(assemblies), port=port, stack=settings.stack)
         yield Running(port, health)
@@ -126,6 +128,14 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _let_generators_go() -> None:
+    """Spare each async generator its entry in the loop's list of those that live.
+
+    That list is for closing them when the loop ends; here whoever iterates closes what it began.
+    """
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=sys.get_asyncgen_hooks().finalizer)
 
 
 async def _drain(

@@ -28,13 +28,21 @@ def write_usage(usage: Usage | None) -> usage_pb2.Usage | None:
     """Write a usage; None stays None, which protobuf takes for an absent message."""
     if usage is None:
         return None
-    return usage_pb2.Usage(
-        input_tokens=usage.input_tokens,
-        cached_input_tokens=usage.cached_input_tokens,
-        cache_creation_input_tokens=usage.cache_creation_input_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-    )
+    message = usage_pb2.Usage()
+    set_usage(message, usage)
+    return message
+
+
+def set_usage(message: usage_pb2.Usage, usage: Usage) -> None:
+    """Write a usage into a message that is empty."""
+    message.input_tokens = usage.input_tokens
+    message.output_tokens = usage.output_tokens
+    if usage.cached_input_tokens:
+        message.cached_input_tokens = usage.cached_input_tokens
+    if usage.cache_creation_input_tokens:
+        message.cache_creation_input_tokens = usage.cache_creation_input_tokens
+    if usage.reasoning_tokens:
+        message.reasoning_tokens = usage.reasoning_tokens
 
 
 def read_finish_reason(value: chat_pb2.FinishReason.ValueType) -> FinishReason:

@@ -1,9 +1,10 @@
 """Running a request at an upstream: the caller's side of ProviderService."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import grpc
 import structlog
@@ -12,6 +13,7 @@ from msgspec import Struct
 from meshgate.config.snapshot import Target, Timeouts
 from meshgate.dialects.meshgate_chat.usage import read_usage
 from meshgate.dialects.neutral import Usage
+from meshgate.routing.arrival import new_context
 from meshgate.routing.failure import Failure
 from meshgate.routing.peers.sessions import Sessions
 from meshgate.routing.planning import Plan
@@ -38,6 +40,7 @@ Headers = tuple[tuple[str, str], ...]
 Execute = Callable[..., Awaitable[pb.ExecuteResponse]]
 
 _END_SECONDS = 1.0
+_MOST_KINDS = 10_000
 
 # A provider that is newer than this may know more kinds.
 _KINDS = {
@@ -75,14 +78,15 @@ class Providers:
         self._stub: Any = rpc.ProviderServiceStub(channel)
         self._sessions = Sessions(channel) if isinstance(channel, RemoteChannel) else None
         self._execute: Execute = self._sessions.execute if self._sessions else self._stub.Execute
-        self._timeouts: dict[Timeouts, pb.PhaseTimeouts] = {}
+        self._plain = _Requests(pb.ExecuteRequest)
+        self._streamed = _Requests(pb.StreamExecuteRequest)
 
     async def execute(
         self, question: Question, plan: Plan, target: Target
     ) -> PlainAnswer | Failure:
         """One attempt at a plain answer."""
         seconds_left = question.arrival.deadline.seconds_left(plan.model.timeouts.total_seconds)
-        request = pb.ExecuteRequest(**self._attempt(question, plan, target))
+        request = self._plain.request(question, plan, target)
         try:
             response = await self._execute(request, timeout=seconds_left)
         except grpc.aio.AioRpcError as error:
@@ -104,7 +108,7 @@ class Providers:
     ) -> StreamedAnswer | Failure:
         """One attempt at a streamed answer, up to its good beginning."""
         seconds_left = question.arrival.deadline.seconds_left(plan.model.timeouts.total_seconds)
-        request = pb.StreamExecuteRequest(**self._attempt(question, plan, target))
+        request = self._streamed.request(question, plan, target)
         try:
             call = self._stub.StreamExecute(request, timeout=seconds_left)
             steps = aiter(call)
@@ -146,29 +150,56 @@ class Providers:
         if self._sessions is not None:
             await self._sessions.close()
 
-    def _attempt(self, question: Question, plan: Plan, target: Target) -> dict[str, Any]:
-        return {
-            "context": question.arrival.call_context(
-                question.principal.principal_id, question.revision
-            ),
-            "target": pb.Target(provider=target.provider, model=target.model),
-            "dialect": question.dialect,
-            "body": question.body,
-            "timeouts": self._phase_timeouts(plan.model.timeouts),
-            "output_cap": question.output_cap or 0,
-        }
 
-    def _phase_timeouts(self, timeouts: Timeouts) -> pb.PhaseTimeouts:
-        """The message for a model's timeouts, made once."""
-        message = self._timeouts.get(timeouts)
-        if message is None:
-            message = self._timeouts[timeouts] = pb.PhaseTimeouts(
-                connect=duration(timeouts.connect_seconds),
-                first_token=duration(timeouts.first_token_seconds),
-                between_tokens=duration(timeouts.between_tokens_seconds),
-                total=duration(timeouts.total_seconds),
+_Request = TypeVar("_Request", pb.ExecuteRequest, pb.StreamExecuteRequest)
+
+
+class _Requests(Generic[_Request]):
+    """Writes attempts of one RPC.
+
+    What the attempts of a principal at a target have in common is written once and copied, which
+    takes a third of the time.
+    """
+
+    def __init__(self, message_type: type[_Request]) -> None:
+        self._message_type = message_type
+        self._common: OrderedDict[tuple[Any, ...], _Request] = OrderedDict()
+
+    def request(self, question: Question, plan: Plan, target: Target) -> _Request:
+        request = self._message_type()
+        request.CopyFrom(self._common_of(question, plan, target))
+        question.arrival.describe(request.context)
+        request.body = question.body
+        if question.output_cap is not None:
+            request.output_cap = question.output_cap
+        return request
+
+    def _common_of(self, question: Question, plan: Plan, target: Target) -> _Request:
+        principal_id, dialect = question.principal.principal_id, question.dialect
+        kind = (
+            *(principal_id, question.revision, dialect),
+            *(plan.model.name, target.provider, target.model),
+        )
+        request = self._common.get(kind)
+        if request is None:
+            request = self._common[kind] = self._message_type(
+                context=new_context(principal_id, question.revision),
+                target=pb.Target(provider=target.provider, model=target.model),
+                dialect=dialect,
+                timeouts=_phase_timeouts(plan.model.timeouts),
             )
-        return message
+            if len(self._common) > _MOST_KINDS:
+                self._common.popitem(last=False)
+        return request
+
+
+def _phase_timeouts(timeouts: Timeouts) -> pb.PhaseTimeouts:
+    return pb.PhaseTimeouts(
+        connect=duration(timeouts.connect_seconds),
+        first_token=duration(timeouts.first_token_seconds),
+        between_tokens=duration(timeouts.between_tokens_seconds),
+        total=duration(timeouts.total_seconds),
+    )
 
 
 class Chunks:

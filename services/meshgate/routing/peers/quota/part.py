@@ -63,12 +63,18 @@ class Part:
         """Have more of the same chain: it goes the way of this part."""
         self._more.append(more)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody may be waiting for what is left of it: then it is settled at once."""
+        grant = self._grant
+        return self._place_grant is not None or (grant is not None and grant.is_hold)
+
     def settle(self, spent: Amounts, record: bytes = b"") -> None:
         """Book what was used, with the record, if any, and leave the place. Never waits.
 
         A part that has no grant keeps no record.
         """
-        self._leave()
+        self.leave()
         for more in self._more:
             share = more.held.at_most(spent)
             more.settle(share)
@@ -81,7 +87,7 @@ class Part:
 
     def give_back(self) -> None:
         """Give everything back: nothing was sent upstream."""
-        self._leave()
+        self.leave()
         for more in self._more:
             more.give_back()
         if self._grant is not None:
@@ -101,7 +107,8 @@ class Part:
             self.account.returned()
             self._settling.hurry()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Leave the place, if it sits on one: the request is over."""
         if self._has_lent_place:
             self._has_lent_place = False
             self.account.places.leave()

@@ -12,6 +12,7 @@ from meshgate.limits.limit import LimitKind, Subject
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.chain import Chain
 from meshgate.routing.peers.quota.account import Account
+from meshgate.routing.peers.quota.afterwards import Afterwards
 from meshgate.routing.peers.quota.asking import Asking
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.grant import Grant
@@ -57,6 +58,7 @@ class Quota:
     ) -> None:
         self._close_seconds = close_seconds
         self._calls = calls
+        self._afterwards = Afterwards()
         self._settling = Settling(calls)
         self._holdings = Holdings(now)
         self._asking = Asking(calls, self._holdings, hold_seconds)
@@ -119,6 +121,10 @@ class Quota:
         grant.book(NOTHING, NOTHING, record)
         self._settling.note(grant)
 
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Do something soon that nobody waits for, before the next settlements are sent."""
+        self._afterwards.put(work)
+
     def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something that a request leaves behind; the end of the process waits for it."""
         task = asyncio.create_task(work, name="after a request")
@@ -142,6 +148,7 @@ class Quota:
 
     def send_settlements(self) -> None:
         """Send what is to be booked."""
+        self._afterwards.run()
         self._settling.flush()
 
     async def look(self) -> None:
@@ -150,8 +157,8 @@ class Quota:
 
     @property
     def unbooked(self) -> int:
-        """How many bookings quota has not acknowledged yet."""
-        return self._settling.unbooked
+        """How many requests quota has not acknowledged the booking of yet."""
+        return len(self._afterwards) + self._settling.unbooked
 
     async def close(self) -> None:
         """Book what was used and give back the rest, within bounds."""
@@ -161,6 +168,7 @@ class Quota:
                 task.cancel()  # what it asked for goes back, what it counts is estimated
             if late:
                 await asyncio.wait(late, timeout=_CANCEL_SECONDS)
+        self._afterwards.run()
         await self._settling.close(self._close_seconds)
         await self._upkeep.give_all_back()
         await self._calls.close()
