@@ -18,6 +18,7 @@ from bench.compiling import CompileError, compiled
 from bench.gateways import (
     CONTROL,
     GATEWAYS,
+    REFERENCE,
     READY_SECONDS,
     Bench,
     Running,
@@ -151,14 +152,15 @@ def _measure(
         with _noting(results[name]):
             Round(bed, gateway, results[name].faults).warm_up()
     for number in range(1, rounds + 1):
-        direct = bed.direct()
+        direct, beside = bed.direct(), gateways.get(REFERENCE)
         # Every other round goes backwards, so that nobody is always the first or the last.
         for name, gateway in list(gateways.items())[:: 1 if number % 2 else -1]:
             result = results[name]
             if result.faults:
                 continue
             with _noting(result):
-                figures = Round(bed, gateway, result.faults).figures(direct)
+                other = None if gateway is beside else beside
+                figures = Round(bed, gateway, result.faults, other).figures(direct)
                 result.rounds.append(figures)
                 _progress(
                     f"round {number}/{rounds}, {name}: {figures['cpu_us_64']:.0f} us a request, "

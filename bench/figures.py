@@ -8,6 +8,9 @@ CONNECTIONS = (1, 16, 64)
 FEW_CHUNKS = 4
 MANY_CHUNKS = 44
 
+BESIDE_US = "beside_us"
+"""What plain Envoy took for a request right before and after, at the same load."""
+
 Figures = dict[str, float]
 """The figures of one gateway in one round, by name; names end in their unit."""
 

@@ -4,10 +4,12 @@ import json
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from bench.counters import QUOTA_CALLS, counted
 from bench.figures import (
+    BESIDE_US,
     CONNECTIONS,
     FEW_CHUNKS,
     MANY_CHUNKS,
@@ -73,11 +75,14 @@ class Round:
         bed: Where.
         gateway: What.
         faults: Gets a sentence for all that is not as it must be.
+        beside: Plain Envoy, to be loaded right before and after; None where there is nothing to be
+            compared with.
     """
 
     bed: Bed
     gateway: Running
     faults: list[str]
+    beside: Running | None = None
 
     def warm_up(self) -> None:
         """Fills caches and pools; what goes wrong counts."""
@@ -90,6 +95,8 @@ class Round:
     def _plain(self, direct: Mapping[int, Load]) -> Figures:
         figures: Figures = {}
         for connections in CONNECTIONS:
+            most = connections == CONNECTIONS[-1]
+            beside = self._beside() if most else []
             asked = counted(QUOTA_CALLS, self.gateway.metrics)
             load, cost = self._load(
                 f"plain c={connections}", plain(), connections, PLAIN_SECONDS[connections]
@@ -101,14 +108,26 @@ class Round:
                 f"added_p99_ms_{connections}": (load.p99_us - bare.p99_us) / 1e3,
                 f"cpu_us_{connections}": cost.us_per_request,
             }
-            if connections == CONNECTIONS[-1]:
+            if most:
                 figures |= {
                     f"cpu_{kind}_us": cost.us_per_request_of(kind)
                     for kind in ("envoy", "python", "other")
                 }
                 asked = counted(QUOTA_CALLS, self.gateway.metrics) - asked
                 figures["quota_calls"] = asked / load.requests * 1e3
+                beside += self._beside()
+                if beside:
+                    figures[BESIDE_US] = fmean(beside)
         return figures
+
+    def _beside(self) -> list[float]:
+        """What plain Envoy takes for a request at this moment: machines have moods."""
+        if self.beside is None:
+            return []
+        seconds = PLAIN_SECONDS[CONNECTIONS[-1]] / 2
+        other = Round(self.bed, self.beside, self.faults)
+        _, cost = other._load("plain Envoy", plain(), CONNECTIONS[-1], seconds)
+        return [cost.us_per_request]
 
     def _streamed(self) -> Figures:
         costs = {}

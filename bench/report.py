@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.figures import CONNECTIONS, Figures, Spread, ratios, spread
+from bench.figures import BESIDE_US, CONNECTIONS, Figures, Spread, ratios, spread
 from bench.gateways import REFERENCE
 
 
@@ -27,6 +27,8 @@ class Result:
 
 
 Results = Mapping[str, Result]
+
+REQUEST_US = f"cpu_us_{CONNECTIONS[-1]}"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ def _values(result: Result, figure: str) -> list[float]:
 
 def ratio(results: Results, name: str, figure: str) -> list[float]:
     """A figure as a multiple of plain Envoy's, for the rounds that both have finished."""
+    rounds = results[name].rounds
+    if figure == REQUEST_US and rounds and all(BESIDE_US in one for one in rounds):
+        return [one[figure] / one[BESIDE_US] for one in rounds]
     if REFERENCE not in results:
         return []
     both = list(zip(results[name].rounds, results[REFERENCE].rounds, strict=False))

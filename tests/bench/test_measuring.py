@@ -62,6 +62,15 @@ def test_a_round_loads_plain_and_streamed() -> None:
     assert faults == []
 
 
+def test_plain_envoy_is_loaded_right_before_and_after_the_load_that_counts() -> None:
+    bed = FakeBed()
+
+    figures = Round(bed, GATEWAY, [], beside=GATEWAY).figures(DIRECT)
+
+    assert [connections for connections, _ in bed.loads] == [1, 16, 64, 64, 64, 32, 32]
+    assert "beside_us" in figures
+
+
 @pytest.mark.parametrize(
     ("bed", "fault"),
     [

@@ -37,6 +37,14 @@ def test_a_row_begins_with_the_ratios_to_plain_envoy_in_the_same_round() -> None
     assert speed.splitlines()[3].startswith("| **compact** (ours) | 1000 | 1000 | 1000 | 0.25 |")
 
 
+def test_a_request_is_compared_with_what_plain_envoy_took_beside_it() -> None:
+    both = results()
+    for one in both["compact"].rounds:
+        one["beside_us"] = 40.0
+
+    assert "(ours) | 6.25 | 3.00 |" in tables(both)
+
+
 def test_without_plain_envoy_there_are_figures_but_no_ratios() -> None:
     alone = {"compact": results()["compact"]}
 

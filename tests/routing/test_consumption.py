@@ -44,7 +44,12 @@ def by(principal: Principal) -> Question:
 def recorded(question: Question, *consumptions: Consumption, records: Any = None) -> Any:
     """The one record in what is written."""
     written = (records or UsageRecords()).record(
-        "h1", question, consumptions, pb.REQUEST_OUTCOME_ANSWERED, 2, Times(1_500_000_000, 2_000_000_000)
+        "h1",
+        question,
+        consumptions,
+        pb.REQUEST_OUTCOME_ANSWERED,
+        2,
+        Times(1_500_000_000, 2_000_000_000),
     )
     (record,) = pb.UsageRecords.FromString(written).records
     return record

@@ -41,6 +41,16 @@ class TestKeeping:
 
         assert bench.asked == 2
 
+    async def test_many_requests_in_silence_ask_four_times_a_second(self, bench: Bench) -> None:
+        await bench.ask()
+        bench.clock.time += 5
+
+        for _ in range(100):
+            await bench.ask()
+            bench.clock.time += 0.01
+
+        assert bench.asked == 1 + 4
+
     async def test_a_second_of_silence_is_not_yet_too_long(self, bench: Bench) -> None:
         await bench.ask()
         bench.clock.time += 1.0
@@ -104,6 +114,7 @@ class TestBeforeTheWatch:
         bench = Bench(auth)
 
         assert await bench.ask() == "alice"
+        bench.clock.time += 0.26
         assert await bench.ask() == "alice"
         assert bench.asked == 2
 

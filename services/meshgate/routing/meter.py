@@ -126,7 +126,8 @@ class Meter:
 
         async def run(question: Question, plan: Plan, target: Target) -> Answer | Failure:
             attempt = _Attempt(target)
-            await self._make_up()
+            if self._attempts:
+                await self._make_up()
             failure = await self._admit(attempt, plan, question)
             if failure is not None:
                 return failure
@@ -167,7 +168,7 @@ class Meter:
             ServiceUnavailableError: Quota does not answer.
             DeadlineExceededError: There was no time to ask.
         """
-        if not self.demand.is_strict or not self._attempts:
+        if not self.demand.is_strict:
             return
         consumed = NOTHING
         for attempt in self._attempts:
@@ -183,6 +184,8 @@ class Meter:
         chains = self.gauges.chains_of(plan, target)
         if target.prices is None and self._counts_cost(chains):
             return Failure("unsupported", target.provider, error=_unpriced(plan, target))
+        if not chains:
+            return None
         amounts = self.demand.amounts
         try:
             attempt.parts = await admitted(self.gauges.quota, chains, amounts, question.arrival)

@@ -39,6 +39,8 @@ class Planner:
             ModelNotFoundError: No such model is configured.
         """
         model = served(self._snapshot, name)
+        if len(model.targets) == 1:
+            return Plan(model, model.targets)
         return Plan(model, _ORDERS[model.strategy](model.targets, self._draw))
 
     def plans(self, name: str) -> Iterator[Plan]:
@@ -83,8 +85,6 @@ def by_weight(targets: Sequence[Target], draw: Draw) -> tuple[Target, ...]:
     Drawn without replacement: each waits an exponential time with its weight as the rate, and the
     first comes first (Efraimidis and Spirakis, 2006; by logarithms, since u^(1/w) is 0 for small w).
     """
-    if len(targets) == 1:
-        return tuple(targets)
     keys = [(target.priority, -math.log(1 - draw()) / target.weight) for target in targets]
     order = sorted(range(len(targets)), key=keys.__getitem__)
     return tuple(targets[index] for index in order)

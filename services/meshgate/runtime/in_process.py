@@ -145,7 +145,8 @@ class _PlainCall(_Call):
             with self:
                 response = await self._method.handler(self._request, self._context)
         finally:
-            self._end()
+            if self._timer is not None:
+                self._timer.cancel()
         return self._answered(response)
 
 

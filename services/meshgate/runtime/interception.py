@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -76,9 +75,12 @@ class _Interceptor:
         code = grpc.StatusCode.CANCELLED
         try:
             self._admit(context)
-            async with aclosing(self.method.handler(request, context)) as responses:
+            responses = self.method.handler(request, context)
+            try:
                 async for response in responses:
                     yield response
+            finally:  # three calls fewer than contextlib's aclosing
+                await responses.aclose()
             code = grpc.StatusCode.OK
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and being_cancelled():

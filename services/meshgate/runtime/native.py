@@ -10,7 +10,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterable
-from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,7 +219,8 @@ class _Call:
     # ------------------------------------------------------------- streams
 
     async def _stream(self, request: Any) -> None:
-        async with aclosing(self.method.handler(request, self.context)) as responses:
+        responses = self.method.handler(request, self.context)
+        try:
             async for response in responses:
                 if self._kept is not None:
                     await self._all_sent()
@@ -228,6 +228,8 @@ class _Call:
                     return
                 self._kept = response.SerializeToString()
                 self._outbox.put(self._send)
+        finally:  # three calls fewer than contextlib's aclosing
+            await responses.aclose()
         if self._retry is not None:
             await self._all_sent()  # a server that stops waits for slow readers, too
         self.ended = True

@@ -11,6 +11,8 @@ from meshgate.dialects.openai_chat import errors as chat_errors
 from meshgate.dialects.openai_chat import read_request as read_chat
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.metered_stream import MeteredStream
+from meshgate.routing.peers.provider import Headers
 from meshgate.routing.pipeline import Pipeline, Reply
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.service import ErrorBody
@@ -35,7 +37,10 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
         reply = await self._pipeline.answer(
             arrival, provider_pb.DIALECT_OPENAI_CHAT, request.data, read_chat.read_head
         )
-        async with aclosing(_bodies(reply, context)) as bodies:
+        if reply.chunks is None:
+            yield await _body(reply, context)
+            return
+        async with aclosing(_bodies(reply.headers, reply.chunks, context)) as bodies:
             async for body in bodies:
                 yield body
 
@@ -44,9 +49,7 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
         reply = await self._pipeline.answer(
             arrival, provider_pb.DIALECT_OPENAI_EMBEDDINGS, request.data, read_embeddings.read_head
         )
-        async with aclosing(_bodies(reply, context)) as bodies:
-            async for body in bodies:
-                yield body
+        yield await _body(reply, context)
 
     async def ListModels(self, request: Any, context: Any) -> HttpBody:
         names = await self._pipeline.models(
@@ -65,18 +68,22 @@ def error_body(error: GatewayError) -> ErrorBody:
     return ErrorBody(error.http_status, chat_errors.write_error(error))
 
 
-async def _bodies(reply: Reply, context: Any) -> AsyncGenerator[HttpBody, None]:
-    """The reply as messages; headers go out with the first, so that an error before it is bare."""
-    if reply.chunks is None:
-        await context.send_initial_metadata(reply.headers)
-        yield HttpBody(content_type=_JSON, data=reply.body)
-        return
+async def _body(reply: Reply, context: Any) -> HttpBody:
+    """A plain reply as a message."""
+    await context.send_initial_metadata(reply.headers)
+    return HttpBody(content_type=_JSON, data=reply.body)
+
+
+async def _bodies(
+    headers: Headers, stream: MeteredStream, context: Any
+) -> AsyncGenerator[HttpBody, None]:
+    """A streamed reply as messages; headers go out with the first: an error before it is bare."""
     first = True
-    async with aclosing(reply.chunks) as chunks:
+    async with aclosing(stream) as chunks:
         try:
             async for chunk in chunks:
                 if first:
-                    await context.send_initial_metadata(reply.headers)
+                    await context.send_initial_metadata(headers)
                     first = False
                 yield HttpBody(content_type=_EVENTS, data=chunk)
         except GatewayError as error:

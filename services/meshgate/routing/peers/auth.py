@@ -40,6 +40,8 @@ _RECONNECT_SECONDS = 0.2
 # after a change is asked again before long.
 _SETTLING_SECONDS = 2.0
 _UNSETTLED_SECONDS = 0.5
+# Nobody tells of changes while the watch is silent: what auth says then is good for so long.
+_UNHEARD_SECONDS = 0.25
 _MOST_CREDENTIAL_CHARACTERS = 8_192
 
 _CacheKey = str | tuple[str, str]
@@ -176,12 +178,11 @@ class PrincipalCache:
 
     def _is_fresh(self, entry: _Entry) -> bool:
         now, watch = self._now(), self._watch
-        return (
-            entry.watch is watch
-            and now - watch.heard_at <= _SILENCE_SECONDS
-            and now < entry.ask_again_at
-            and not self._has_expired(entry)
-        )
+        if now - watch.heard_at > _SILENCE_SECONDS:
+            # Asked again, but not for every request: there are many when a process is too busy to
+            # hear heartbeats in time.
+            return now - entry.verified_at <= _UNHEARD_SECONDS and not self._has_expired(entry)
+        return entry.watch is watch and now < entry.ask_again_at and not self._has_expired(entry)
 
     async def _ask(self, arrival: Arrival, credential: str, known: _Entry | None) -> _Entry:
         watch, changes = self._watch, self._changes

@@ -152,6 +152,8 @@ class Providers:
 
 
 _Request = TypeVar("_Request", pb.ExecuteRequest, pb.StreamExecuteRequest)
+_Kind = tuple[str, str, int, str, str, str]
+"""Principal, configuration, dialect, model, and the target's provider and model."""
 
 
 class _Requests(Generic[_Request]):
@@ -162,11 +164,11 @@ class _Requests(Generic[_Request]):
     """
 
     def __init__(self, message_type: type[_Request]) -> None:
-        self._message_type = message_type
-        self._common: OrderedDict[tuple[Any, ...], _Request] = OrderedDict()
+        self._message_type: Any = message_type
+        self._common: OrderedDict[_Kind, _Request] = OrderedDict()
 
     def request(self, question: Question, plan: Plan, target: Target) -> _Request:
-        request = self._message_type()
+        request: _Request = self._message_type()
         request.CopyFrom(self._common_of(question, plan, target))
         question.arrival.describe(request.context)
         request.body = question.body
@@ -175,17 +177,21 @@ class _Requests(Generic[_Request]):
         return request
 
     def _common_of(self, question: Question, plan: Plan, target: Target) -> _Request:
-        principal_id, dialect = question.principal.principal_id, question.dialect
+        principal_id = question.principal.principal_id
         kind = (
-            *(principal_id, question.revision, dialect),
-            *(plan.model.name, target.provider, target.model),
+            principal_id,
+            question.revision,
+            question.dialect,
+            plan.model.name,
+            target.provider,
+            target.model,
         )
         request = self._common.get(kind)
         if request is None:
             request = self._common[kind] = self._message_type(
                 context=new_context(principal_id, question.revision),
                 target=pb.Target(provider=target.provider, model=target.model),
-                dialect=dialect,
+                dialect=question.dialect,
                 timeouts=_phase_timeouts(plan.model.timeouts),
             )
             if len(self._common) > _MOST_KINDS:

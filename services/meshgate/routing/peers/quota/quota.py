@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from prometheus_client import Counter
-
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.limits.limit import LimitKind, Subject
 from meshgate.routing.arrival import Arrival
@@ -20,6 +18,7 @@ from meshgate.routing.peers.quota.holdings import Holdings
 from meshgate.routing.peers.quota.part import Part
 from meshgate.routing.peers.quota.settling import Settling
 from meshgate.routing.peers.quota.upkeep import Upkeep
+from meshgate.runtime.counts import LabelledCounts
 from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
 
 _FLUSH_SECONDS = 0.1
@@ -29,14 +28,12 @@ _PATIENCE_SECONDS = 0.05
 
 _ONE_PLACE = Amounts(concurrency=1)
 
-_ADMISSIONS = Counter(
+_ADMISSIONS = LabelledCounts(
     "meshgate_quota_admissions",
     "Requests under limits, once for each chain of them, by what let them in or kept them out.",
-    ["outcome"],
+    "outcome",
 )
-_TAKEN, _ASKED, _REFUSED, _FAILED = (
-    _ADMISSIONS.labels(outcome) for outcome in ("taken", "asked", "refused", "failed")
-)
+_TAKEN, _ASKED, _REFUSED, _FAILED = map(_ADMISSIONS.of, ("taken", "asked", "refused", "failed"))
 
 
 class Quota:
@@ -72,10 +69,11 @@ class Quota:
     def take(self, chain: Chain, amounts: Amounts) -> Part | None:
         """Set aside what one request may use, if it lies here. Where it does not, `ask`."""
         account = self._holdings.account(chain)
-        account.note(chain.use_of(amounts))
-        part = None if self._settling.is_full else self._take_all(account, amounts)
+        use = chain.use_of(amounts)
+        account.note(use)
+        part = None if self._settling.is_full else self._take_all(account, amounts, use)
         if part is not None:
-            _TAKEN.inc()
+            _TAKEN.value += 1
             self._ask_ahead(account)
         return part
 
@@ -91,13 +89,13 @@ class Quota:
         try:
             part = await self._admit(self._holdings.account(chain), amounts, arrival)
         except LimitExceededError:
-            _REFUSED.inc()
+            _REFUSED.value += 1
             raise
         except BaseException:
-            _FAILED.inc()
+            _FAILED.value += 1
             raise
         else:
-            _ASKED.inc()
+            _ASKED.value += 1
             return part
         finally:
             # Maybe another one by now: those that seem idle are forgotten.
@@ -177,8 +175,9 @@ class Quota:
     # ------------------------------------------------------------- letting in
 
     async def _admit(self, account: Account, amounts: Amounts, arrival: Arrival) -> Part:
-        grant, has_place = self._taken(account, amounts)
-        part = self._part(account, amounts, grant, has_lent_place=has_place)
+        use = account.chain.use_of(amounts)
+        grant, has_place = self._taken(account, amounts, use)
+        part = self._part(account, amounts, use, grant, has_lent_place=has_place)
         if part is not None:
             return part
         try:
@@ -198,7 +197,7 @@ class Quota:
                 await account.answered()
         except TimeoutError:
             raise error from None
-        part = self._take_all(account, amounts)
+        part = self._take_all(account, amounts, account.chain.use_of(amounts))
         if part is not None:
             return part
         counts_requests = error.values.get("limit", "").startswith(LimitKind.REQUESTS.value)
@@ -234,23 +233,29 @@ class Quota:
 
     # ------------------------------------------------------------- what lies here
 
-    def _taken(self, account: Account, amounts: Amounts) -> tuple[Grant | None, bool]:
+    def _taken(self, account: Account, amounts: Amounts, use: Amounts) -> tuple[Grant | None, bool]:
         """The lease that gave its part, and whether a place was taken."""
         chain = account.chain
         has_place = bool(chain.counts_places and amounts.concurrency) and account.take_place()
-        grant = account.take(chain.use_of(amounts)) if chain.counts_use else None
+        grant = account.take(use) if chain.counts_use else None
         return grant, has_place
 
-    def _take_all(self, account: Account, amounts: Amounts) -> Part | None:
+    def _take_all(self, account: Account, amounts: Amounts, use: Amounts) -> Part | None:
         """A part that got all it needs, or nothing."""
-        grant, has_place = self._taken(account, amounts)
-        part = self._part(account, amounts, grant, has_lent_place=has_place)
+        grant, has_place = self._taken(account, amounts, use)
+        part = self._part(account, amounts, use, grant, has_lent_place=has_place)
         if part is None:
             self._put_back(account, amounts, grant, has_place=has_place)
         return part
 
     def _part(
-        self, account: Account, amounts: Amounts, grant: Grant | None, *, has_lent_place: bool
+        self,
+        account: Account,
+        amounts: Amounts,
+        use: Amounts,
+        grant: Grant | None,
+        *,
+        has_lent_place: bool,
     ) -> Part | None:
         """The part of a request that got all it needs; None where something is missing."""
         chain = account.chain
@@ -258,7 +263,7 @@ class Quota:
             return None
         if chain.counts_places and amounts.concurrency and not has_lent_place:
             return None
-        held = chain.use_of(amounts) if grant is not None else NOTHING
+        held = use if grant is not None else NOTHING
         return Part(account, self._settling, grant, held, has_lent_place=has_lent_place)
 
     def _put_back(
