@@ -18,8 +18,8 @@ from bench.compiling import CompileError, compiled
 from bench.gateways import (
     CONTROL,
     GATEWAYS,
-    REFERENCE,
     READY_SECONDS,
+    REFERENCE,
     Bench,
     Running,
     StartError,

@@ -169,11 +169,7 @@ class Http1Response:
         self.status = connection.status
 
     def header(self, name: str) -> str:
-        wanted = name.encode("ascii")
-        for found, value in self._connection.headers:
-            if found == wanted:
-                return value.decode("latin-1")
-        return ""
+        return self._connection.headers.get(name.encode("ascii"), b"").decode("latin-1")
 
     async def read(self, limit_bytes: int) -> bytes:
         if not self._connection.complete or self.header("content-encoding"):

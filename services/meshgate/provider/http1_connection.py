@@ -32,7 +32,7 @@ class Http1Connection(asyncio.Protocol):
     def _begin(self) -> None:
         """Forget the answer before."""
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: dict[bytes, bytes] = {}
         self.complete = False
         self._has_head = False
         self._head_bytes = 0
@@ -169,11 +169,8 @@ class Http1Connection(asyncio.Protocol):
         self._wake()
 
     def _is_framed(self) -> bool:
-        return any(
-            name == b"content-length"
-            or (name == b"transfer-encoding" and b"chunked" in value.lower())
-            for name, value in self.headers
-        )
+        coding = self.headers.get(b"transfer-encoding", b"")
+        return b"content-length" in self.headers or b"chunked" in coding.lower()
 
     def _break(self) -> None:
         self._broken = True
@@ -186,7 +183,11 @@ class Http1Connection(asyncio.Protocol):
             raise httptools.HttpParserError("nothing was asked")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        name = name.lower()
+        if self.headers.setdefault(name, value) is not value and name == b"transfer-encoding":
+            self.headers[name] += (
+                b"," + value
+            )  # they tell of the same body; of others the first counts
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()

@@ -16,6 +16,7 @@ from meshgate.limits.limit import (
 
 _TOKEN_KINDS = frozenset({LimitKind.TOKENS, LimitKind.INPUT_TOKENS, LimitKind.OUTPUT_TOKENS})
 _OUTPUT_KINDS = frozenset({LimitKind.TOKENS, LimitKind.OUTPUT_TOKENS, LimitKind.COST})
+_COUNTED_KINDS = _TOKEN_KINDS | _OUTPUT_KINDS
 
 
 class Chain:
@@ -25,6 +26,8 @@ class Chain:
         partition: Where their counters lie.
         subjects: Those that have limits, narrowest first.
         identity: Names this chain with these limits.
+        is_strict: Whether what a request writes must stay within what was held for it.
+        most_cost: What one request may cost by the limits for a window, in nano-dollars.
     """
 
     def __init__(self, partition: str, subjects: Sequence[Subject]) -> None:
@@ -39,17 +42,13 @@ class Chain:
         self.counts_cost = self._cost
         self.counts_places = LimitKind.CONCURRENCY in kinds
         self.counts_use = bool(kinds - {LimitKind.CONCURRENCY})
+        self.is_strict = any(map(_keeps_output_within, self._limits()))
+        self.most_cost = self._least_amount(LimitKind.COST)
+        self._most_output = self._least_amount(LimitKind.OUTPUT_TOKENS)
+        self._most_tokens = self._least_amount(LimitKind.TOKENS)
 
     def _limits(self) -> Iterable[Limit]:
         return (limit for subject in self.subjects for limit in subject.limits)
-
-    @cached_property
-    def is_strict(self) -> bool:
-        """Whether what a request writes must stay within what was held for it."""
-        return any(
-            limit.enforcement is Enforcement.STRICT and limit.kind in (_TOKEN_KINDS | _OUTPUT_KINDS)
-            for limit in self._limits()
-        )
 
     def use_of(self, amounts: Amounts) -> Amounts:
         """What of the amounts this chain counts in windows."""
@@ -66,19 +65,6 @@ class Chain:
         Not less than 0.
         """
         return max(0, min(self._most_output, self._most_tokens - input_tokens))
-
-    @cached_property
-    def most_cost(self) -> int:
-        """What one request may cost by the limits for a window, in nano-dollars."""
-        return self._least_amount(LimitKind.COST)
-
-    @cached_property
-    def _most_output(self) -> int:
-        return self._least_amount(LimitKind.OUTPUT_TOKENS)
-
-    @cached_property
-    def _most_tokens(self) -> int:
-        return self._least_amount(LimitKind.TOKENS)
 
     def _least_amount(self, kind: LimitKind) -> int:
         amounts = [
@@ -104,6 +90,10 @@ class Chain:
             for subject in self.subjects
         )
         return tuple(subject for subject in kept if subject.limits)
+
+
+def _keeps_output_within(limit: Limit) -> bool:
+    return limit.enforcement is Enforcement.STRICT and limit.kind in _COUNTED_KINDS
 
 
 def chains_of(organization_id: str, subjects: Iterable[Subject]) -> tuple[Chain, ...]:

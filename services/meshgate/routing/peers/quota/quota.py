@@ -21,7 +21,7 @@ from meshgate.routing.peers.quota.upkeep import Upkeep
 from meshgate.runtime.counts import LabelledCounts
 from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
 
-_FLUSH_SECONDS = 0.1
+_FLUSH_SECONDS = 0.2
 _LOOK_SECONDS = 0.25
 _CANCEL_SECONDS = 1.0
 _PATIENCE_SECONDS = 0.05
