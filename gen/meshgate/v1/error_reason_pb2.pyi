@@ -174,6 +174,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
          "metadata": {"resource": "key", "id": "config/bench"}}
     """
+    ERROR_REASON_CONTENT_BLOCKED: _ErrorReason.ValueType  # 26
+    """A guardrail would not let the request or its answer pass.
+
+        {"reason": "ERROR_REASON_CONTENT_BLOCKED", "domain": "meshgate",
+         "metadata": {"policy": "no-secrets", "rule": "secrets/0", "phase": "input"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a call failed, in one word that programs can act on. It
@@ -333,5 +339,11 @@ been revoked, or others depend on it.
 
     {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
      "metadata": {"resource": "key", "id": "config/bench"}}
+"""
+ERROR_REASON_CONTENT_BLOCKED: ErrorReason.ValueType  # 26
+"""A guardrail would not let the request or its answer pass.
+
+    {"reason": "ERROR_REASON_CONTENT_BLOCKED", "domain": "meshgate",
+     "metadata": {"policy": "no-secrets", "rule": "secrets/0", "phase": "input"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

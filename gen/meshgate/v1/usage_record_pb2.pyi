@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from meshgate.v1 import call_context_pb2 as _call_context_pb2
+from meshgate.v1 import guardrails_service_pb2 as _guardrails_service_pb2
 from meshgate.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
@@ -21,6 +22,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _CacheOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CacheOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CacheOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CACHE_OUTCOME_UNSPECIFIED: _CacheOutcome.ValueType  # 0
+    """It was not asked: the model has none."""
+    CACHE_OUTCOME_HIT: _CacheOutcome.ValueType  # 1
+    """The answer came from it."""
+    CACHE_OUTCOME_MISS: _CacheOutcome.ValueType  # 2
+    """It had none, or did not answer."""
+    CACHE_OUTCOME_BYPASS: _CacheOutcome.ValueType  # 3
+    """The client did not want it asked."""
+
+class CacheOutcome(_CacheOutcome, metaclass=_CacheOutcomeEnumTypeWrapper):
+    """CacheOutcome is what the cache had to say to a request."""
+
+CACHE_OUTCOME_UNSPECIFIED: CacheOutcome.ValueType  # 0
+"""It was not asked: the model has none."""
+CACHE_OUTCOME_HIT: CacheOutcome.ValueType  # 1
+"""The answer came from it."""
+CACHE_OUTCOME_MISS: CacheOutcome.ValueType  # 2
+"""It had none, or did not answer."""
+CACHE_OUTCOME_BYPASS: CacheOutcome.ValueType  # 3
+"""The client did not want it asked."""
+Global___CacheOutcome: _TypeAlias = CacheOutcome  # noqa: Y015
 
 class _RequestOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -38,6 +67,8 @@ class _RequestOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reques
     """No upstream answered, or the one that did broke off."""
     REQUEST_OUTCOME_LIMITED: _RequestOutcome.ValueType  # 4
     """The gateway ended the answer because a limit was reached."""
+    REQUEST_OUTCOME_BLOCKED: _RequestOutcome.ValueType  # 5
+    """A guardrail would not let the request or the answer pass."""
 
 class RequestOutcome(_RequestOutcome, metaclass=_RequestOutcomeEnumTypeWrapper):
     """RequestOutcome is how a request ended."""
@@ -52,6 +83,8 @@ REQUEST_OUTCOME_FAILED: RequestOutcome.ValueType  # 3
 """No upstream answered, or the one that did broke off."""
 REQUEST_OUTCOME_LIMITED: RequestOutcome.ValueType  # 4
 """The gateway ended the answer because a limit was reached."""
+REQUEST_OUTCOME_BLOCKED: RequestOutcome.ValueType  # 5
+"""A guardrail would not let the request or the answer pass."""
 Global___RequestOutcome: _TypeAlias = RequestOutcome  # noqa: Y015
 
 @_typing.final
@@ -100,6 +133,9 @@ class UsageRecord(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     ATTEMPT_COUNT_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    SAVED_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     """Names the request in the books; made by the gateway."""
     request_id: _builtins.str
@@ -128,6 +164,8 @@ class UsageRecord(_message.Message):
     """What kind of caller began this."""
     attempt_count: _builtins.int
     """How many attempts were made, those that cost nothing included."""
+    cache: Global___CacheOutcome.ValueType
+    """Whether the answer came from the cache."""
     @_builtins.property
     def tags(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The key's tags."""
@@ -143,6 +181,16 @@ class UsageRecord(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_guardrails_service_pb2.Finding]:
+        """What the guardrails found. Never the text."""
+
+    @_builtins.property
+    def saved(self) -> Global___Charge:
+        """What the answer had consumed when it was made, where it came from the cache:
+        what was saved.
+        """
 
     def __init__(
         self,
@@ -165,10 +213,13 @@ class UsageRecord(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         attempt_count: _builtins.int = ...,
+        cache: Global___CacheOutcome.ValueType = ...,
+        findings: _abc.Iterable[_guardrails_service_pb2.Finding] | None = ...,
+        saved: Global___Charge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "saved", b"saved", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "charges", b"charges", "config_revision", b"config_revision", "dialect", b"dialect", "end_time", b"end_time", "hold_id", b"hold_id", "key_id", b"key_id", "model", b"model", "organization_id", b"organization_id", "origin", b"origin", "outcome", b"outcome", "principal_id", b"principal_id", "request_id", b"request_id", "start_time", b"start_time", "tags", b"tags", "team_id", b"team_id", "traceparent", b"traceparent", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_count", b"attempt_count", "cache", b"cache", "charges", b"charges", "config_revision", b"config_revision", "dialect", b"dialect", "end_time", b"end_time", "findings", b"findings", "hold_id", b"hold_id", "key_id", b"key_id", "model", b"model", "organization_id", b"organization_id", "origin", b"origin", "outcome", b"outcome", "principal_id", b"principal_id", "request_id", b"request_id", "saved", b"saved", "start_time", b"start_time", "tags", b"tags", "team_id", b"team_id", "traceparent", b"traceparent", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
