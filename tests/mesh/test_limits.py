@@ -12,9 +12,9 @@ import grpc
 import httpx
 import openai
 import pytest
-import redis
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.administration import Admin
+from mesh.books import recorded, total
 from upstream import Behaviour, Hang, RemoteUpstream
 from upstream.behaviours import Cut, Endless, Usage
 
@@ -54,16 +54,6 @@ async def admin(gateway: Gateway) -> AsyncIterator[Admin]:
         yield Admin(client)
 
 
-def total(kind: str, amount: int, enforcement: str = "STRICT") -> dict[str, Any]:
-    """A limit for ever, so that no test depends on the time."""
-    return {
-        "kind": f"LIMIT_KIND_{kind}",
-        "amount": str(amount),
-        "unit": "WINDOW_UNIT_TOTAL",
-        "enforcement": f"ENFORCEMENT_{enforcement}",
-    }
-
-
 def concurrency(amount: int) -> dict[str, Any]:
     return {"kind": "LIMIT_KIND_CONCURRENCY", "amount": str(amount)}
 
@@ -87,32 +77,6 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(BOUND_SECONDS):
         while not await condition():
             await asyncio.sleep(0.05)
-
-
-def records(gateway: Gateway) -> list[usage_record_pb2.UsageRecord]:
-    """Everything that was booked."""
-    url = json.loads((gateway.directory / "ready.json").read_text())["redis_url"]
-    found = []
-    with redis.Redis.from_url(url) as client:
-        for name in client.scan_iter(match="{q*}:usage"):
-            for _, entry in client.xrange(name):
-                found += usage_record_pb2.UsageRecords.FromString(
-                    entry.get(b"records", b"")
-                ).records
-    return found
-
-
-async def recorded(gateway: Gateway, key_id: str, count: int = 1) -> list[Any]:
-    """The records of a key, once there are so many."""
-
-    def mine() -> list[Any]:
-        return [record for record in records(gateway) if record.key_id == key_id]
-
-    async def complete() -> bool:
-        return len(mine()) >= count
-
-    await until(complete)
-    return mine()
 
 
 async def refused_at(gateway: Gateway, key: str, amount: int) -> bool:
