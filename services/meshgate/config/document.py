@@ -27,6 +27,11 @@ _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 
 
+_NESTED = f"is nested more than {MAXIMUM_DEPTH} levels deep: flatten it"
+# What newer parsers say by themselves, of documents that are nested much deeper.
+_TOO_DEEP = "exceeded maximum nesting depth"
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """What one file says: `value` is None where it cannot be read or says nothing."""
@@ -48,6 +53,8 @@ def read_document(file: str, content: bytes) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
+        if _TOO_DEEP in str(error.problem):
+            return _refused(file, line, _NESTED)
         words = ", ".join(part for part in (error.context, error.problem) if part)
         return _refused(file, line, f"is not YAML: {words}")
     except yaml.YAMLError as error:
@@ -79,7 +86,7 @@ class _Loader(Composer, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type:
         if self._depth > MAXIMUM_DEPTH:
             raise _BoundError(
                 self.peek_event().start_mark.line + 1,
-                f"is nested more than {MAXIMUM_DEPTH} levels deep: flatten it",
+                _NESTED,
             )
         node = super().compose_node(parent, index)
         self._depth -= 1
