@@ -98,7 +98,10 @@ def provider(fields: str) -> str:
         (model("strategy: weigthed"), "did you mean weighted?"),
         (model("strategy: 3"), "models.a.strategy: must be a word: use one of weighted, priority"),
         (model("retires: {}"), "unknown field retires; did you mean retries?"),
-        (model("zzz: {}"), "unknown field zzz; known here: fallbacks, guardrails, limits, prices, retries"),
+        (
+            model("zzz: {}"),
+            "unknown field zzz; known here: fallbacks, guardrails, limits, prices, retries",
+        ),
         (model("fallbacks: [bb]"), "models.a.fallbacks[0]: there is no model bb; did you mean b?"),
         (model("timeouts: {connect: 9s, total: 5s}"), "`connect` (9s) is longer than `total` (5s)"),
         (model("timeouts: {total: 0s}"), "models.a.timeouts.total: must be longer than 0s"),
