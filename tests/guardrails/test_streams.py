@@ -43,7 +43,7 @@ def streamed(rules, text, sizes, kind=TextKind.WORDS):
     return "".join([*shown, *(rest for _, rest in answer.end())]), answer
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(TEXTS, CUTS)
 def test_what_is_shown_of_a_stream_is_the_masked_whole(text, sizes):
     shown, _ = streamed(EVERYTHING, text, sizes)
@@ -51,7 +51,7 @@ def test_what_is_shown_of_a_stream_is_the_masked_whole(text, sizes):
     assert shown == masked(EVERYTHING, text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_what_is_shown_letter_by_letter_is_the_masked_whole(text):
     shown, answer = streamed(EVERYTHING, text, [1])
@@ -75,7 +75,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(VALUES, CUTS, st.booleans(), st.sampled_from([None, 2]))
 def test_a_json_stream_stays_json_and_its_names_stay_what_they_are(
     value, sizes, ascii_only, indent
@@ -101,7 +101,7 @@ def masked_value(value):
     return value if masked(EVERYTHING, written) == written else masked(EVERYTHING, written)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
         st.one_of(

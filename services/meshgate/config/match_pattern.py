@@ -30,12 +30,14 @@ class MatchPattern:
 
     Attributes:
         source: The pattern.
+        plain: The same without groups that have a number or name, to be made part of another.
         reach: The most bytes that a match has; 1 << 30 and more where there is no bound.
         unfinished: Matches, at the end of a text, whatever begins a match or is one: so that text
             after it may make one, or change where it ends.
     """
 
     source: str
+    plain: str
     reach: int
     unfinished: str
 
@@ -50,19 +52,20 @@ def parse_pattern(source: str) -> MatchPattern:
     node = _Parser(source).pattern()
     if re2.search(source, "") is not None or _least(node) == 0:
         raise PatternError("matches the empty text: make it match at least one character")
-    pattern = MatchPattern(source, _most(node), rf"(?:{_prefix(node)})\z")
+    pattern = MatchPattern(source, _whole(node), _most(node), rf"(?:{_prefix(node)})\z")
     compiled(pattern.unfinished)
     return pattern
 
 
-def compiled(source: str) -> "re2._Regexp":
-    """The pattern as re2 takes it.
+def compiled(source: str, memory_bytes: int = 8 << 20) -> "re2._Regexp":
+    """The pattern as re2 takes it, which may use so much memory to be fast.
 
     Raises:
         PatternError: It does not take it.
     """
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = memory_bytes
     try:
         return re2.compile(source, options)
     except re2.error as error:

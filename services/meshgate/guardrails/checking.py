@@ -65,11 +65,12 @@ def _channel(rules: Ruleset, kind: TextKind, note: Note) -> Channel:
 
 def _feed(channel: Channel, text: str, *, final: bool) -> str:
     shown = bytearray()
-    for start in range(0, len(text), _PART_CHARACTERS):
-        part = text[start : start + _PART_CHARACTERS].encode()
+    at = 0
+    while at + _PART_CHARACTERS < len(text):
+        part = text[at : at + _PART_CHARACTERS].encode()
         shown += channel.feed(part, final=False)
-    if final:
-        shown += channel.feed(b"", final=True)
+        at += _PART_CHARACTERS
+    shown += channel.feed(text[at:].encode(), final=final)
     return shown.decode()
 
 

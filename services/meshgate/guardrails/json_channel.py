@@ -31,7 +31,7 @@ class JsonChannel:
 
     def __init__(self, rules: Ruleset, note: Note) -> None:
         self._rules = rules
-        self._key_rules = rules.without_masks()
+        self._key_rules = rules.without_masks
         self._note = note
         self._grammar = Grammar()
         self._data = b""

@@ -8,7 +8,7 @@ passed over.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from meshgate.config.match_pattern import compiled, parse_pattern
 
@@ -48,14 +48,18 @@ class Matcher(Protocol):
         """The most bytes that are held back for it."""
         ...
 
-    def scan(self, data: bytes, at: int, *, final: bool) -> tuple[list[Span], int]:
-        """Decide what can be decided from a place on.
+    def undecided(self, data: bytes, at: int) -> int:
+        """The first place from `at` on where something may begin that is not whole yet."""
+        ...
+
+    def scan(self, data: bytes, at: int, limit: int) -> tuple[list[Span], int]:
+        """Find what begins before a limit, up to which everything is decided.
 
         Args:
             data: A text in UTF-8, whole characters, from its beginning or from at least one
                 character before `at`.
             at: Where it was left.
-            final: Whether the text ends with the data.
+            limit: Where to stop; the end of the data if the text ends with it.
 
         Returns:
             What was found, and the place to go on from: nothing to come begins before it.
@@ -86,16 +90,18 @@ class PatternMatcher:
     def __init__(
         self, kind: Kind, source: str, reach: int | None = None, check: Check = anything
     ) -> None:
-        pattern = parse_pattern(source)
+        self.pattern = parse_pattern(source)
         self.kind = kind
-        self.reach = pattern.reach if reach is None else min(reach, pattern.reach)
-        self._is_cut = self.reach < pattern.reach
-        self._pattern = compiled(source)
-        self._unfinished = compiled(pattern.unfinished)
+        self.reach = self.pattern.reach if reach is None else min(reach, self.pattern.reach)
+        self._is_cut = self.reach < self.pattern.reach
+        self._compiled = compiled(source)
+        self._unfinished = compiled(self.pattern.unfinished)
         self._check = check
 
-    def scan(self, data: bytes, at: int, *, final: bool) -> tuple[list[Span], int]:
-        limit = len(data) if final else self._undecided(data, at)
+    def undecided(self, data: bytes, at: int) -> int:
+        return first_unfinished(self._unfinished, data, max(at, len(data) - self.reach))
+
+    def scan(self, data: bytes, at: int, limit: int) -> tuple[list[Span], int]:
         spans: list[Span] = []
         while at < limit:
             candidate = self._candidate(data, at, limit)
@@ -109,17 +115,11 @@ class PatternMatcher:
                 at = span[1]
         return spans, max(at, limit)
 
-    def _undecided(self, data: bytes, at: int) -> int:
-        """The first place where a match may begin that is not whole yet."""
-        start = max(at, len(data) - self.reach)
-        found = self._unfinished.search(data, start)
-        return len(data) if found is None else int(found.start())
-
     def _candidate(self, data: bytes, at: int, limit: int) -> Span | None:
         """The first match that begins before the limit."""
         if self._is_cut:
             return self._cut_candidate(data, at, limit)
-        found = self._pattern.search(data, at)
+        found = self._compiled.search(data, at)
         if found is None or found.start() >= limit:
             return None
         return found.span()  # type: ignore[no-any-return]
@@ -128,13 +128,19 @@ class PatternMatcher:
         """As above, of the matches that fit into the reach: stretch by stretch, to stay linear."""
         while at < limit:
             stop = min(len(data), at + _REACHES_AT_ONCE * self.reach)
-            found = self._pattern.search(data, at, stop)
+            found = self._compiled.search(data, at, stop)
             if found is None:
                 at = limit if stop == len(data) else stop - self.reach
                 continue
             at = found.start()
-            fitting = self._pattern.match(data, at, min(len(data), at + self.reach))
+            fitting = self._compiled.match(data, at, min(len(data), at + self.reach))
             if fitting is not None and at < limit:
                 return fitting.span()  # type: ignore[no-any-return]
             at += 1
         return None
+
+
+def first_unfinished(pattern: Any, data: bytes, at: int) -> int:
+    """Where the beginning of a match begins with which the data end, or their end."""
+    found = pattern.search(data, at)
+    return len(data) if found is None else int(found.start())

@@ -29,18 +29,27 @@ class PhraseMatcher:
         )
         self.reach = self._longest * _CHARACTER_BYTES
 
-    def scan(self, data: bytes, at: int, *, final: bool) -> tuple[list[Span], int]:
+    def undecided(self, data: bytes, at: int) -> int:
+        """The first place from which the rest of the text is the beginning of a phrase."""
+        text = _folded(data[at:].decode())
+        for start in range(max(0, len(text) - self._longest), len(text)):
+            if text[start:] in self._beginnings:
+                return _Place(data, at).of(start)
+        return len(data)
+
+    def scan(self, data: bytes, at: int, limit: int) -> tuple[list[Span], int]:
         shown = _character_before(data, at)
         text = _folded(data[shown:].decode())
-        first = 1 if shown < at else 0
-        limit = len(text) if final else self._undecided(text, first)
-        spans: list[Span] = []
         place = _Place(data, shown)
-        for start, end in self._found(text, first):
-            if first <= start < limit:
-                spans.append((place.of(start), place.of(end)))
-                first = end
-        return spans, place.of(max(first, limit))
+        spans: list[Span] = []
+        for first, last in self._found(text, 1 if shown < at else 0):
+            start = place.of(first)
+            if start >= limit:
+                break
+            if start >= at:
+                at = place.of(last)
+                spans.append((start, at))
+        return spans, max(at, limit)
 
     def _found(self, text: str, first: int) -> Iterator[Span]:
         """Whole words that are phrases, from left to right, longer ones first."""
@@ -51,16 +60,9 @@ class PhraseMatcher:
             if not _goes_on(text, start) and not _goes_on(text, -negative_end):
                 yield start, -negative_end
 
-    def _undecided(self, text: str, first: int) -> int:
-        """The first place from which the rest of the text is the beginning of a phrase."""
-        for start in range(max(first, len(text) - self._longest), len(text)):
-            if text[start:] in self._beginnings:
-                return start
-        return len(text)
-
 
 class _Place:
-    """Bytes of characters, asked for from left to right."""
+    """Bytes of characters, which are mostly asked for from left to right."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._text = "" if data.isascii() else data[at:].decode()
@@ -69,7 +71,9 @@ class _Place:
 
     def of(self, character: int) -> int:
         """Where the character begins."""
-        if self._text:
+        if character < self._seen:
+            self._at -= len(self._text[character : self._seen].encode()) or self._seen - character
+        elif self._text:
             self._at += len(self._text[self._seen : character].encode())
         else:
             self._at += character - self._seen

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from meshgate.config.snapshot import DetectRule, GuardrailRule, PatternRule, PhraseRule
 from meshgate.guardrails.detectors import DETECTORS
 from meshgate.guardrails.findings import Action, RuleName
 from meshgate.guardrails.matching import Kind, Matcher, PatternMatcher
 from meshgate.guardrails.phrases import PhraseMatcher
+from meshgate.guardrails.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,22 @@ class Ruleset:
     Attributes:
         rules: In order.
         matchers: Those of all rules, each once, with the rules that it finds something for.
+        sweep: Looks for what all patterns among them find; None if there are none.
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
         self.matchers = _by_matcher(self.rules)
+        self.sweep = _sweep(
+            tuple(each for each, _ in self.matchers if isinstance(each, PatternMatcher))
+        )
 
     @property
     def reach(self) -> int:
         """The most bytes of a text that are held back."""
         return max((matcher.reach for matcher, _ in self.matchers), default=0)
 
+    @cached_property
     def without_masks(self) -> "Ruleset":
         """The same rules, for what cannot be masked: what would be is observed."""
         return Ruleset(
@@ -79,6 +85,11 @@ def _phrase_matcher(phrases: tuple[str, ...]) -> Matcher:
 @lru_cache(maxsize=1024)
 def _pattern_matcher(name: str, pattern: str, max_length: int) -> Matcher:
     return PatternMatcher(Kind.named(name), pattern, max_length)
+
+
+@lru_cache(maxsize=256)
+def _sweep(matchers: tuple[PatternMatcher, ...]) -> Sweep | None:
+    return Sweep(matchers) if matchers else None
 
 
 def _by_matcher(rules: Sequence[Rule]) -> tuple[tuple[Matcher, tuple[Rule, ...]], ...]:

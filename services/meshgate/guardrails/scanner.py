@@ -1,11 +1,11 @@
 """Looking through one text while it is written, for all rules at once."""
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from meshgate.guardrails.findings import Action
-from meshgate.guardrails.matching import Kind
+from meshgate.guardrails.matching import Kind, PatternMatcher, Span
 from meshgate.guardrails.ruleset import Rule, Ruleset
 
 # What matchers look at before the place from which they go on: one character.
@@ -72,21 +72,40 @@ class Scanner:
         return pieces
 
     def _scan(self, *, final: bool) -> int:
-        end = self._begin + len(self._data)
-        decided = end
+        """Find what can be decided; tell up to where that is."""
+        end = len(self._data)
+        swept, is_worth_it = self._swept(final=final)
         number = 0
         for at, (matcher, rules) in enumerate(self._rules.matchers):
-            spans, place = matcher.scan(self._data, self._next[at] - self._begin, final=final)
+            number += len(rules)
+            begin = self._next[at] - self._begin
+            if isinstance(matcher, PatternMatcher):
+                if not is_worth_it:
+                    self._next[at] = max(self._next[at], self._begin + swept)
+                    continue
+                limit = swept
+            else:
+                limit = end if final else matcher.undecided(self._data, begin)
+            spans, place = matcher.scan(self._data, begin, limit)
             self._next[at] = self._begin + place
-            decided = min(decided, self._next[at])
-            for rule in rules:
-                number += 1
-                for start, stop in spans:
-                    found = _Found(
-                        self._begin + start, -self._begin - stop, number, rule, matcher.kind
-                    )
-                    heapq.heappush(self._waiting, found)
-        return decided
+            self._wait(spans, number, rules, matcher.kind)
+        return min([*self._next, self._begin + end])
+
+    def _swept(self, *, final: bool) -> tuple[int, bool]:
+        """Up to where patterns can be decided, and whether there is anything to decide."""
+        sweep = self._rules.sweep
+        if sweep is None:
+            return 0, False
+        begin = min(self._next) - self._begin
+        limit = len(self._data) if final else sweep.undecided(self._data, begin)
+        return limit, sweep.may_find(self._data, begin, limit)
+
+    def _wait(self, spans: Sequence[Span], number: int, rules: Sequence[Rule], kind: Kind) -> None:
+        """Keep what was found until all before it is decided."""
+        for start, end in spans:
+            for before, rule in enumerate(reversed(rules)):
+                found = _Found(self._begin + start, -self._begin - end, number - before, rule, kind)
+                heapq.heappush(self._waiting, found)
 
     def _pieces(self, decided: int) -> Iterator[Piece]:
         while self._waiting and self._waiting[0].start < decided:
