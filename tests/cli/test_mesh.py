@@ -72,7 +72,9 @@ def supervisor() -> NotedSupervisor:
 async def test_each_service_has_a_process_of_its_own(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
 
-    assert list(supervisor.programs) == ["auth", "quota", "provider", "routing", "envoy"]
+    assert list(supervisor.programs) == [
+        *("auth", "quota", "guardrails", "provider", "routing", "envoy")
+    ]
     assert supervisor.programs["auth"].argv[-2:] == ("serve", "auth")
 
 
@@ -81,19 +83,22 @@ async def test_routing_knows_where_the_others_are(tmp_path, supervisor):
 
     addresses = {name: supervisor.env(name, "MESHGATE_LISTEN") for name in supervisor.programs}
     providers = f"{addresses['provider-1']},{addresses['provider-2']}"
+    guardrails = f"{addresses['guardrails-1']},{addresses['guardrails-2']}"
     for name in ("routing-1", "routing-2"):
         assert supervisor.env(name, "MESHGATE_PEER_AUTH") == addresses["auth"]
         assert supervisor.env(name, "MESHGATE_PEER_PROVIDER") == providers
+        assert supervisor.env(name, "MESHGATE_PEER_GUARDRAILS") == guardrails
 
 
 async def test_a_compact_gateway_has_everything_in_each_process(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path, TOGETHER, workers=2), supervisor).start()
 
     assert list(supervisor.programs) == ["compact-1", "compact-2", "envoy"]
-    assert supervisor.programs["compact-1"].argv[-5:] == (
+    assert supervisor.programs["compact-1"].argv[-6:] == (
         "serve",
         "auth",
         "quota",
+        "guardrails",
         "provider",
         "routing",
     )
@@ -107,7 +112,7 @@ async def test_all_share_a_token_that_no_other_run_has(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
     await Mesh(plan_for(tmp_path), other).start()
 
-    services = ("auth", "quota", "provider", "routing")
+    services = ("auth", "quota", "guardrails", "provider", "routing")
     tokens = {supervisor.env(name, "MESHGATE_MESH_TOKEN") for name in services}
     assert len(tokens) == 1
     assert tokens != {other.env("auth", "MESHGATE_MESH_TOKEN")}
@@ -191,7 +196,7 @@ async def test_no_two_processes_share_a_port(tmp_path, supervisor):
     variables = ("MESHGATE_LISTEN", "MESHGATE_METRICS_LISTEN")
     names = [name for name in supervisor.programs if name != "envoy"]
     addresses = [supervisor.env(name, variable) for name in names for variable in variables]
-    assert len(addresses) == len(set(addresses)) == 16
+    assert len(addresses) == len(set(addresses)) == 22
 
 
 async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path, supervisor):
@@ -202,7 +207,7 @@ async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path,
 
     assert supervisor.stopped == [
         ["routing-1", "routing-2"],
-        ["auth", "provider-1", "provider-2", "quota"],
+        ["auth", "guardrails-1", "guardrails-2", "provider-1", "provider-2", "quota"],
         ["envoy"],
         ["redis"],
     ]
@@ -283,11 +288,12 @@ async def test_the_ready_file_tells_scripts_all_they_need(tmp_path, announced, s
     assert ready["admin_key_file"] == str(tmp_path / "admin.key")
     assert ready["redis_url"] == "redis://quota@redis.example:6379/1"
     assert ready["pids"] == {
-        "envoy": 7,
+        "envoy": 9,
         "auth": [1],
         "quota": [2],
-        "provider": [3, 4],
-        "routing": [5, 6],
+        "guardrails": [3, 4],
+        "provider": [5, 6],
+        "routing": [7, 8],
     }
     assert ready["metrics"]["auth"] == [f"http://{metrics_address}/metrics"]
 

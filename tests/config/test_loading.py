@@ -92,13 +92,16 @@ def provider(fields: str) -> str:
         ("# nothing\n", "is empty"),
         ("- a", "must hold fields"),
         (model("cache: {mode: exact}"), "models.a.cache: is not supported yet"),
-        (model("guardrails: [x]"), "models.a.guardrails: is not supported yet"),
+        (model("guardrails: [x]"), "models.a.guardrails[0]: there is no guardrail x; add it"),
         (model("parameters: {}"), "models.a.parameters: is not supported yet"),
         (model("strategy: lowest-cost"), "models.a.strategy: lowest-cost is not supported yet"),
         (model("strategy: weigthed"), "did you mean weighted?"),
         (model("strategy: 3"), "models.a.strategy: must be a word: use one of weighted, priority"),
         (model("retires: {}"), "unknown field retires; did you mean retries?"),
-        (model("zzz: {}"), "unknown field zzz; known here: fallbacks, limits, prices, retries"),
+        (
+            model("zzz: {}"),
+            "unknown field zzz; known here: fallbacks, guardrails, limits, prices, retries",
+        ),
         (model("fallbacks: [bb]"), "models.a.fallbacks[0]: there is no model bb; did you mean b?"),
         (model("timeouts: {connect: 9s, total: 5s}"), "`connect` (9s) is longer than `total` (5s)"),
         (model("timeouts: {total: 0s}"), "models.a.timeouts.total: must be longer than 0s"),
@@ -116,7 +119,7 @@ def provider(fields: str) -> str:
         (key("tags: {a: 1}"), "keys[0].tags.a: must be text: write it in quotes"),
         (key("organization: 'a b'"), "keys[0].organization: must be at most 100 letters"),
         ("limits: {defualt: {rpm: 1}}", "unknown field defualt; did you mean default?"),
-        ("guardrails: {}", "guardrails: is not supported yet"),
+        ("guardrails: []", "guardrails: must hold fields"),
         ("providers: 3", "providers: must hold fields"),
         ("auth: {stale_for: 30}", "auth.stale_for: must be a number and its unit"),
         (provider("kind: anthropic"), "providers.p.kind: anthropic is not supported yet"),
@@ -226,7 +229,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 
 
 def test_loading_raises_all_problems_one_a_line(directory):
-    file = directory.write("limits: []\nguardrails: {}\n")
+    file = directory.write("limits: []\nguardrails: []\n")
 
     with pytest.raises(ConfigurationError) as caught:
         load(file)

@@ -28,7 +28,7 @@ class Ticks:
 
 def test_a_broken_file_is_refused_at_the_start(directory):
     with pytest.raises(ConfigurationError):
-        FileSource(directory.write("guardrails: {}"))
+        FileSource(directory.write("guardrails: []"))
 
 
 def test_an_unchanged_file_keeps_its_snapshot(directory):
@@ -80,7 +80,7 @@ def test_files_that_are_included_are_watched_and_new_ones_found(directory):
     assert list(removed.models) == ["a"]
 
 
-@pytest.mark.parametrize("broken", ["models: {a", "guardrails: {}\n", ""])
+@pytest.mark.parametrize("broken", ["models: {a", "guardrails: []\n", ""])
 def test_a_broken_change_is_refused_and_logged_once(directory, broken):
     source = FileSource(directory.write(ONE))
     before = source.current()

@@ -81,7 +81,12 @@ class Plan:
 
 
 SEPARATE: Shape = (
-    {"auth": ("auth",), "quota": ("quota",), "provider": ("provider",)},
+    {
+        "auth": ("auth",),
+        "quota": ("quota",),
+        "guardrails": ("guardrails",),
+        "provider": ("provider",),
+    },
     {"routing": ("routing",)},
 )
 TOGETHER: Shape = ({COMPACT: SERVICES},)

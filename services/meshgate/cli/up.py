@@ -72,7 +72,7 @@ def _ip_address(_context: click.Context, _option: click.Parameter, host: str) ->
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes of `provider` and of `routing`; with --compact, of everything.",
+    help="Processes of `guardrails`, `provider` and `routing`; with --compact, of everything.",
 )
 @click.option(
     "--ready-file",

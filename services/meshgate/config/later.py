@@ -5,9 +5,7 @@ from meshgate.config.problems import FieldPath
 # `*` stands for any one step of a path.
 FIELDS: frozenset[FieldPath] = frozenset(
     {
-        ("guardrails",),
         ("models", "*", "cache"),
-        ("models", "*", "guardrails"),
         ("models", "*", "parameters"),
     }
 )

@@ -120,6 +120,9 @@ class ModelSection(Section):
     limits: LimitsSection = Field(
         default_factory=no_limits, description="How much of the model may be used by all together."
     )
+    guardrails: tuple[Name, ...] = Field(
+        (), description="Names from `guardrails`: the policies that its texts must pass, in order."
+    )
 
     @field_validator("targets")
     @classmethod

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from meshgate.config.guardrail_schema import GuardrailSection, RuleSection
 from meshgate.config.key_schema import KeySection
 from meshgate.config.limit_schema import AllLimitsSection
 from meshgate.config.model_schema import (
@@ -27,10 +28,15 @@ from meshgate.config.secrets import SecretReference
 from meshgate.config.snapshot import (
     AuthOptions,
     DemoProvider,
+    DetectRule,
+    GuardrailPolicy,
+    GuardrailRule,
     HttpProvider,
     Key,
     LimitsOptions,
     Model,
+    PatternRule,
+    PhraseRule,
     Provider,
     Retries,
     Snapshot,
@@ -55,8 +61,9 @@ def prepare(configuration: Configuration) -> Snapshot:
     keys = {key.key_id: key for key in map(_key, configuration.keys)}
     auth = AuthOptions(stale_for_seconds=configuration.auth.stale_for)
     limits = _limits(configuration.limits)
-    revision = _revision(providers, models, keys, auth, limits)
-    return Snapshot(revision, providers, models, keys, auth, limits)
+    guardrails = {name: _policy(name, item) for name, item in configuration.guardrails.items()}
+    revision = _revision(providers, models, keys, auth, limits, guardrails)
+    return Snapshot(revision, providers, models, keys, auth, limits, guardrails)
 
 
 def _provider(
@@ -117,6 +124,7 @@ def _model(name: str, section: ModelSection, wide: _TargetLimits) -> Model:
         fallbacks=section.fallbacks,
         timeouts=_timeouts(section.timeouts),
         limits=stated_limits(section.limits),
+        guardrails=section.guardrails,
     )
 
 
@@ -188,6 +196,29 @@ def _limits(section: AllLimitsSection) -> LimitsOptions:
         shared=stated_limits(section.shared),
         tags={tag: stated_limits(limits) for tag, limits in section.tags.items()},
     )
+
+
+def _policy(name: str, section: GuardrailSection) -> GuardrailPolicy:
+    return GuardrailPolicy(
+        name,
+        input=tuple(map(_rule, section.input)),
+        output=tuple(map(_rule, section.output)),
+        on_error=section.on_error,
+    )
+
+
+def _rule(section: RuleSection) -> GuardrailRule:
+    if section.detect is not None:
+        return DetectRule(section.action, section.detect, section.shadow)
+    if section.pattern is not None:
+        return PatternRule(
+            section.action,
+            name=section.name or "",
+            pattern=section.pattern,
+            max_length=section.max_length,
+            shadow=section.shadow,
+        )
+    return PhraseRule(section.action, section.phrases, section.shadow)
 
 
 def _revision(*parts: Any) -> str:

@@ -8,7 +8,7 @@ from meshgate.config.later import FIELDS, VALUES
 from meshgate.config.problems import FieldPath, written
 from meshgate.config.schema import json_schema
 
-_INTRODUCTION = """\
+_INTRODUCTION = r"""\
 # Configuration
 
 <!-- Written by `python -m meshgate.config reference > docs/configuration.md`. Do not edit. -->
@@ -29,7 +29,12 @@ models:
     retries: {attempts: 3, on: [rate_limited, overloaded, timeout, connection]}
     fallbacks: [qwen3]
     timeouts: {first_token: 30s, total: 300s}
+    guardrails: [careful]
   qwen3: {targets: [{provider: local}], prices: {input: 0, output: 0}}
+guardrails:
+  careful:
+    input: [{detect: secrets, action: block}, {phrases: [project bluebird], action: block}]
+    output: [{detect: pii, action: mask}, {pattern: 'TICKET-\d{4,8}', name: ticket, action: observe}]
 keys:
   - name: bench
     key: "${env:BENCH_KEY}"
@@ -62,6 +67,11 @@ limits:
   costs is rounded up once, to the next nano-dollar. Where a budget holds, requests for a model
   without prices are refused: what it costs is not known, which is not the same as free
   (`prices: {input: 0, output: 0}`).
+- **Guardrails** look at all texts of a model's requests and answers, streams included. Of findings
+  that overlap, all is masked; one that blocks wins over all others. A `pattern` finds what it does
+  as if matches longer than its `max_length` did not exist: they are cut. A stream is held back only
+  while what was written last may still become a finding, by at most the longest that there can be:
+  `max_length`, the longest phrase, 640 bytes for personal data, 8 KiB for private keys and tokens.
 - **Several files**: `include: ["conf.d/*.yaml"]` adds files, relative to the first one. Their
   mappings are joined by name and their lists one after the other; a name that is defined twice is an
   error that names both places.
@@ -159,6 +169,8 @@ def _scalar(field: dict[str, Any]) -> str:
         return "fields"
     if field["type"] == "string":
         return str(field["title"]) if str(field.get("title", "")).islower() else "text"
+    if field["type"] == "boolean":
+        return "true or false"
     noun = {"integer": "whole number", "number": "number"}[field["type"]]
     return noun + _bounds(field)
 
@@ -176,6 +188,8 @@ def _default(field: dict[str, Any], *, required: bool) -> str:
     value = field.get("default")
     if isinstance(value, list) and value:
         return ", ".join(f"`{item}`" for item in value)
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if isinstance(value, int | float):
         return f"`{value:g}`"
     return f"`{value}`" if isinstance(value, str) else ""

@@ -15,10 +15,11 @@ from meshgate.config.secrets import SecretReference, SecretSource, SecretUnresol
 
 
 def unknown_names(composition: Composition) -> list[Problem]:
-    """Names of providers and models that are used and not defined, and names used wrongly."""
+    """Names of providers, models and guardrails that are used and not defined, and names used wrongly."""
     return [
         *_unknown_providers(composition),
         *_unknown_models(composition),
+        *_unknown_guardrails(composition),
         *_cycles(composition),
         *_doubles(composition, "name", "the name"),
         *_doubles(composition, "key", "the secret"),
@@ -68,6 +69,15 @@ def _named_models(composition: Composition) -> Iterator[tuple[FieldPath, str]]:
         for at, name in enumerate(_list(key, "models")):
             if isinstance(name, str) and "*" not in name:
                 yield (*path, "models", at), name
+
+
+def _unknown_guardrails(composition: Composition) -> Iterator[Problem]:
+    known = _mapping(composition.value, "guardrails")
+    for path, model in _models(composition):
+        for at, name in enumerate(_list(model, "guardrails")):
+            if isinstance(name, str) and name not in known:
+                where = (*path, "guardrails", at)
+                yield composition.problem(where, _undefined("guardrail", name, known))
 
 
 def _undefined(kind: str, name: str, known: dict[str, Any]) -> str:

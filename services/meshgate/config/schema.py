@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from meshgate.config.fields import Label, Name, Section
+from meshgate.config.guardrail_schema import GuardrailSection
 from meshgate.config.key_schema import AuthSection, KeySection
 from meshgate.config.limit_schema import AllLimitsSection
 from meshgate.config.model_schema import ModelSection
@@ -24,6 +25,9 @@ class Configuration(Section):
     limits: AllLimitsSection = Field(
         default_factory=lambda: AllLimitsSection.model_validate({}),
         description="Limits for each key, for all traffic and for tags.",
+    )
+    guardrails: dict[Name, GuardrailSection] = Field(
+        {}, description="What is looked for in texts, by the name of a policy; models refer to it."
     )
     auth: AuthSection = Field(
         default_factory=lambda: AuthSection.model_validate({}),

@@ -31,6 +31,21 @@ FailureKind: TypeAlias = Literal[
 DemoFault: TypeAlias = Literal[FailureKind, "cut"]
 Strategy: TypeAlias = Literal["weighted", "priority"]
 Network: TypeAlias = IPv4Network | IPv6Network
+FindingAction: TypeAlias = Literal["block", "mask", "observe"]
+OnError: TypeAlias = Literal["closed", "open"]
+Detector: TypeAlias = Literal[
+    "secrets",
+    "pii",
+    "email",
+    "phone",
+    "credit-card",
+    "iban",
+    "us-ssn",
+    "ip-address",
+    "api-key",
+    "jwt",
+    "private-key",
+]
 
 
 def _freeze(value: Any, *names: str) -> None:
@@ -128,6 +143,52 @@ class Model:
     fallbacks: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
     limits: tuple[Limit, ...] = ()
+    guardrails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DetectRule:
+    """Looks for something well known. Of a rule in `shadow` only is told what it would do."""
+
+    action: FindingAction
+    detect: Detector
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseRule:
+    """Looks for words and phrases, in whatever case."""
+
+    action: FindingAction
+    phrases: tuple[str, ...]
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRule:
+    """Looks for matches of a pattern of re2, of which each has at most `max_length` bytes."""
+
+    action: FindingAction
+    name: str
+    pattern: str
+    max_length: int
+    shadow: bool = False
+
+
+GuardrailRule: TypeAlias = DetectRule | PhraseRule | PatternRule
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailPolicy:
+    """What is looked for in what clients send and in what models answer.
+
+    `on_error` is for callers of `guardrails`: whether what cannot be looked at passes.
+    """
+
+    name: str
+    input: tuple[GuardrailRule, ...] = ()
+    output: tuple[GuardrailRule, ...] = ()
+    on_error: OnError = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +255,7 @@ class Snapshot:
     keys: Mapping[str, Key] = field(default_factory=dict)
     auth: AuthOptions = AuthOptions()
     limits: LimitsOptions = LimitsOptions()
+    guardrails: Mapping[str, GuardrailPolicy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _freeze(self, "providers", "models", "keys")
+        _freeze(self, "providers", "models", "keys", "guardrails")
