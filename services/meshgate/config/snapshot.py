@@ -128,6 +128,17 @@ class Model:
     fallbacks: tuple[str, ...] = ()
     timeouts: Timeouts = Timeouts()
     limits: tuple[Limit, ...] = ()
+    guardrails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailPolicy:
+    """What is looked for in requests and in answers, and whether they pass where nobody can look."""
+
+    name: str
+    input: tuple[Any, ...] = ()
+    output: tuple[Any, ...] = ()
+    on_error: Literal["closed", "open"] = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +205,7 @@ class Snapshot:
     keys: Mapping[str, Key] = field(default_factory=dict)
     auth: AuthOptions = AuthOptions()
     limits: LimitsOptions = LimitsOptions()
+    guardrails: Mapping[str, GuardrailPolicy] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _freeze(self, "providers", "models", "keys")
+        _freeze(self, "providers", "models", "keys", "guardrails")
