@@ -24,6 +24,7 @@ from routing.fakes import (
     until,
 )
 from routing.gateway import BINDINGS, Ending, Gateway, credentials, ending_of, serving
+from routing.metering_values import limit
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.dialects.openai_chat import grammar
@@ -343,6 +344,22 @@ class TestStreamedAnswers:
         grammar.check(data_of(ending))
         assert finishes(data_of(ending)) == ["content_filter"]
         assert text_of(data_of(ending)) == ""
+
+    async def test_an_answer_that_outgrows_its_limit_ends_as_too_long_with_what_was_held_back(
+        self, scene: Scene, provider: FakeProvider
+    ) -> None:
+        scene.gateway.snapshot = snapshot(policy(), limits=(limit("tokens", 600),))
+        words = [said("word " * 100 + SECRET, role="assistant") for _ in range(50)]
+        provider.at("a", [head(), *map(chunk, words), HANG])
+
+        ending = await scene.ask(stream=True)
+
+        stream = data_of(ending)
+        grammar.check(stream)
+        assert finishes(stream) == ["length"]
+        assert text_of(stream).endswith(MASK)
+        assert SECRET not in text_of(stream)
+        assert (await scene.record()).outcome == records.REQUEST_OUTCOME_LIMITED
 
     async def test_a_typed_stream_is_masked_and_numbered_without_gaps(
         self, scene: Scene, provider: FakeProvider
