@@ -100,6 +100,17 @@ class TestChecks:
         with pytest.raises(DeadlineExceededError):
             await guardrails.check(question(seconds=0.05), ["p"], INPUT, saying("a"))
 
+    async def test_a_check_that_takes_too_long_is_not_tried_again(
+        self, service: FakeGuardrails
+    ) -> None:
+        guardrails = Guardrails(service.channel(), check_seconds=0.01)
+        service.hangs = True
+
+        with pytest.raises(ServiceUnavailableError):
+            await guardrails.check(question(), ["p"], INPUT, saying("a"))
+
+        assert len(service.items) == 1
+
     @pytest.mark.parametrize(
         "results",
         [

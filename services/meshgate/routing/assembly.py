@@ -32,8 +32,8 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     quota = Quota(QuotaCalls(channels["quota"]), Settings.read(env).hold_seconds)
     counter = TokenCounter()
     metering = Metering(quota, counter, source.current)
-    guarding = Guarding(Guardrails(guards) if guards else None)
-    pipeline = Pipeline(principals, metering, providers, source.current, guarding=guarding)
+    checks = Guardrails(guards) if guards else None
+    pipeline = Pipeline(principals, metering, providers, source.current, guarding=Guarding(checks))
     statuses = status.StatusServicer(principals, providers, channels, source.current, guards)
     try:
         yield Service(
@@ -54,6 +54,8 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
         )
     finally:
         await providers.close()
+        if checks is not None:
+            await checks.close()
         await quota.close()
         await counter.close()
 

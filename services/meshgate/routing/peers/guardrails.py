@@ -16,7 +16,6 @@ from meshgate.runtime.status import error_of, error_of_call
 from meshgate.v1 import guardrails_service_pb2 as pb
 from meshgate.v1 import guardrails_service_pb2_grpc as rpc
 
-_CHECK_SECONDS = 2.0
 _BYTES_A_SECOND = 4 * 1024 * 1024
 _RELEASE_SECONDS = 2.0
 _MOST_ITEMS = 256
@@ -58,9 +57,11 @@ class Guardrails:
 
     Args:
         channel: To guardrails.
+        check_seconds: How long a batch may take, its length aside.
     """
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, channel: Any, check_seconds: float = 2.0) -> None:
+        self._check_seconds = check_seconds
         self._stub: Any = rpc.GuardrailsServiceStub(channel)
         self._batcher: Batcher[pb.CheckItem, pb.CheckResult] = Batcher(self._send, _MOST_ITEMS)
 
@@ -77,6 +78,7 @@ class Guardrails:
             DeadlineExceededError: The request's own deadline has passed.
             GatewayError: Guardrails cannot tell.
         """
+        seconds_left = question.arrival.deadline.seconds_left()
         item = pb.CheckItem(
             context=_context(question),
             policies=policies,
@@ -84,13 +86,15 @@ class Guardrails:
             segments=[_segment(each) for each in segments],
         )
         try:
-            async with asyncio.timeout(question.arrival.deadline.seconds_left()):
+            async with asyncio.timeout(seconds_left):
                 if item.ByteSize() > _LARGE_BYTES:
                     (result,) = await self._send([item])
                 else:
                     result = await self._batcher.submit(item)
         except TimeoutError:
             raise DeadlineExceededError("the deadline of the request has passed") from None
+        except DeadlineExceededError:
+            raise unavailable() from None  # that was the batch's
         return _verdict(result, {segment.locator for segment in segments})
 
     def release(self, question: Question, policies: Sequence[str]) -> "StreamRelease":
@@ -99,7 +103,7 @@ class Guardrails:
 
     async def _send(self, items: Sequence[pb.CheckItem]) -> Sequence[pb.CheckResult]:
         request = pb.BatchCheckRequest(items=items)
-        seconds = _CHECK_SECONDS + request.ByteSize() / _BYTES_A_SECOND
+        seconds = self._check_seconds + request.ByteSize() / _BYTES_A_SECOND
         response = await _answer(self._stub.BatchCheck, request, timeout=seconds)
         if len(response.results) != len(items):
             raise _nonsense()
@@ -217,6 +221,7 @@ async def _answer(ask: Any, *args: Any, timeout: float | None = None) -> Any:  #
     """What a call answers, with its failures as ours.
 
     Raises:
+        DeadlineExceededError: It takes longer than it may.
         GatewayError: It has failed.
     """
     options = {} if timeout is None else {"timeout": timeout}
@@ -225,11 +230,12 @@ async def _answer(ask: Any, *args: Any, timeout: float | None = None) -> Any:  #
         async with asyncio.timeout(_RELEASE_SECONDS if timeout is None else timeout + 1):
             return await _own(ask(*args, **options))
     except grpc.aio.AioRpcError as error:
-        failure = error_of_call(error, "guardrails")
-        if isinstance(failure, DeadlineExceededError):
-            raise unavailable() from None  # guardrails', not the request's
-        raise failure from None
-    except (asyncio.InvalidStateError, TimeoutError):
+        raise error_of_call(error, "guardrails") from None
+    except TimeoutError:
+        raise DeadlineExceededError(
+            "the guardrails service did not answer in time", service="guardrails"
+        ) from None
+    except asyncio.InvalidStateError:  # nothing can be written any more
         raise unavailable() from None
 
 
