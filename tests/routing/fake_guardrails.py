@@ -41,6 +41,7 @@ class FakeGuardrails(GuardrailsServiceServicer):
         self.hangs = False
         self.entered = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.streams_ended = 0
 
     def channel(self) -> InProcessChannel:
         return channel_to(Implementation(GUARDRAILS, self, internal=True))
@@ -56,20 +57,27 @@ class FakeGuardrails(GuardrailsServiceServicer):
 
     async def CheckStream(self, requests: Any, context: Any) -> AsyncIterator[Any]:
         stream = _Stream()
-        async for request in requests:
-            self.entered.set()
-            match request.WhichOneof("step"):
-                case "start":
-                    self.starts.append(request.start)
-                case "text":
-                    self.texts.append(request.text)
-                    await self._meet_fault()
-                    answer = stream.take(request.text)
+        try:
+            async for request in requests:
+                self.entered.set()
+                answer = await self._step(stream, request)
+                if answer is not None:
                     yield answer
                     if answer.HasField("blocked"):
                         return
-                case "end":
-                    yield pb.CheckStreamResponse(ended=pb.CheckStreamEnded(findings=stream.found))
+        finally:
+            self.streams_ended += 1
+
+    async def _step(self, stream: "_Stream", request: Any) -> Any:
+        match request.WhichOneof("step"):
+            case "start":
+                self.starts.append(request.start)
+                return None
+            case "text":
+                self.texts.append(request.text)
+                await self._meet_fault()
+                return stream.take(request.text)
+        return pb.CheckStreamResponse(ended=pb.CheckStreamEnded(findings=stream.found))
 
     async def _meet_fault(self) -> None:
         if self.fails_after is not None and len(self.texts) > self.fails_after:

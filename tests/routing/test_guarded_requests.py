@@ -388,11 +388,12 @@ class TestStreamedAnswers:
         assert [event.sequence_number for event in shown] == list(range(len(shown)))
         assert shown[-1].finished.reason == chat_pb2.FINISH_REASON_STOP
 
+    @pytest.mark.parametrize("guardrails_hang", [True, False])
     async def test_a_client_that_leaves_ends_the_check_as_well(
-        self, scene: Scene, provider: FakeProvider
+        self, scene: Scene, provider: FakeProvider, guardrails_hang: bool
     ) -> None:
-        scene.guardrails.hangs = True
         scene.gateway.snapshot = snapshot(policy(phases="output"))
+        scene.guardrails.hangs = guardrails_hang
         provider.at("a", [head(), chunk(said("hi", role="assistant")), HANG])
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
         call = scene.gateway.openai.ChatCompletions(
@@ -403,7 +404,7 @@ class TestStreamedAnswers:
 
         call.cancel()
 
-        await until(scene.guardrails.cancelled.is_set)
+        await until(lambda: scene.guardrails.streams_ended)
         await until(provider.cancelled.is_set)
         await asyncio.wait([reading])
         assert (await scene.record()).outcome == records.REQUEST_OUTCOME_CANCELLED
