@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from routing.fake_guardrails import GUARDRAILS, FakeGuardrails
 from routing.fake_quota import FakeQuota
 from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, until
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.guardrails import Guardrails
 from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.quota import Quota
@@ -42,6 +45,7 @@ PEERS = {
     "auth": auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"],
     "quota": quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"],
     "provider": provider_service_pb2.DESCRIPTOR.services_by_name["ProviderService"],
+    "guardrails": GUARDRAILS,
 }
 
 
@@ -64,7 +68,9 @@ async def serving(
     auth: FakeAuth,
     provider: FakeProvider,
     attempts: Attempts | None = None,
+    *,
     quota: FakeQuota | None = None,
+    guardrails: FakeGuardrails | None = None,
 ) -> AsyncIterator[Gateway]:
     """Routing behind a channel as anyone's client has it."""
     to_peers, own = BINDINGS[binding]
@@ -75,6 +81,10 @@ async def serving(
             "quota": await stack.enter_async_context(peer("quota", quota or FakeQuota(), to_peers)),
             "provider": await stack.enter_async_context(peer("provider", provider, to_peers)),
         }
+        if guardrails is not None:
+            channels["guardrails"] = await stack.enter_async_context(
+                peer("guardrails", guardrails, to_peers)
+            )
         running.quota = await stack.enter_async_context(accounts(channels["quota"]))
         methods = routing(channels, running, attempts)
         running.port = await stack.enter_async_context(hosted(own, methods))
@@ -91,9 +101,15 @@ def routing(
     """The methods of routing, put together as its assembly does."""
     principals = PrincipalCache(channels["auth"], lambda: running.snapshot.auth.stale_for_seconds)
     providers = Providers(channels["provider"])
+    guards = channels.pop("guardrails", None)
+    guarding = Guarding(Guardrails(guards) if guards else None)
     metering = Metering(running.quota, TokenCounter(), lambda: running.snapshot)
-    pipeline = Pipeline(principals, metering, providers, lambda: running.snapshot, attempts)
-    statuses = status.StatusServicer(principals, providers, channels, lambda: running.snapshot)
+    pipeline = Pipeline(
+        principals, metering, providers, lambda: running.snapshot, attempts, guarding
+    )
+    statuses = status.StatusServicer(
+        principals, providers, channels, lambda: running.snapshot, guards
+    )
     return [
         method
         for implementation in (

@@ -10,8 +10,9 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
+from routing.fake_guardrails import FakeGuardrails
 from routing.fake_quota import FakeQuota
-from routing.fakes import BOUND_SECONDS, FakeAuth, FakeProvider, until
+from routing.fakes import ADMIN_KEY, BOUND_SECONDS, FakeAuth, FakeProvider, until
 from routing.gateway import PEERS, client_channel, credentials
 
 from meshgate.routing.assembly import assemble
@@ -22,6 +23,7 @@ from meshgate.runtime.server import Assemble, running
 from meshgate.runtime.service import Implementation, Service
 from meshgate.runtime.settings import ServerSettings
 from meshgate.v1.openai_service_pb2_grpc import OpenAiServiceStub
+from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
 
 MODELS = """
 providers: {demo: {kind: demo}}
@@ -112,6 +114,27 @@ async def test_principals_are_watched_from_the_start(openai: Any, auth: FakeAuth
     await names(openai)
 
     assert len(auth.batches) == 1
+
+
+async def test_guardrails_that_are_hosted_here_are_asked(
+    file: Path, auth: FakeAuth, provider: FakeProvider
+) -> None:
+    assemblies = {
+        "auth": faking("auth", auth),
+        "quota": faking("quota", FakeQuota()),
+        "provider": faking("provider", provider),
+        "guardrails": faking("guardrails", FakeGuardrails()),
+        "routing": assemble,
+    }
+    env = Environment({"MESHGATE_CONFIG": str(file)})
+    async with (
+        running(assemblies, env, settings()) as serving,
+        client_channel(serving.port) as channel,
+    ):
+        stub: Any = StatusServiceStub(channel)
+        status = await stub.GetStatus(Empty(), **credentials(ADMIN_KEY))
+
+    assert "guardrails" in {service.service for service in status.services}
 
 
 async def test_a_service_without_an_address_is_named(file: Path) -> None:

@@ -10,7 +10,7 @@ from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_COST_NANOS
 from meshgate.pricing.prices import Prices
-from meshgate.routing.consumption import Consumption, Times, UsageRecords, consumption, is_sensible
+from meshgate.routing.consumption import Consumption, Ending, UsageRecords, consumption, is_sensible
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
 from meshgate.v1 import call_context_pb2
@@ -47,9 +47,7 @@ def recorded(question: Question, *consumptions: Consumption, records: Any = None
         "h1",
         question,
         consumptions,
-        pb.REQUEST_OUTCOME_ANSWERED,
-        2,
-        Times(1_500_000_000, 2_000_000_000),
+        Ending(pb.REQUEST_OUTCOME_ANSWERED, 2, 1_500_000_000, 2_000_000_000),
     )
     (record,) = pb.UsageRecords.FromString(written).records
     return record
@@ -143,7 +141,7 @@ class TestRecords:
     def test_records_can_be_put_together_by_putting_one_behind_the_other(self) -> None:
         records = UsageRecords()
         written = [
-            records.record(hold_id, by(ALICE), (), pb.REQUEST_OUTCOME_FAILED, 0, Times(0, 0))
+            records.record(hold_id, by(ALICE), (), Ending(pb.REQUEST_OUTCOME_FAILED, 0, 0, 0))
             for hold_id in ("h1", "h2")
         ]
 

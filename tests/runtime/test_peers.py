@@ -41,6 +41,17 @@ async def test_a_peer_without_an_address_is_refused_by_the_variables_name() -> N
             await peers.connect("provider")
 
 
+async def test_a_peer_that_a_mesh_can_do_without_is_met_where_there_is_one() -> None:
+    provider = ScriptedProvider()
+    variables = {"MESHGATE_PEER_CACHE": "127.0.0.1:1"}
+    async with Peers(Environment(variables), IDENTITY) as peers:
+        peers.host("provider", intercepted(provider.implementation(internal=True), IDENTITY))
+
+        assert type(await peers.connect_if_any("provider")) is InProcessChannel
+        assert type(await peers.connect_if_any("cache")) is RemoteChannel
+        assert await peers.connect_if_any("guardrails") is None
+
+
 @pytest.mark.parametrize("text", ["provider", "provider:x", ",", "provider:1,:2"])
 async def test_a_bad_address_is_refused_by_the_variables_name(text: str) -> None:
     async with Peers(Environment({"MESHGATE_PEER_PROVIDER": text}), IDENTITY) as peers:

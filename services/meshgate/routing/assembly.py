@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.guardrails import Guardrails
 from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.quota import Quota
@@ -24,13 +26,15 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     """The routing service, for as long as the block lasts."""
     source = open_source(env)
     channels = {name: await peers.connect(name) for name in ("auth", "quota", "provider")}
+    guards = await peers.connect_if_any("guardrails")
     principals = PrincipalCache(channels["auth"], lambda: source.current().auth.stale_for_seconds)
     providers = Providers(channels["provider"])
     quota = Quota(QuotaCalls(channels["quota"]), Settings.read(env).hold_seconds)
     counter = TokenCounter()
     metering = Metering(quota, counter, source.current)
-    pipeline = Pipeline(principals, metering, providers, source.current)
-    statuses = status.StatusServicer(principals, providers, channels, source.current)
+    checks = Guardrails(guards) if guards else None
+    pipeline = Pipeline(principals, metering, providers, source.current, guarding=Guarding(checks))
+    statuses = status.StatusServicer(principals, providers, channels, source.current, guards)
     try:
         yield Service(
             name="routing",
@@ -50,6 +54,8 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
         )
     finally:
         await providers.close()
+        if checks is not None:
+            await checks.close()
         await quota.close()
         await counter.close()
 

@@ -14,7 +14,7 @@ from meshgate.limits.limit import LARGEST_COST_NANOS
 from meshgate.pricing.prices import cost_nanos
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import DIALECT_NAMES, Question
-from meshgate.v1 import call_context_pb2
+from meshgate.v1 import call_context_pb2, guardrails_service_pb2
 from meshgate.v1 import usage_record_pb2 as pb
 
 _NANOS = 1_000_000_000
@@ -73,11 +73,22 @@ def consumption(
     return Consumption(target, usage, served_model, is_estimated, cost, amounts)
 
 
-class Times(Struct, frozen=True):
-    """When a request began and ended, in nanoseconds since 1970."""
+class Ending(Struct, frozen=True):
+    """How a request ended.
 
+    Attributes:
+        outcome: Whether it was answered.
+        attempts: How many were made.
+        began_at_nanos: When it came, in nanoseconds since 1970.
+        ended_at_nanos: When it ended.
+        findings: What guardrails found in it and its answer.
+    """
+
+    outcome: pb.RequestOutcome.ValueType
+    attempts: int
     began_at_nanos: int
     ended_at_nanos: int
+    findings: Sequence[guardrails_service_pb2.Finding] = ()
 
 
 class UsageRecords:
@@ -95,9 +106,7 @@ class UsageRecords:
         hold_id: str,
         question: Question,
         consumptions: Sequence[Consumption],
-        outcome: pb.RequestOutcome.ValueType,
-        attempts: int,
-        times: Times,
+        ending: Ending,
     ) -> bytes:
         """The record of a request, as a serialized UsageRecords."""
         arrival = question.arrival
@@ -108,10 +117,12 @@ class UsageRecords:
         record.request_id = arrival.request_id
         if arrival.traceparent:
             record.traceparent = arrival.traceparent
-        record.outcome = outcome
-        record.attempt_count = attempts
-        _set(record.start_time, times.began_at_nanos)
-        _set(record.end_time, times.ended_at_nanos)
+        record.outcome = ending.outcome
+        record.attempt_count = ending.attempts
+        _set(record.start_time, ending.began_at_nanos)
+        _set(record.end_time, ending.ended_at_nanos)
+        if ending.findings:
+            record.findings.extend(ending.findings)
         for consumed in consumptions:
             _add_charge(record, consumed)
         return records.SerializeToString()

@@ -15,7 +15,7 @@ from meshgate.routing.attempts import LEAST_SECONDS, Execute
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import (
     Consumption,
-    Times,
+    Ending,
     UsageRecords,
     consumption,
     is_sensible,
@@ -38,6 +38,7 @@ from meshgate.runtime.telemetry import described
 from meshgate.tokens.counting import TokenCounter
 from meshgate.tokens.estimating import Estimator
 from meshgate.v1 import usage_record_pb2 as pb
+from meshgate.v1.guardrails_service_pb2 import Finding
 
 _log = structlog.get_logger("meshgate.routing")
 
@@ -106,12 +107,14 @@ class Meter:
 
     Attributes:
         parts: Where that was set aside, of the chains of its principal.
+        findings: What guardrails have found until now.
     """
 
     def __init__(self, gauges: Gauges, question: Question, demand: Demand) -> None:
         self.question = question
         self.demand = demand
         self.parts: list[Part] = []
+        self.findings: Sequence[Finding] = ()
         self.gauges = gauges
         self.dialect = dialects.meter(DIALECT_NAMES[question.dialect])
         self._attempts: list[_Attempt] = []
@@ -232,11 +235,22 @@ class Meter:
 
     # ------------------------------------------------------------- endings
 
-    def answered(self, usage: Usage | None, served_model: str, body: bytes) -> None:
-        """A plain answer came."""
+    def answered(
+        self,
+        usage: Usage | None,
+        served_model: str,
+        body: bytes,
+        outcome: pb.RequestOutcome.ValueType = pb.REQUEST_OUTCOME_ANSWERED,
+    ) -> None:
+        """A plain answer came, whatever became of it then."""
         size = len(body)
         written = Written(lambda: self.dialect.answer_texts(body), size, size)
-        self.ended(pb.REQUEST_OUTCOME_ANSWERED, usage, served_model, written)
+        self.ended(outcome, usage, served_model, written)
+
+    def blocked(self) -> None:
+        """The request may not pass: it counts as one, and nobody is asked."""
+        self._end()
+        self._book(pb.REQUEST_OUTCOME_BLOCKED)
 
     def ended(
         self,
@@ -338,9 +352,13 @@ class Meter:
             new_grant_id(),
             self.question,
             consumptions,
-            outcome,
-            len(self._attempts),
-            Times(self._began_at_nanos, self._ended_at_nanos),
+            Ending(
+                outcome,
+                len(self._attempts),
+                self._began_at_nanos,
+                self._ended_at_nanos,
+                self.findings,
+            ),
         )
         spent = _REQUEST
         for each in consumptions:

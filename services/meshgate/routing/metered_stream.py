@@ -4,6 +4,7 @@ import time
 
 import structlog
 
+from meshgate.dialects.metering import OutputTally
 from meshgate.dialects.neutral import FinishReason
 from meshgate.routing.meter import Meter
 from meshgate.routing.peers.provider import Chunks
@@ -34,14 +35,9 @@ class MeteredStream:
     """
 
     def __init__(self, chunks: Chunks, meter: Meter) -> None:
-        question = meter.question
         self._chunks = chunks
         self._meter = meter
-        self._tally = meter.dialect.tally(
-            answer_id=f"chatcmpl-{question.arrival.request_id}",
-            served_model=question.head.model,
-            created=int(time.time()),
-        )
+        self._tally = new_tally(meter)
         self._held_tokens = meter.demand.amounts.output_tokens
         self._ask_at_bytes = self._held_tokens * _BYTES_PER_TOKEN if self._may_outgrow() else _NEVER
         self._is_over = False
@@ -110,10 +106,33 @@ class MeteredStream:
         return False
 
     async def _end(self) -> bytes:
-        """End the stream before its time: as its dialect does, with what was really used."""
+        """End the stream as one that has become too long."""
+        outcome = pb.REQUEST_OUTCOME_LIMITED
+        return await self._end_early(self._tally, FinishReason.LENGTH, outcome)
+
+    async def _end_early(
+        self, tally: OutputTally, reason: FinishReason, outcome: pb.RequestOutcome.ValueType
+    ) -> bytes:
+        """End the stream before its time: as its dialect does, with what was really used.
+
+        Args:
+            tally: Has seen what went to the client.
+            reason: What the client is told.
+            outcome: What is recorded.
+        """
         self._is_over = True
         await self._chunks.aclose()
         usage = await self._meter.count(self._written())
-        self._meter.counted(pb.REQUEST_OUTCOME_LIMITED, usage)
+        self._meter.counted(outcome, usage)
         include_usage = self._meter.question.head.include_usage
-        return self._tally.ending(FinishReason.LENGTH, usage, include_usage=include_usage)
+        return tally.ending(reason, usage, include_usage=include_usage)
+
+
+def new_tally(meter: Meter) -> OutputTally:
+    """Begin to count the answer to a request."""
+    question = meter.question
+    return meter.dialect.tally(
+        answer_id=f"chatcmpl-{question.arrival.request_id}",
+        served_model=question.head.model,
+        created=int(time.time()),
+    )

@@ -1,5 +1,6 @@
 """A request's way, from the call to the answer."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
@@ -9,6 +10,8 @@ from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.attempts import Answered, Attempts
+from meshgate.routing.guarded_stream import GuardedStream
+from meshgate.routing.guarding import Guard, Guarding
 from meshgate.routing.limit_headers import limit_headers, refusal_headers
 from meshgate.routing.meter import Meter
 from meshgate.routing.metered_stream import MeteredStream
@@ -18,8 +21,9 @@ from meshgate.routing.peers.provider import Headers, PlainAnswer, Providers, Str
 from meshgate.routing.planning import Plan, Planner, served
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
-from meshgate.runtime.errors import LimitExceededError
+from meshgate.runtime.errors import ContentBlockedError, LimitExceededError
 from meshgate.v1 import provider_service_pb2 as pb
+from meshgate.v1 import usage_record_pb2
 
 ReadHead = Callable[[bytes], RequestHead]
 """Reads what routing needs of a body. Raises InvalidRequestError."""
@@ -48,6 +52,7 @@ class Pipeline:
         providers: Who answers.
         snapshot: The configuration, as it is now.
         attempts: How answers are tried for.
+        guarding: What may pass.
     """
 
     def __init__(
@@ -57,12 +62,14 @@ class Pipeline:
         providers: Providers,
         snapshot: Callable[[], Snapshot],
         attempts: Attempts | None = None,
+        guarding: Guarding | None = None,
     ) -> None:
         self._principals = principals
         self._metering = metering
         self._providers = providers
         self._snapshot = snapshot
         self._attempts = attempts or Attempts()
+        self._guarding = guarding or Guarding()
 
     async def answer(
         self, arrival: Arrival, dialect: pb.Dialect.ValueType, body: bytes, read_head: ReadHead
@@ -79,34 +86,42 @@ class Pipeline:
         arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
         question = Question(arrival, principal, head, dialect, body, snapshot.revision)
         plans = Planner(snapshot).plans(head.model)
+        guard = self._guarding.guard(model, snapshot) if model.guardrails else None
         try:
-            return await self._metered(question, plans)
+            return await self._metered(question, plans, guard)
         except LimitExceededError as error:
             error.headers = refusal_headers(error)
             raise
 
-    async def _metered(self, question: Question, plans: Iterable[Plan]) -> Reply:
+    async def _metered(
+        self, question: Question, plans: Iterable[Plan], guard: Guard | None
+    ) -> Reply:
         meter = await self._metering.open(question)
         try:
+            if guard is not None:
+                await _admit(meter, guard)
             if question.head.stream:
-                return await self._streamed(meter, plans)
-            return await self._plain(meter, plans)
+                return await self._streamed(meter, plans, guard)
+            return await self._plain(meter, plans, guard)
         except BaseException:
             meter.left()
             raise
 
-    async def _plain(self, meter: Meter, plans: Iterable[Plan]) -> Reply:
+    async def _plain(self, meter: Meter, plans: Iterable[Plan], guard: Guard | None) -> Reply:
         execute = meter.metered(self._providers.execute)
         answered = await self._attempts.first_good(meter.question, plans, execute)
         answer = answered.answer
+        if guard is not None:
+            return Reply(_headers(answered, meter), body=await _shown(answer, meter, guard))
         meter.answered(answer.usage, answer.served_model, answer.body)
         return Reply(_headers(answered, meter), body=answer.body)
 
-    async def _streamed(self, meter: Meter, plans: Iterable[Plan]) -> Reply:
+    async def _streamed(self, meter: Meter, plans: Iterable[Plan], guard: Guard | None) -> Reply:
         execute = meter.metered(self._providers.stream)
         answered = await self._attempts.first_good(meter.question, plans, execute)
-        chunks = MeteredStream(answered.answer.chunks, meter)
-        return Reply(_headers(answered, meter), chunks=chunks)
+        chunks, watch = answered.answer.chunks, guard and guard.stream(meter.question)
+        stream = GuardedStream(chunks, meter, watch) if watch else MeteredStream(chunks, meter)
+        return Reply(_headers(answered, meter), chunks=stream)
 
     async def models(self, arrival: Arrival) -> list[str]:
         """The models that the caller may use, in the order of the configuration.
@@ -125,6 +140,39 @@ class Pipeline:
         """
         principal = await self._principals.authenticate(arrival)
         return _allowed(principal, name, self._snapshot()).name
+
+
+async def _admit(meter: Meter, guard: Guard) -> None:
+    """Let the request go on as the guard lets it pass.
+
+    Raises:
+        GatewayError: It may not.
+    """
+    meter.findings = guard.findings
+    try:
+        meter.question = await guard.admitted(meter.question)
+    except ContentBlockedError:
+        meter.blocked()
+        raise
+
+
+async def _shown(answer: PlainAnswer, meter: Meter, guard: Guard) -> bytes:
+    """A plain answer as it may be shown; all of it is booked, whatever that is.
+
+    Raises:
+        GatewayError: It may not, for nobody can look at it.
+    """
+    outcome = usage_record_pb2.REQUEST_OUTCOME_FAILED
+    try:
+        shown = await guard.shown(meter.question, answer.body)
+        blocked = usage_record_pb2.REQUEST_OUTCOME_BLOCKED
+        outcome = blocked if shown.is_blocked else usage_record_pb2.REQUEST_OUTCOME_ANSWERED
+    except asyncio.CancelledError:
+        outcome = usage_record_pb2.REQUEST_OUTCOME_CANCELLED
+        raise
+    finally:
+        meter.answered(answer.usage, answer.served_model, answer.body, outcome)
+    return shown.data
 
 
 def _allowed(principal: Principal, name: str, snapshot: Snapshot) -> Model:

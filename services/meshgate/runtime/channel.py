@@ -87,9 +87,12 @@ class Instance:
     def unary_stream(self, path: str, **codec: Any) -> Callable[..., Any]:
         return self._callable(self.channel.unary_stream(path, **codec))
 
+    def stream_stream(self, path: str, **codec: Any) -> Callable[..., Any]:
+        return self._callable(self.channel.stream_stream(path, **codec))
+
     def _callable(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(
-            request: Any, *, timeout: float | None = DEFAULT_SECONDS, metadata: Metadata = ()
+            request: Any = None, *, timeout: float | None = DEFAULT_SECONDS, metadata: Metadata = ()
         ) -> Any:
             return method(request, timeout=timeout, metadata=(*metadata, *self.metadata))
 
@@ -200,9 +203,21 @@ class RemoteChannel:
 
         return self._callable(path, make)
 
+    def stream_stream(
+        self,
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = None,  # noqa: FBT001 - as grpc's own signature
+    ) -> Callable[..., Any]:
+        def make(channel: grpc.aio.Channel) -> Any:
+            return channel.stream_stream(path, request_serializer, response_deserializer)
+
+        return self._callable(path, make)
+
     def _callable(self, path: str, make: Callable[[grpc.aio.Channel], Any]) -> Callable[..., Any]:
         def call(
-            request: Any,
+            request: Any = None,  # streamed requests may be written later
             *,
             timeout: float = DEFAULT_SECONDS,
             metadata: Metadata = (),

@@ -18,6 +18,7 @@ GatewayError
 ├── AlreadyExistsError              something of this name is there already
 ├── EtagMismatchError               somebody else changed it meanwhile
 ├── FailedPreconditionError         it cannot be changed as things stand
+├── ContentBlockedError             a guardrail does not let it pass
 ├── UpstreamError                   what upstreams did wrong
 │   ├── UpstreamRefusedError        the request as it stands was refused
 │   ├── UpstreamRateLimitedError    every target that was tried is out of capacity
@@ -193,6 +194,14 @@ class FailedPreconditionError(GatewayError):
 
     code = "FAILED_PRECONDITION"
     reason = "ERROR_REASON_FAILED_PRECONDITION"
+    http_status = 400
+
+
+class ContentBlockedError(GatewayError):
+    """A guardrail does not let the request pass. Says which policy and rule, never the text."""
+
+    code = "INVALID_ARGUMENT"
+    reason = "ERROR_REASON_CONTENT_BLOCKED"
     http_status = 400
 
 

@@ -2,7 +2,8 @@
 
 Generated stubs work over it, and no caller can tell: handlers run behind the same interceptor,
 deadlines are kept, failures are the same `AioRpcError`, each side has its own copy of a message,
-and abandoned streams are closed. A call runs in the task that awaits or iterates over it.
+and abandoned streams are closed. A call runs in the task that awaits or iterates over it; only
+where both sides send as they like the handler has a task of its own.
 """
 
 import asyncio
@@ -12,16 +13,12 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 import grpc
-import structlog
 
+from meshgate.runtime.bidirectional import BidirectionalCall, Requests
 from meshgate.runtime.context import LocalContext, Metadata
 from meshgate.runtime.deadline import DEFAULT_SECONDS
+from meshgate.runtime.local_call import PEER, answered, call_error, copied, late_error
 from meshgate.runtime.service import Method
-from meshgate.runtime.telemetry import described
-
-_log = structlog.get_logger("meshgate.server")
-
-_PEER = "in-process"
 
 
 class InProcessChannel:
@@ -54,6 +51,19 @@ class InProcessChannel:
 
         return call
 
+    def stream_stream(self, path: str, **_: Any) -> Callable[..., BidirectionalCall]:
+        method = self._methods[path]
+
+        def call(
+            requests: Requests | None = None,
+            *,
+            timeout: float = DEFAULT_SECONDS,
+            metadata: Metadata = (),
+        ) -> BidirectionalCall:
+            return BidirectionalCall(method, requests, timeout, (*metadata, *self._metadata))
+
+        return call
+
     async def close(self) -> None:
         """Nothing is held."""
 
@@ -69,8 +79,8 @@ class _Call:
         self, method: Method, request: Any, timeout_seconds: float, metadata: Metadata
     ) -> None:
         self._method = method
-        self._request = _copy(method.request_type, request)
-        self._context = LocalContext(metadata, timeout_seconds, _PEER)
+        self._request = copied(method.request_type, request)
+        self._context = LocalContext(metadata, timeout_seconds, PEER)
         self._at = time.monotonic() + timeout_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Task[Any] | None = None
@@ -112,7 +122,9 @@ class _Call:
                 self._raise_late()
         if kind is grpc.aio.AbortError:
             context = self._context
-            raise _error(context.status_code, context.status_details, context.trailing) from None
+            raise call_error(
+                context.status_code, context.status_details, context.trailing
+            ) from None
 
     def _expire(self) -> None:
         self._late = True
@@ -124,16 +136,9 @@ class _Call:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _answered(self, response: Any) -> Any:
-        try:
-            return _copy(self._method.response_type, response)
-        except TypeError as error:
-            _log.error("answer cannot be sent", method=self._method.path, **described(error))
-        raise _error(grpc.StatusCode.INTERNAL, "internal error", ())
-
     @staticmethod
     def _raise_late() -> NoReturn:
-        raise _error(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", ()) from None
+        raise late_error() from None
 
 
 class _PlainCall(_Call):
@@ -147,7 +152,7 @@ class _PlainCall(_Call):
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-        return self._answered(response)
+        return answered(self._method, response)
 
 
 class _StreamCall(_Call):
@@ -162,23 +167,7 @@ class _StreamCall(_Call):
                     response = await anext(responses, None)
                 if response is None:
                     return
-                yield self._answered(response)
+                yield answered(self._method, response)
         finally:
             self._end()
             await responses.aclose()
-
-
-def _copy(message_type: type[Any], message: Any) -> Any:
-    """Sent messages are the receiver's own: what either side changes, the other never sees."""
-    copy = message_type()
-    copy.CopyFrom(message)
-    return copy
-
-
-def _error(code: grpc.StatusCode | None, details: str, trailing: Metadata) -> grpc.aio.AioRpcError:
-    return grpc.aio.AioRpcError(
-        code or grpc.StatusCode.UNKNOWN,
-        grpc.aio.Metadata(),
-        grpc.aio.Metadata(*trailing),
-        details=details,
-    )

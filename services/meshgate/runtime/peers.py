@@ -37,6 +37,16 @@ class Peers:
         """Make a service of this process known to those that are assembled after it."""
         self._hosted[name] = InProcessChannel(methods, self._identity.metadata())
 
+    async def connect_if_any(self, name: str) -> Any | None:
+        """A channel to a service that a mesh can do without; None where it does.
+
+        Raises:
+            SettingError: The addresses that are set for it cannot be read.
+        """
+        if name in self._hosted or self._env.optional_text(_variable(name)) is not None:
+            return await self.connect(name)
+        return None
+
     async def connect(self, name: str) -> Any:
         """A channel to a service, for generated stubs.
 
@@ -45,7 +55,7 @@ class Peers:
         """
         if name in self._hosted:
             return self._hosted[name]
-        variable = f"MESHGATE_PEER_{name.upper()}"
+        variable = _variable(name)
         try:
             addresses = parse_addresses(self._env.text(variable))
         except ValueError as error:
@@ -56,6 +66,10 @@ class Peers:
         resolving = asyncio.create_task(channel.run(), name=f"resolve {name}")
         self._exit.push_async_callback(_cancelled, resolving)
         return channel
+
+
+def _variable(name: str) -> str:
+    return f"MESHGATE_PEER_{name.upper()}"
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

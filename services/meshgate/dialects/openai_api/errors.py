@@ -6,6 +6,7 @@ import msgspec
 
 from meshgate.dialects.answers import UpstreamErrorDetail
 from meshgate.runtime.errors import (
+    ContentBlockedError,
     CredentialError,
     DeadlineExceededError,
     GatewayError,
@@ -29,6 +30,7 @@ _BODY_LIMIT_BYTES = 1024 * 1024
 # The first class that fits decides.
 _CODES: tuple[tuple[type[GatewayError], str], ...] = (
     (CredentialError, "invalid_api_key"),
+    (ContentBlockedError, "content_filter"),  # as Azure says it of a prompt
     (ModelNotAllowedError, "model_not_allowed"),
     (PermissionDeniedError, "permission_denied"),
     (ModelNotFoundError, "model_not_found"),

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from meshgate.config.snapshot import Snapshot
+from meshgate.routing import policies
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Providers
@@ -33,6 +34,7 @@ class StatusServicer(rpc.StatusServiceServicer):
         providers: Knows how upstreams fare.
         peers: The channel to each service that a request needs, by name.
         snapshot: The configuration, as it is now.
+        guardrails: The channel to guardrails, which only some configurations need; None without one.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class StatusServicer(rpc.StatusServiceServicer):
         providers: Providers,
         peers: Mapping[str, Any],
         snapshot: Callable[[], Snapshot],
+        guardrails: Any = None,
     ) -> None:
         self._principals = principals
         self._providers = providers
         self._peers = peers
         self._snapshot = snapshot
+        self._guardrails = guardrails
 
     async def GetLiveness(self, request: Any, context: Any) -> pb.GetLivenessResponse:
         return pb.GetLivenessResponse(status="ok")
@@ -53,9 +57,11 @@ class StatusServicer(rpc.StatusServiceServicer):
     async def GetReadiness(self, request: Any, context: Any) -> pb.GetReadinessResponse:
         for name, channel in self._peers.items():
             if not channel.serving_count:
-                raise ServiceUnavailableError(
-                    f"the {name} service is not serving", retry_after_seconds=1, service=name
-                )
+                raise _not_serving(name)
+        guardrails = self._guardrails
+        is_there = guardrails is not None and guardrails.serving_count
+        if not is_there and policies.are_needed(self._snapshot()):
+            raise _not_serving("guardrails")
         return pb.GetReadinessResponse(status="ok")
 
     async def GetStatus(self, request: Any, context: Any) -> pb.GetStatusResponse:
@@ -66,9 +72,13 @@ class StatusServicer(rpc.StatusServiceServicer):
         return pb.GetStatusResponse(
             version=version("meshgate"),
             config_revision=self._snapshot().revision,
-            services=[_this(), *(_peer(*peer) for peer in self._peers.items())],
+            services=[_this(), *(_peer(*peer) for peer in self._known_peers())],
             targets=await self._targets(),
         )
+
+    def _known_peers(self) -> list[tuple[str, Any]]:
+        known = list(self._peers.items())
+        return known if self._guardrails is None else [*known, ("guardrails", self._guardrails)]
 
     async def _targets(self) -> list[Any]:
         # Fail open: what can be told without provider is told.
@@ -77,6 +87,12 @@ class StatusServicer(rpc.StatusServiceServicer):
         except GatewayError as error:
             _log.warning("targets are unknown", reason=error.reason)
             return []
+
+
+def _not_serving(name: str) -> ServiceUnavailableError:
+    return ServiceUnavailableError(
+        f"the {name} service is not serving", retry_after_seconds=1, service=name
+    )
 
 
 def _this() -> pb.ServiceStatus:

@@ -1,0 +1,71 @@
+"""How the texts in each dialect's traffic are looked at, and what may be shown of them written back.
+
+`inspection("openai_chat")` serves callers of that dialect, whatever upstream answers them. How a
+stream is ended early is a matter of `metering.OutputTally`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshgate.dialects.meshgate_chat import segments as meshgate_chat
+from meshgate.dialects.meshgate_chat.inspected_stream import InspectedStream as MeshgateChatStream
+from meshgate.dialects.openai_chat import segments as openai_chat
+from meshgate.dialects.openai_chat.inspected_stream import InspectedStream as OpenAiChatStream
+from meshgate.dialects.openai_embeddings import segments as openai_embeddings
+from meshgate.dialects.segments import Cut, InspectedStream
+from meshgate.runtime.errors import UnsupportedError
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The inspection of one dialect.
+
+    Attributes:
+        cut_request: Takes the texts out of a request. Raises InvalidRequestError.
+        cut_answer: Takes the texts out of a plain answer. Raises MalformedAnswerError.
+        blocked_answer: Writes the same answer with nothing said in it. Raises MalformedAnswerError.
+        stream: Begins to take a stream apart.
+    """
+
+    cut_request: Callable[[bytes], Cut]
+    cut_answer: Callable[[bytes], Cut]
+    blocked_answer: Callable[[bytes], bytes]
+    stream: Callable[[], InspectedStream]
+
+
+def inspection(dialect: str) -> Inspection:
+    """Return how a dialect is looked at.
+
+    Raises:
+        UnsupportedError: It is not known.
+    """
+    found = _INSPECTIONS.get(dialect)
+    if found is None:
+        raise UnsupportedError(f"{dialect} cannot be inspected", dialect=dialect)
+    return found
+
+
+def _no_stream() -> InspectedStream:
+    raise UnsupportedError("embeddings are not streamed", field="stream")
+
+
+_INSPECTIONS = {
+    "openai_chat": Inspection(
+        cut_request=openai_chat.cut_request,
+        cut_answer=openai_chat.cut_answer,
+        blocked_answer=openai_chat.blocked_answer,
+        stream=OpenAiChatStream,
+    ),
+    "meshgate_chat": Inspection(
+        cut_request=meshgate_chat.cut_request,
+        cut_answer=meshgate_chat.cut_answer,
+        blocked_answer=meshgate_chat.blocked_answer,
+        stream=MeshgateChatStream,
+    ),
+    "openai_embeddings": Inspection(
+        cut_request=openai_embeddings.cut_request,
+        cut_answer=openai_embeddings.cut_answer,
+        blocked_answer=openai_embeddings.blocked_answer,
+        stream=_no_stream,
+    ),
+}
