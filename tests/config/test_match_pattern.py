@@ -73,6 +73,11 @@ def test_a_pattern_that_can_match_nothing_is_refused(source):
         parse_pattern(source)
 
 
+def test_what_would_take_long_to_compile_is_refused():
+    with pytest.raises(PatternError, match="is too large"):
+        parse_pattern(r"\pL{60}")
+
+
 def test_deep_nesting_is_refused_and_not_a_crash():
     with pytest.raises(PatternError, match=re.escape("nested more than 50 levels deep")):
         parse_pattern("(" * 400 + "a" + ")" * 400)

@@ -95,3 +95,10 @@ def test_hostile_text_takes_work_in_proportion_to_its_length(unit):
     text = (unit * (length // len(unit) + 1))[:length]
 
     assert len(masked(EVERYTHING, text)) > 0
+
+
+@pytest.mark.parametrize("character", ["a", "@", "1", "é", "-", " "])
+def test_a_megabyte_of_one_character_is_looked_through_and_left_alone(character):
+    text = character * (1 << 20)
+
+    assert masked(EVERYTHING, text) == text

@@ -3,7 +3,7 @@ from guardrails.policies import found, masked, masked_json, masking, ruleset, ve
 from guardrails.samples import JWT, MESHGATE_KEY
 
 from meshgate.config.snapshot import DetectRule, PatternRule, PhraseRule
-from meshgate.guardrails.checking import TextKind, TextSegment, check
+from meshgate.guardrails.checking import AnswerCheck, TextKind, TextSegment, check
 from meshgate.guardrails.findings import Action
 
 MAIL = "a@example.com"
@@ -184,6 +184,17 @@ def test_what_cannot_be_masked_in_a_name_is_told_as_observed():
     assert found(masking("email"), '{"a@example.com": 1}', TextKind.JSON) == [
         ("email/0", "email", "observe", False, 1)
     ]
+
+
+def test_patterns_that_are_too_large_to_be_looked_for_at_once_find_the_same():
+    large = [PatternRule("mask", f"n{first}", rf"{first}\pL{{20}}", 90) for first in "abc"]
+    small = PatternRule("mask", "ticket", r"T-\d{3}", 5)
+    answer = AnswerCheck(ruleset(*large, small))
+
+    parts = ("see T-1", "23 or axxxxxxxxxx", "xxxxxxxxxxx.")
+    shown = [answer.text("c", TextKind.WORDS, part, last=part == parts[-1]) for part in parts]
+
+    assert shown == ["see ", "[TICKET] or ", "[NA]x."]
 
 
 def test_large_texts_are_looked_through_like_small_ones():

@@ -15,6 +15,8 @@ MAXIMUM_REACH = 8192
 DEFAULT_REACH = 256
 MAXIMUM_PATTERN = 1000
 
+# In re2's instructions. Larger ones take long to compile, and are slow where text is hostile.
+_LARGEST = 30_000
 _CHARACTER_BYTES = 4
 _UNBOUNDED = 1 << 30
 _DEEPEST = 50
@@ -34,12 +36,14 @@ class MatchPattern:
         reach: The most bytes that a match has; 1 << 30 and more where there is no bound.
         unfinished: Matches, at the end of a text, whatever begins a match or is one: so that text
             after it may make one, or change where it ends.
+        size: The number of re2's instructions for it.
     """
 
     source: str
     plain: str
     reach: int
     unfinished: str
+    size: int
 
 
 def parse_pattern(source: str) -> MatchPattern:
@@ -48,13 +52,15 @@ def parse_pattern(source: str) -> MatchPattern:
     Raises:
         PatternError: It is no pattern of re2, matches nothing at all, or uses what streams forbid.
     """
-    compiled(source)
+    whole = compiled(source)
     node = _Parser(source).pattern()
-    if re2.search(source, "") is not None or _least(node) == 0:
+    if whole.search("") is not None or _least(node) == 0:
         raise PatternError("matches the empty text: make it match at least one character")
-    pattern = MatchPattern(source, _whole(node), _most(node), rf"(?:{_prefix(node)})\z")
-    compiled(pattern.unfinished)
-    return pattern
+    unfinished = rf"(?:{_prefix(node)})\z"
+    size = max(whole.programsize, compiled(unfinished).programsize)
+    if size > _LARGEST:
+        raise PatternError("is too large: shorten what it repeats, or repeat smaller classes")
+    return MatchPattern(source, _whole(node), _most(node), unfinished, size)
 
 
 def compiled(source: str, memory_bytes: int = 8 << 20) -> "re2._Regexp":

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from meshgate.config.match_pattern import PatternError, compiled
+from meshgate.config.match_pattern import compiled
 from meshgate.guardrails.matching import PatternMatcher, first_unfinished
 
-# Above it, and where patterns together are too large, re2 is slower.
 _MEMORY_BYTES = 32 << 20
+# What patterns that are larger together take to compile, one search does not save.
+_LARGEST = 60_000
 
 
 class Sweep:
@@ -20,13 +21,12 @@ class Sweep:
         self._matchers = tuple(matchers)
         self._reach = max(matcher.reach for matcher in matchers)
         patterns = [matcher.pattern for matcher in matchers]
-        try:
+        self._any = self._unfinished = None
+        if sum(pattern.size for pattern in patterns) <= _LARGEST:
             self._any = compiled(_one_of(each.plain for each in patterns), _MEMORY_BYTES)
             self._unfinished = compiled(
                 _one_of(each.unfinished for each in patterns), _MEMORY_BYTES
             )
-        except PatternError:
-            self._any = self._unfinished = None
 
     def undecided(self, data: bytes, at: int) -> int:
         """The first place from `at` on where something may begin that is not whole yet."""
