@@ -397,7 +397,7 @@ class TestStreamedAnswers:
         provider.at("a", [head(), chunk(said("hi", role="assistant")), HANG])
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
         call = scene.gateway.openai.ChatCompletions(
-            HttpBody(data=json.dumps(body).encode()), **credentials()
+            HttpBody(data=json.dumps(body).encode()), **(credentials() | {"timeout": 600})
         )
         reading = asyncio.ensure_future(ending_of(call))
         await until(lambda: scene.guardrails.texts)
