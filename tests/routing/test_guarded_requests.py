@@ -60,7 +60,8 @@ class TestRequestsThatGoUp:
         ending = await scene.ask("hi", oddity=1.50)
 
         assert data_of(ending) == completion("fine")
-        assert json.loads(provider.requests[0].body)["oddity"] == 1.5
+        sent = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "oddity": 1.50}
+        assert provider.requests[0].body == json.dumps(sent).encode()
         (asked, _) = scene.guardrails.items
         assert asked.phase == pb.CHECK_PHASE_INPUT
         assert list(asked.policies) == ["p"]
