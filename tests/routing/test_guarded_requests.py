@@ -3,33 +3,39 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
-from routing.fake_guardrails import FORBIDDEN, MASK, SECRET, FakeGuardrails, policy
-from routing.fake_quota import FakeQuota
+from routing.fake_guardrails import FORBIDDEN, MASK, SECRET, policy
 from routing.fakes import (
     HANG,
     FakeAuth,
     FakeProvider,
     answer,
     chunk,
-    done,
     failing,
     head,
-    key_of,
-    model,
     until,
 )
-from routing.gateway import BINDINGS, Ending, Gateway, credentials, ending_of, serving
+from routing.gateway import BINDINGS, credentials, ending_of
+from routing.guarded import (
+    Scene,
+    completion,
+    data_of,
+    error_of,
+    finishes,
+    guarded,
+    reported,
+    said,
+    snapshot,
+    streamed,
+    text_of,
+)
 from routing.metering_values import limit
 
-from meshgate.config.snapshot import Snapshot
 from meshgate.dialects.openai_chat import grammar
 from meshgate.dialects.openai_chat.chunks import DONE
-from meshgate.runtime.errors import RevisionBehindError, ServiceUnavailableError
 from meshgate.v1 import chat_pb2, gateway_service_pb2
 from meshgate.v1 import guardrails_service_pb2 as pb
 from meshgate.v1 import usage_record_pb2 as records
@@ -37,101 +43,12 @@ from meshgate.v1 import usage_record_pb2 as records
 BLOCKED = records.REQUEST_OUTCOME_BLOCKED
 
 
-class Scene:
-    """A gateway with all that is behind it."""
-
-    def __init__(self) -> None:
-        self.guardrails = FakeGuardrails()
-        self.quota = FakeQuota()
-        self.gateway: Gateway
-
-    async def ask(self, said: str = "hi", **members: Any) -> Ending:
-        body = {"model": "m", "messages": [{"role": "user", "content": said}], **members}
-        call = self.gateway.openai.ChatCompletions(
-            HttpBody(data=json.dumps(body).encode()), **credentials()
-        )
-        return await ending_of(call)
-
-    async def record(self) -> Any:
-        await until(lambda: self.quota.records)
-        (record,) = self.quota.records
-        return record
-
-
-def snapshot(*policies: Any, **fields: Any) -> Snapshot:
-    names = tuple(each.name for each in policies)
-    models = (model("m", "a", guardrails=names, **fields), model("free", "a"), model("other", "b"))
-    return Snapshot(
-        "r1",
-        models={each.name: each for each in models},
-        guardrails={each.name: each for each in policies},
-    )
-
-
 @pytest.fixture(params=BINDINGS)
 async def scene(
     request: pytest.FixtureRequest, auth: FakeAuth, provider: FakeProvider
 ) -> AsyncIterator[Scene]:
-    scene = Scene()
-    async with serving(
-        request.param,
-        snapshot(policy()),
-        auth,
-        provider,
-        quota=scene.quota,
-        guardrails=scene.guardrails,
-    ) as gateway:
-        scene.gateway = gateway
+    async with guarded(request.param, auth, provider) as scene:
         yield scene
-
-
-def said(text: str | None, finish: str | None = None, **delta: Any) -> bytes:
-    content = {} if text is None else {"content": text}
-    choice = {"index": 0, "delta": content | delta, "logprobs": None, "finish_reason": finish}
-    event = {"id": "c1", "object": "chat.completion.chunk", "created": 7, "model": "m-1"}
-    return b"data: " + json.dumps(event | {"choices": [choice]}).encode() + b"\n\n"
-
-
-def completion(text: str) -> bytes:
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
-    return json.dumps({"id": "c1", "model": "m-1", "choices": [choice], "usage": usage}).encode()
-
-
-def reported(text: str) -> Any:
-    """A plain answer with its usage."""
-    response = answer(completion(text))
-    response.answer.usage.input_tokens = 3
-    response.answer.usage.output_tokens = 5
-    return response
-
-
-def streamed(*chunks: bytes) -> list[Any]:
-    return [head(), *map(chunk, chunks), done()]
-
-
-def data_of(ending: Ending) -> bytes:
-    return b"".join(message.data for message in ending.messages)
-
-
-def text_of(stream: bytes) -> str:
-    events = [line.removeprefix(b"data: ") for line in stream.split(b"\n\n") if line]
-    chunks = [json.loads(event) for event in events if event != b"[DONE]"]
-    return "".join(
-        choice["delta"].get("content") or "" for each in chunks for choice in each["choices"]
-    )
-
-
-def finishes(stream: bytes) -> list[str]:
-    events = [line.removeprefix(b"data: ") for line in stream.split(b"\n\n") if line]
-    chunks = [json.loads(event) for event in events if event != b"[DONE]"]
-    words = [choice["finish_reason"] for each in chunks for choice in each["choices"]]
-    return [word for word in words if word]
-
-
-def error_of(ending: Ending) -> Any:
-    return json.loads(ending.trailers["x-meshgate-error"])["error"]
 
 
 class TestRequestsThatGoUp:
@@ -143,7 +60,8 @@ class TestRequestsThatGoUp:
         ending = await scene.ask("hi", oddity=1.50)
 
         assert data_of(ending) == completion("fine")
-        assert json.loads(provider.requests[0].body)["oddity"] == 1.5
+        sent = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "oddity": 1.50}
+        assert provider.requests[0].body == json.dumps(sent).encode()
         (asked, _) = scene.guardrails.items
         assert asked.phase == pb.CHECK_PHASE_INPUT
         assert list(asked.policies) == ["p"]
@@ -397,7 +315,7 @@ class TestStreamedAnswers:
         provider.at("a", [head(), chunk(said("hi", role="assistant")), HANG])
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
         call = scene.gateway.openai.ChatCompletions(
-            HttpBody(data=json.dumps(body).encode()), **credentials()
+            HttpBody(data=json.dumps(body).encode()), **(credentials() | {"timeout": 600})
         )
         reading = asyncio.ensure_future(ending_of(call))
         await until(lambda: scene.guardrails.texts)
@@ -408,166 +326,3 @@ class TestStreamedAnswers:
         await until(provider.cancelled.is_set)
         await asyncio.wait([reading])
         assert (await scene.record()).outcome == records.REQUEST_OUTCOME_CANCELLED
-
-
-class TestGuardrailsThatAreAway:
-    @pytest.fixture(params=["away", "behind", "broken"])
-    def away(self, request: pytest.FixtureRequest, scene: Scene) -> None:
-        service = scene.guardrails
-        match request.param:
-            case "away":
-                service.failure = ServiceUnavailableError("away")
-                service.fails_after = 0
-            case "behind":
-                service.refusal = RevisionBehindError("old", service="guardrails")
-                service.failure = None
-                service.fails_after = 0
-            case "broken":
-                service.failure = RevisionBehindError("broken")
-                service.fails_after = 0
-
-    @pytest.mark.usefixtures("away")
-    async def test_requests_are_refused_where_they_may_not_pass_unseen(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        ending = await scene.ask()
-
-        assert ending.code is grpc.StatusCode.UNAVAILABLE
-        assert ending.trailers["x-meshgate-http-status"] == "503"
-        assert ending.trailers["retry-after"] == "1"
-        assert "guardrails" in error_of(ending)["message"]
-        assert not provider.requests
-
-    @pytest.mark.usefixtures("away")
-    async def test_requests_pass_unseen_where_every_policy_says_so(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        scene.gateway.snapshot = snapshot(
-            policy("p", on_error="open"), policy("q", on_error="open")
-        )
-        provider.at("a", answer(completion(SECRET)))
-
-        ending = await scene.ask(SECRET)
-
-        assert data_of(ending) == completion(SECRET)
-
-    @pytest.mark.usefixtures("away")
-    async def test_one_policy_that_fails_closed_is_enough(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        scene.gateway.snapshot = snapshot(policy("p"), policy("q", on_error="open"))
-
-        assert (await scene.ask()).code is grpc.StatusCode.UNAVAILABLE
-        assert not provider.requests
-
-    @pytest.mark.usefixtures("away")
-    async def test_an_answer_that_nobody_can_look_at_is_not_shown_but_booked(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        scene.gateway.snapshot = snapshot(policy(phases="output"))
-        provider.at("a", reported("hi"))
-
-        ending = await scene.ask()
-
-        assert ending.code is grpc.StatusCode.UNAVAILABLE
-        assert not ending.messages
-        record = await scene.record()
-        assert record.outcome == records.REQUEST_OUTCOME_FAILED
-        assert record.charges[0].usage.output_tokens == 5
-
-    @pytest.mark.usefixtures("away")
-    async def test_a_stream_that_nobody_can_look_at_ends_with_an_error(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        scene.gateway.snapshot = snapshot(policy(phases="output"))
-        provider.at("a", [head(), chunk(said("", role="assistant")), chunk(said("hi")), HANG])
-
-        ending = await scene.ask(stream=True)
-
-        assert ending.code is grpc.StatusCode.UNAVAILABLE
-        assert text_of(data_of(ending).partition(b'data: {"error"')[0]) == ""
-        assert b'"service_unavailable"' in data_of(ending)
-        await until(provider.cancelled.is_set)
-        record = await scene.record()
-        assert record.outcome == records.REQUEST_OUTCOME_FAILED
-        assert record.charges[0].usage.output_tokens > 0
-
-    async def test_a_stream_goes_on_unseen_with_what_was_held_back(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        scene.gateway.snapshot = snapshot(policy(on_error="open"))
-        scene.guardrails.fails_after = 1
-        words = ["hello my dear ", "friend, ", "bye"]
-        provider.at(
-            "a",
-            streamed(said("", role="assistant"), *map(said, words), said(None, "stop"), DONE),
-        )
-
-        ending = await scene.ask(stream=True)
-
-        grammar.check(data_of(ending))
-        assert text_of(data_of(ending)) == "".join(words)
-
-    async def test_a_stream_of_which_something_was_masked_ends_even_so(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        scene.gateway.snapshot = snapshot(policy(on_error="open"))
-        scene.guardrails.fails_after = 1
-        words = [f"it is {SECRET}, and more", " to come"]
-        provider.at("a", [head(), *(chunk(said(word, role="assistant")) for word in words), HANG])
-
-        ending = await scene.ask(stream=True)
-
-        assert ending.code is grpc.StatusCode.UNAVAILABLE
-        assert SECRET.encode() not in data_of(ending)
-
-    async def test_a_client_that_leaves_meanwhile_costs_nothing(
-        self, scene: Scene, provider: FakeProvider
-    ) -> None:
-        scene.guardrails.hangs = True
-        asking = asyncio.ensure_future(scene.ask())
-        await until(lambda: scene.guardrails.items)
-
-        asking.cancel()
-        await asyncio.wait([asking])
-
-        assert not provider.requests
-
-
-@pytest.mark.parametrize("on_error", ["closed", "open"])
-async def test_a_mesh_without_guardrails_fails_as_its_policies_say(
-    on_error: str, auth: FakeAuth, provider: FakeProvider
-) -> None:
-    scene = Scene()
-    provider.at("a", streamed(said("hi", role="assistant"), said(None, "stop"), DONE))
-    policies = snapshot(policy(on_error=on_error))
-    async with serving("compact", policies, auth, provider) as scene.gateway:
-        ending = await scene.ask(stream=True)
-
-    if on_error == "closed":
-        assert ending.code is grpc.StatusCode.UNAVAILABLE
-    else:
-        assert text_of(data_of(ending)) == "hi"
-
-
-@pytest.mark.parametrize(("on_error", "is_ready"), [("closed", False), ("open", True)])
-async def test_readiness_names_guardrails_where_they_are_needed_and_missing(
-    on_error: str, is_ready: bool, auth: FakeAuth, provider: FakeProvider
-) -> None:
-    policies = snapshot(policy(on_error=on_error))
-    async with serving("compact", policies, auth, provider) as gateway:
-        ending = await ending_of(gateway.status.GetReadiness({}))
-
-    assert (ending.code is grpc.StatusCode.OK) is is_ready
-    assert is_ready or "guardrails" in ending.message
-
-
-async def test_status_tells_of_guardrails(auth: FakeAuth, provider: FakeProvider) -> None:
-    auth.found["mg-x"] = key_of("x")
-    service = FakeGuardrails()
-    async with serving("mesh", snapshot(policy()), auth, provider, guardrails=service) as gateway:
-        ready = await ending_of(gateway.status.GetReadiness({}))
-        status = await gateway.status.GetStatus({}, **credentials("mg-admin"))
-
-    assert ready.code is grpc.StatusCode.OK
-    assert "guardrails" in [each.service for each in status.services]
