@@ -6,13 +6,13 @@ from meshgate.config.problems import FieldPath
 FIELDS: frozenset[FieldPath] = frozenset(
     {
         ("guardrails",),
-        ("models", "*", "cache"),
         ("models", "*", "guardrails"),
         ("models", "*", "parameters"),
     }
 )
 VALUES: dict[FieldPath, frozenset[str]] = {
     ("providers", "*", "kind"): frozenset({"anthropic", "gemini"}),
+    ("models", "*", "cache", "mode"): frozenset({"semantic"}),
     ("models", "*", "strategy"): frozenset({"least-latency", "least-busy", "lowest-cost"}),
 }
 

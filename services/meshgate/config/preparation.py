@@ -11,6 +11,7 @@ import msgspec
 from meshgate.config.key_schema import KeySection
 from meshgate.config.limit_schema import AllLimitsSection
 from meshgate.config.model_schema import (
+    CacheSection,
     ModelSection,
     RetriesSection,
     TargetSection,
@@ -26,6 +27,7 @@ from meshgate.config.schema import Configuration
 from meshgate.config.secrets import SecretReference
 from meshgate.config.snapshot import (
     AuthOptions,
+    CachePolicy,
     DemoProvider,
     HttpProvider,
     Key,
@@ -117,7 +119,14 @@ def _model(name: str, section: ModelSection, wide: _TargetLimits) -> Model:
         fallbacks=section.fallbacks,
         timeouts=_timeouts(section.timeouts),
         limits=stated_limits(section.limits),
+        cache=_cache(section.cache),
     )
+
+
+def _cache(section: CacheSection | None) -> CachePolicy | None:
+    if section is None or section.mode == "off":
+        return None
+    return CachePolicy(section.ttl, section.scope, section.maximum_bytes)
 
 
 def _target(
