@@ -1,0 +1,42 @@
+"""What typed chat requests are alike, and which answers to them are worth keeping."""
+
+from google.protobuf.message import DecodeError
+
+from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.canonical import CanonicalRequest, NoCanonicalFormError, json_form
+from meshgate.dialects.meshgate_chat import read_response
+from meshgate.dialects.neutral import FinishReason, Refusal
+from meshgate.v1 import gateway_service_pb2
+
+_KEPT_REASONS = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.TOOL_CALLS})
+
+
+def canonical(body: bytes) -> CanonicalRequest:
+    """A request in its one form, without the metadata, which only tell the provider who asked.
+
+    Raises:
+        NoCanonicalFormError: It has none.
+    """
+    try:
+        request = gateway_service_pb2.ChatRequest.FromString(body)
+    except DecodeError as error:
+        raise NoCanonicalFormError("the body is no ChatRequest") from error
+    request.ClearField("metadata")
+    if request.extra_json:
+        request.extra_json = json_form(request.extra_json)
+    if request.response_format.schema_json:
+        request.response_format.schema_json = json_form(request.response_format.schema_json)
+    for tool in request.tools:
+        if tool.parameters_json:
+            tool.parameters_json = json_form(tool.parameters_json)
+    return CanonicalRequest(request.SerializeToString(deterministic=True))
+
+
+def is_worth_keeping(body: bytes) -> bool:
+    """Whether a plain answer came to a good end and is no refusal."""
+    try:
+        response = read_response.read(body)
+    except MalformedAnswerError:
+        return False
+    refuses = any(isinstance(part, Refusal) for part in response.message.parts)
+    return response.finish_reason in _KEPT_REASONS and not refuses
