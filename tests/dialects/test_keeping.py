@@ -144,7 +144,7 @@ def test_what_is_no_answer_is_not_streamed(dialect, body):
     assert dialect == "meshgate_chat" or (
         keeping(dialect).streamed(body, CREATED, include_usage=True) is None
     )
-    assert not keeping(dialect).is_worth_keeping(body)
+    assert keeping(dialect).good_end(body) is None
 
 
 def test_embeddings_are_not_streamed():
@@ -168,7 +168,7 @@ def test_an_answer_that_a_filter_cut_is_not_worth_keeping(dialect, reason, expec
         dialect, ChatResponse(id="c", served_model="m", message=message, finish_reason=reason)
     )
 
-    assert keeping(dialect).is_worth_keeping(body) is expected
+    assert keeping(dialect).good_end(body) is (reason if expected else None)
 
 
 @pytest.mark.parametrize("dialect", CHATS)
@@ -179,7 +179,7 @@ def test_a_refusal_is_not_worth_keeping(dialect):
         ChatResponse(id="c", served_model="m", message=message, finish_reason=FinishReason.STOP),
     )
 
-    assert not keeping(dialect).is_worth_keeping(body)
+    assert keeping(dialect).good_end(body) is None
 
 
 def test_an_answer_is_worth_keeping_only_if_all_its_choices_are():
@@ -188,7 +188,7 @@ def test_an_answer_is_worth_keeping_only_if_all_its_choices_are():
     odd = good | {"finish_reason": "eos"}
 
     kept = [
-        keeping("openai_chat").is_worth_keeping(json.dumps({"choices": choices}).encode())
+        keeping("openai_chat").good_end(json.dumps({"choices": choices}).encode()) is not None
         for choices in ([good, good], [good, bad], [odd], [good | {"finish_reason": None}])
     ]
 
@@ -196,11 +196,11 @@ def test_an_answer_is_worth_keeping_only_if_all_its_choices_are():
 
 
 def test_embeddings_are_worth_keeping_if_they_hold_vectors():
-    worth = keeping("openai_embeddings").is_worth_keeping
+    good_end = keeping("openai_embeddings").good_end
 
-    assert worth(b'{"data": [{"embedding": [0.5]}]}')
-    assert not worth(b'{"data": []}')
-    assert not worth(b'{"error": "x"}')
+    assert good_end(b'{"data": [{"embedding": [0.5]}]}') is FinishReason.UNSPECIFIED
+    assert good_end(b'{"data": []}') is None
+    assert good_end(b'{"error": "x"}') is None
 
 
 # ----------------------------------------------------------------- canonical requests

@@ -8,7 +8,7 @@ from meshgate.dialects.canonical import CanonicalRequest
 from meshgate.dialects.chat_dialect import ChatDialect
 from meshgate.dialects.meshgate_chat import keeping as meshgate_chat
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
-from meshgate.dialects.neutral import Usage
+from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_chat import keeping as openai_chat
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
 from meshgate.dialects.openai_embeddings import keeping as openai_embeddings
@@ -51,12 +51,12 @@ class Keeping:
 
     Attributes:
         canonical: A request in its one form. Raises NoCanonicalFormError.
-        is_worth_keeping: Whether a plain answer may be given to somebody else.
+        good_end: How a plain answer ended; None if it is not to be given to anybody else.
         chat: Tells streams, where there are any.
     """
 
     canonical: Callable[[bytes], CanonicalRequest]
-    is_worth_keeping: Callable[[bytes], bool]
+    good_end: Callable[[bytes], FinishReason | None]
     chat: ChatDialect | None = None
 
     def listen(self, created: int, limit_bytes: int) -> KeptStream | None:
@@ -80,9 +80,7 @@ def keeping(dialect: str) -> Keeping | None:
 
 
 _KEEPINGS = {
-    "openai_chat": Keeping(openai_chat.canonical, openai_chat.is_worth_keeping, OPENAI_CHAT),
-    "meshgate_chat": Keeping(
-        meshgate_chat.canonical, meshgate_chat.is_worth_keeping, MESHGATE_CHAT
-    ),
-    "openai_embeddings": Keeping(openai_embeddings.canonical, openai_embeddings.is_worth_keeping),
+    "openai_chat": Keeping(openai_chat.canonical, openai_chat.good_end, OPENAI_CHAT),
+    "meshgate_chat": Keeping(meshgate_chat.canonical, meshgate_chat.good_end, MESHGATE_CHAT),
+    "openai_embeddings": Keeping(openai_embeddings.canonical, openai_embeddings.good_end),
 }

@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
+from meshgate.routing.caching import Caching
 from meshgate.routing.edges import gateway, openai, status
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.cache import Cache
 from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.quota import Quota
@@ -24,13 +26,16 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     """The routing service, for as long as the block lasts."""
     source = open_source(env)
     channels = {name: await peers.connect(name) for name in ("auth", "quota", "provider")}
+    helpers = {"cache": await peers.connect("cache")} if peers.knows("cache") else {}
+    settings = Settings.read(env)
+    cache = Cache(helpers["cache"], settings.cache_seconds) if helpers else None
     principals = PrincipalCache(channels["auth"], lambda: source.current().auth.stale_for_seconds)
     providers = Providers(channels["provider"])
-    quota = Quota(QuotaCalls(channels["quota"]), Settings.read(env).hold_seconds)
+    quota = Quota(QuotaCalls(channels["quota"]), settings.hold_seconds)
     counter = TokenCounter()
     metering = Metering(quota, counter, source.current)
-    pipeline = Pipeline(principals, metering, providers, source.current)
-    statuses = status.StatusServicer(principals, providers, channels, source.current)
+    pipeline = Pipeline(principals, metering, providers, source.current, caching=Caching(cache))
+    statuses = status.StatusServicer(principals, providers, channels, source.current, helpers)
     try:
         yield Service(
             name="routing",
@@ -46,6 +51,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                 "settle": quota.flush,
                 "look after grants": quota.look_after,
                 "follow the configuration": lambda: _follow(source),
+                **({"keep answers": cache.store} if cache is not None else {}),
             },
         )
     finally:

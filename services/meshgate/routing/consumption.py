@@ -90,7 +90,7 @@ class UsageRecords:
     def __init__(self) -> None:
         self._common: OrderedDict[_Kind, tuple[Principal, pb.UsageRecord]] = OrderedDict()
 
-    def record(
+    def record(  # noqa: PLR0913 - one for each thing that it tells
         self,
         hold_id: str,
         question: Question,
@@ -98,8 +98,10 @@ class UsageRecords:
         outcome: pb.RequestOutcome.ValueType,
         attempts: int,
         times: Times,
+        *,
+        notes: pb.UsageRecord | None = None,
     ) -> bytes:
-        """The record of a request, as a serialized UsageRecords."""
+        """The record of a request, with what was noted besides, as a serialized UsageRecords."""
         arrival = question.arrival
         records = pb.UsageRecords()
         record = records.records.add()
@@ -114,6 +116,8 @@ class UsageRecords:
         _set(record.end_time, times.ended_at_nanos)
         for consumed in consumptions:
             _add_charge(record, consumed)
+        if notes is not None:
+            record.MergeFrom(notes)
         return records.SerializeToString()
 
     def _common_of(self, question: Question) -> pb.UsageRecord:

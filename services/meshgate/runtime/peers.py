@@ -37,6 +37,11 @@ class Peers:
         """Make a service of this process known to those that are assembled after it."""
         self._hosted[name] = InProcessChannel(methods, self._identity.metadata())
 
+    def knows(self, name: str) -> bool:
+        """Whether there is such a service: hosted here before, or with an address."""
+        variable = f"MESHGATE_PEER_{name.upper()}"
+        return name in self._hosted or self._env.optional_text(variable) is not None
+
     async def connect(self, name: str) -> Any:
         """A channel to a service, for generated stubs.
 

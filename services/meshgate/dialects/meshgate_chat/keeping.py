@@ -32,11 +32,13 @@ def canonical(body: bytes) -> CanonicalRequest:
     return CanonicalRequest(request.SerializeToString(deterministic=True))
 
 
-def is_worth_keeping(body: bytes) -> bool:
-    """Whether a plain answer came to a good end and is no refusal."""
+def good_end(body: bytes) -> FinishReason | None:
+    """How a plain answer ended; None if it did not end well, or is a refusal."""
     try:
         response = read_response.read(body)
     except MalformedAnswerError:
-        return False
+        return None
     refuses = any(isinstance(part, Refusal) for part in response.message.parts)
-    return response.finish_reason in _KEPT_REASONS and not refuses
+    if refuses or response.finish_reason not in _KEPT_REASONS:
+        return None
+    return response.finish_reason

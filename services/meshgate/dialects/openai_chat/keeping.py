@@ -6,7 +6,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from meshgate.dialects.canonical import CanonicalRequest, members_of, written
+from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_chat.fields import INEXPRESSIBLE
+from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
 
 # How the answer travels, and what only tells the provider who asked.
 _WITHOUT = frozenset({"stream", "stream_options", "user", "metadata"})
@@ -41,15 +43,17 @@ def canonical(body: bytes) -> CanonicalRequest:
     return CanonicalRequest(written(kept), tells_alike=_tells_alike(members))
 
 
-def is_worth_keeping(body: bytes) -> bool:
-    """Whether each choice of a plain answer came to a good end and is no refusal."""
+def good_end(body: bytes) -> FinishReason | None:
+    """How a plain answer ended; None if one of its choices did not end well, or is a refusal."""
     try:
         choices = _COMPLETION.decode(body).choices
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return all(
+        return None
+    if all(
         choice.finish_reason in _KEPT_REASONS and not choice.message.refusal for choice in choices
-    )
+    ):
+        return read_finish_reason(choices[0].finish_reason)
+    return None
 
 
 def _tells_alike(members: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.canonical import CanonicalRequest, json_form
+from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_embeddings.passthrough import glance
 
 
@@ -14,10 +15,9 @@ def canonical(body: bytes) -> CanonicalRequest:
     return CanonicalRequest(json_form(body, without=("user",)))
 
 
-def is_worth_keeping(body: bytes) -> bool:
-    """Whether it holds vectors."""
+def good_end(body: bytes) -> FinishReason | None:
+    """UNSPECIFIED, since there is no reason to end; None for an answer without vectors."""
     try:
-        glance(body)
+        return glance(body).finish_reason
     except MalformedAnswerError:
-        return False
-    return True
+        return None

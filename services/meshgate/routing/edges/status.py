@@ -33,6 +33,7 @@ class StatusServicer(rpc.StatusServiceServicer):
         providers: Knows how upstreams fare.
         peers: The channel to each service that a request needs, by name.
         snapshot: The configuration, as it is now.
+        helpers: The same of services that a request can do without.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class StatusServicer(rpc.StatusServiceServicer):
         providers: Providers,
         peers: Mapping[str, Any],
         snapshot: Callable[[], Snapshot],
+        helpers: Mapping[str, Any] | None = None,
     ) -> None:
         self._principals = principals
         self._providers = providers
         self._peers = peers
         self._snapshot = snapshot
+        self._helpers = helpers or {}
 
     async def GetLiveness(self, request: Any, context: Any) -> pb.GetLivenessResponse:
         return pb.GetLivenessResponse(status="ok")
@@ -66,7 +69,11 @@ class StatusServicer(rpc.StatusServiceServicer):
         return pb.GetStatusResponse(
             version=version("meshgate"),
             config_revision=self._snapshot().revision,
-            services=[_this(), *(_peer(*peer) for peer in self._peers.items())],
+            services=[
+                _this(),
+                *(_peer(*peer) for peer in self._peers.items()),
+                *(_peer(*helper) for helper in self._helpers.items()),
+            ],
             targets=await self._targets(),
         )
 
