@@ -24,10 +24,6 @@ from meshgate.v1 import cache_service_pb2_grpc as rpc
 _log = structlog.get_logger("meshgate.routing")
 
 _MOST_LOOKUPS = 256
-_MOST_STORED = 64
-_MOST_STORED_BYTES = 8 << 20
-_MOST_WAITING = 1_000
-_MOST_WAITING_BYTES = 32 << 20
 _STORE_SECONDS = 2.0
 
 LOOKUPS = LabelledCounts(
@@ -36,6 +32,22 @@ LOOKUPS = LabelledCounts(
 _STORES = LabelledCounts(
     "meshgate_cache_stores", "Answers that were to be kept, by what became of them.", "outcome"
 )
+
+
+class Bounds(Struct, frozen=True):
+    """How much is kept at a time, in answers and in bytes.
+
+    Attributes:
+        waiting: As many may wait to be sent; what is more is dropped.
+        waiting_bytes: And as large may they be together.
+        batch: As many go together,
+        batch_bytes: as far as they are not larger than that.
+    """
+
+    waiting: int = 1_000
+    waiting_bytes: int = 32 << 20
+    batch: int = 64
+    batch_bytes: int = 8 << 20
 
 
 class Place(Struct, frozen=True):
@@ -87,6 +99,7 @@ class Cache:
         lookup_seconds: How long a lookup may take.
         breaker: Knows whether the service answers.
         now: Seconds since 1970.
+        bounds: How much is kept at a time.
     """
 
     def __init__(
@@ -95,11 +108,13 @@ class Cache:
         lookup_seconds: float,
         breaker: Breaker | None = None,
         now: Callable[[], float] = time.time,
+        bounds: Bounds | None = None,
     ) -> None:
         self._stub: Any = rpc.CacheServiceStub(channel)
         self._lookup_seconds = lookup_seconds
         self._breaker = breaker or Breaker()
         self._now = now
+        self._bounds = bounds or Bounds()
         self._lookups: Batcher[pb.CacheLookupItem, pb.CacheEntry | None] = Batcher(
             self._send_lookups, most_items=_MOST_LOOKUPS
         )
@@ -136,8 +151,8 @@ class Cache:
         size = len(entry.body)
         if (
             self._breaker.is_open
-            or len(self._waiting) >= _MOST_WAITING
-            or self._waiting_bytes + size > _MOST_WAITING_BYTES
+            or len(self._waiting) >= self._bounds.waiting
+            or self._waiting_bytes + size > self._bounds.waiting_bytes
         ):
             _STORES.of("dropped").value += 1
             return
@@ -189,9 +204,9 @@ class Cache:
         """What goes together: few enough, and small enough."""
         batch = [self._waiting.popleft()]
         size = len(batch[0].entry.body)
-        while self._waiting and len(batch) < _MOST_STORED:
+        while self._waiting and len(batch) < self._bounds.batch:
             size += len(self._waiting[0].entry.body)
-            if size > _MOST_STORED_BYTES:
+            if size > self._bounds.batch_bytes:
                 break
             batch.append(self._waiting.popleft())
         return batch
