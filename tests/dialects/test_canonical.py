@@ -96,6 +96,8 @@ def _equal(one: object, other: object) -> bool:
         b"",
         b"{",
         b'{"a": NaN}',
+        b'{"a": 1e999}',
+        b'{"a": "\\ud800"}',
         b'{"a": -Infinity}',
         b'{"a": "\xff"}',
         b"\xef\xbb\xbf{}",

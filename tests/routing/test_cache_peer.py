@@ -82,6 +82,14 @@ async def test_what_is_kept_comes_to_the_service_with_its_ttl(bench: Bench):
     )
 
 
+async def test_an_answer_that_came_at_the_last_moment_is_kept_all_the_same(bench: Bench):
+    late = question(seconds=-1)
+
+    bench.cache.keep(late, place(), entry(), 60.0)
+
+    await until(lambda: bench.service.stores)
+
+
 async def test_what_is_on_its_way_is_found_already(bench: Bench):
     bench.service.open.clear()
 

@@ -9,14 +9,23 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from routing.metering_values import CHAT, EMBEDDINGS, TYPED, asked
 
-from meshgate.routing.fingerprint import MOST_BODY_BYTES, fingerprint, partition
+from meshgate.dialects.keeping import keeping
+from meshgate.routing import fingerprint as fingerprints
+from meshgate.routing.fingerprint import MOST_BODY_BYTES, Fingerprint, partition
 from meshgate.routing.principal import Principal
+from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.v1 import gateway_service_pb2
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
 EMBED = b'{"model": "m", "input": "hi"}'
 SAME = b'{"messages":[{"content":"h\\u0069","role":"user"}],"stream":true,"model":"m"}'
 QUESTION = asked(BODY)
+
+
+def fingerprint(question: Question) -> Fingerprint | None:
+    kept = keeping(DIALECT_NAMES[question.dialect])
+    assert kept is not None
+    return fingerprints.fingerprint(question, kept)
 
 
 def test_equal_questions_have_one_fingerprint_streamed_or_plain():

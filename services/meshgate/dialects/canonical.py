@@ -1,10 +1,14 @@
 """Requests in one form for all of their spellings, so that equal ones can be found to be equal."""
 
 import json
+import math
 from collections.abc import Collection
 from typing import Any, NoReturn
 
+import msgspec
 from msgspec import Struct
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class NoCanonicalFormError(ValueError):
@@ -35,7 +39,10 @@ def members_of(body: bytes) -> dict[str, Any]:
     """
     try:
         value = json.loads(
-            body.decode(), object_pairs_hook=_members, parse_constant=_refuse_constant
+            body.decode(),
+            object_pairs_hook=_members,
+            parse_float=_double,
+            parse_constant=_refuse_constant,
         )
     except NoCanonicalFormError:
         raise
@@ -47,8 +54,15 @@ def members_of(body: bytes) -> dict[str, Any]:
 
 
 def written(value: Any) -> bytes:
-    """JSON with members in order, without blanks, in ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    """JSON with members in order and without blanks.
+
+    Raises:
+        NoCanonicalFormError: It holds what cannot be written, such as half a letter.
+    """
+    try:
+        return _encode(value)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise NoCanonicalFormError("the body cannot be written") from error
 
 
 def json_form(body: bytes, without: Collection[str] = ()) -> bytes:
@@ -66,6 +80,13 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise NoCanonicalFormError("a member is named twice")
     return members
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise NoCanonicalFormError("a number is larger than a double can be")
+    return number
 
 
 def _refuse_constant(_word: str) -> NoReturn:

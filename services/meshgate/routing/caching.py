@@ -208,7 +208,7 @@ def _visit(meter: Meter, policy: CachePolicy) -> Visit | None:
     """The visit of a request; None for one that cannot be told from others, or not be told again."""
     question = meter.question
     kept = keeping(DIALECT_NAMES[question.dialect])
-    found = fingerprint(question)
+    found = None if kept is None else fingerprint(question, kept)
     if kept is None or found is None or (question.head.stream and not found.tells_alike):
         return None
     place = Place(partition(question.principal, policy.scope), found.digest)

@@ -7,7 +7,7 @@ from msgspec.json import encode
 
 from meshgate.config.snapshot import CacheScope
 from meshgate.dialects.canonical import NoCanonicalFormError
-from meshgate.dialects.keeping import keeping
+from meshgate.dialects.keeping import Keeping
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import DIALECT_NAMES, Question
 
@@ -27,22 +27,31 @@ class Fingerprint(Struct, frozen=True):
     tells_alike: bool
 
 
-def fingerprint(question: Question) -> Fingerprint | None:
+def fingerprint(question: Question, kept: Keeping) -> Fingerprint | None:
     """The fingerprint of a question; None if it has none.
 
     All of the body goes into it but how the answer is to travel and who is said to ask; so does what
     may change the answer besides: the configuration, and how much the upstream is told to write at most.
+
+    Args:
+        question: What is asked.
+        kept: How answers of its dialect are kept.
     """
-    dialect = DIALECT_NAMES[question.dialect]
-    kept = keeping(dialect)
-    if kept is None or len(question.body) > MOST_BODY_BYTES:
+    if len(question.body) > MOST_BODY_BYTES:
         return None
     try:
         request = kept.canonical(question.body)
     except NoCanonicalFormError:
         return None
     # A list of JSON, and what follows it: no two of them run into one another.
-    beside = encode([dialect, question.head.model, question.revision, question.output_cap])
+    beside = encode(
+        [
+            DIALECT_NAMES[question.dialect],
+            question.head.model,
+            question.revision,
+            question.output_cap,
+        ]
+    )
     return Fingerprint(hashlib.sha256(beside + request.form).digest(), request.tells_alike)
 
 

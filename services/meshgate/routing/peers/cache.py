@@ -11,6 +11,7 @@ import structlog
 from google.protobuf.duration_pb2 import Duration
 from msgspec import Struct
 
+from meshgate.routing.arrival import new_context
 from meshgate.routing.question import Question
 from meshgate.runtime.batching import Batcher
 from meshgate.runtime.breaker import Breaker
@@ -20,6 +21,7 @@ from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.status import error_of_call
 from meshgate.v1 import cache_service_pb2 as pb
 from meshgate.v1 import cache_service_pb2_grpc as rpc
+from meshgate.v1.call_context_pb2 import CallContext
 
 _log = structlog.get_logger("meshgate.routing")
 
@@ -228,8 +230,11 @@ class Cache:
                 self._on_the_way.pop(place, None)
 
 
-def _context(question: Question) -> Any:
-    return question.arrival.call_context(question.principal.principal_id, question.revision)
+def _context(question: Question) -> CallContext:
+    """On whose behalf. Without the time that is left: it may be over when an answer is to be kept."""
+    context = new_context(question.principal.principal_id, question.revision)
+    context.request_id = question.arrival.request_id
+    return context
 
 
 def _told(error: grpc.aio.AioRpcError | GatewayError) -> dict[str, str]:
