@@ -107,3 +107,19 @@ async def test_without_its_redis_requests_go_on_and_hits_come_back(gateway: Gate
                 await asyncio.sleep(0.02)
 
     assert {word(each) for each in during} == {"miss"}
+
+
+async def test_without_its_service_requests_go_on(gateway: Gateway) -> None:
+    if gateway.mode == "compact":
+        pytest.skip("the service is where all others are")
+    [service] = json.loads((gateway.directory / "ready.json").read_text())["pids"]["cache"]
+    async with gateway.client() as client:
+        os.kill(service, signal.SIGKILL)
+        during = [await client.post(CHAT, json=asking(f"alone {n}")) for n in range(5)]
+        ready = await client.get("/readyz")
+        async with asyncio.timeout(BOUND_SECONDS):
+            while word(await client.post(CHAT, json=asking("back again"))) != "hit":
+                await asyncio.sleep(0.02)
+
+    assert {word(each) for each in during} == {"miss"}
+    assert ready.status_code == 200
