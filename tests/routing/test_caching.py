@@ -524,7 +524,7 @@ async def test_a_stream_waits_for_nobody(ask, provider: FakeProvider):
 async def test_a_cache_that_is_away_is_a_miss(ask, cache: FakeCache, provider: FakeProvider):
     cache.failure = ServiceUnavailableError("away")
 
-    endings = [await ask() for _ in range(6)]
+    endings = [await ask(f"question {number}") for number in range(6)]
 
     assert {word(ending) for ending in endings} == {"miss"}
     assert len(provider.requests) == 6
