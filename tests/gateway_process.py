@@ -45,6 +45,9 @@ models:
     targets: [{{provider: nobody}}]
     retries: {{attempts: 1}}
     fallbacks: [gpt-4o-mini]
+  cached:
+    targets: [{{provider: main, model: gpt-4o-mini}}]
+    cache: {{mode: exact, ttl: 1h}}
   text-embedding-3-small:
     targets: [{{provider: main}}]
   vendor/demo:

@@ -9,10 +9,11 @@ import pytest
 
 from meshgate.cli.announcement import Announcement
 from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan, Shape
-from meshgate.cli.redis_server import EmbeddedRedis, ExternalRedis, RedisServer
+from meshgate.cli.redis_server import ANSWERS, EmbeddedRedis, ExternalRedis, RedisServer
 from meshgate.cli.supervision import StartError
 from meshgate.edge.rendering import Address
 
+CACHE_GIVEN = ExternalRedis("redis://cache:secret@cache.example:6379/2")
 GIVEN = ExternalRedis("redis://quota:secret@redis.example:6379/1?password=secret")
 
 
@@ -35,8 +36,8 @@ class NotedSupervisor:
     def pid(self, name):
         return list(self.programs).index(name) + 1
 
-    def redis_port(self, directory):
-        configuration = (directory / "redis" / "redis.conf").read_text()
+    def redis_port(self, directory, name="redis"):
+        configuration = (directory / name / "redis.conf").read_text()
         return int(re.search(r"^port (\d+)$", configuration, re.MULTILINE)[1])
 
     def env(self, name, variable):
@@ -49,6 +50,7 @@ def plan_for(
     workers: int = 1,
     host: str = "127.0.0.1",
     redis: RedisServer = GIVEN,
+    cache_redis: RedisServer = CACHE_GIVEN,
 ):
     (directory / "logs").mkdir(exist_ok=True)
     variables = {"PATH": "/usr/bin", "OPENAI_API_KEY": "sk-secret", "MESHGATE_CONFIG": "/c.yaml"}
@@ -59,6 +61,7 @@ def plan_for(
         variables=variables,
         private={"auth": {"MESHGATE_ADMIN_KEY": "mg-admin-test", "MESHGATE_KEY_PEPPER": "pepper"}},
         redis=redis,
+        cache_redis=cache_redis,
         directory=directory,
         admin_socket=directory / "admin.sock",
     )
@@ -73,7 +76,7 @@ async def test_each_service_has_a_process_of_its_own(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
 
     assert list(supervisor.programs) == [
-        *("auth", "quota", "guardrails", "provider", "routing", "envoy")
+        *("auth", "quota", "cache", "guardrails", "provider", "routing", "envoy")
     ]
     assert supervisor.programs["auth"].argv[-2:] == ("serve", "auth")
 
@@ -86,6 +89,7 @@ async def test_routing_knows_where_the_others_are(tmp_path, supervisor):
     guardrails = f"{addresses['guardrails-1']},{addresses['guardrails-2']}"
     for name in ("routing-1", "routing-2"):
         assert supervisor.env(name, "MESHGATE_PEER_AUTH") == addresses["auth"]
+        assert supervisor.env(name, "MESHGATE_PEER_CACHE") == addresses["cache"]
         assert supervisor.env(name, "MESHGATE_PEER_PROVIDER") == providers
         assert supervisor.env(name, "MESHGATE_PEER_GUARDRAILS") == guardrails
 
@@ -98,6 +102,7 @@ async def test_a_compact_gateway_has_everything_in_each_process(tmp_path, superv
         "serve",
         "auth",
         "quota",
+        "cache",
         "guardrails",
         "provider",
         "routing",
@@ -112,7 +117,7 @@ async def test_all_share_a_token_that_no_other_run_has(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
     await Mesh(plan_for(tmp_path), other).start()
 
-    services = ("auth", "quota", "guardrails", "provider", "routing")
+    services = ("auth", "quota", "cache", "guardrails", "provider", "routing")
     tokens = {supervisor.env(name, "MESHGATE_MESH_TOKEN") for name in services}
     assert len(tokens) == 1
     assert tokens != {other.env("auth", "MESHGATE_MESH_TOKEN")}
@@ -129,20 +134,26 @@ def embedded(directory: Path) -> EmbeddedRedis:
     return EmbeddedRedis(Path("/bin/valkey-server"), directory / "redis", {"PATH": "/usr/bin"})
 
 
-async def test_a_redis_of_ours_starts_first_and_ends_last(tmp_path, supervisor):
-    mesh = Mesh(plan_for(tmp_path, redis=embedded(tmp_path)), supervisor)
+def embedded_cache(directory: Path) -> EmbeddedRedis:
+    path = Path("/bin/valkey-server")
+    return EmbeddedRedis(path, directory / "cache_redis", {"PATH": "/usr/bin"}, ANSWERS)
+
+
+async def test_redis_servers_of_ours_start_first_and_end_last(tmp_path, supervisor):
+    plan = plan_for(tmp_path, redis=embedded(tmp_path), cache_redis=embedded_cache(tmp_path))
+    mesh = Mesh(plan, supervisor)
     await mesh.start()
 
     await mesh.stop()
 
-    assert next(iter(supervisor.programs)) == "redis"
-    assert supervisor.stopped[-1] == ["redis"]
+    assert list(supervisor.programs)[:2] == ["redis", "cache_redis"]
+    assert supervisor.stopped[-1] == ["cache_redis", "redis"]
 
 
 async def test_a_redis_that_was_brought_is_not_ours_to_start(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
 
-    assert "redis" not in supervisor.programs
+    assert not {"redis", "cache_redis"} & supervisor.programs.keys()
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -157,6 +168,18 @@ async def test_who_uses_redis_is_told_where_it_is_and_nobody_else(tmp_path, supe
     told = {name: supervisor.env(name, "REDIS_URL") for name in supervisor.programs}
     assert {name: at for name, at in told.items() if at} == {"quota": url}
     assert all(url not in argument for p in supervisor.programs.values() for argument in p.argv)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+async def test_only_cache_is_told_where_answers_are_kept(tmp_path, supervisor, ours):
+    redis = embedded_cache(tmp_path)
+    plan = plan_for(tmp_path, cache_redis=redis if ours else CACHE_GIVEN)
+
+    await Mesh(plan, supervisor).start()
+
+    url = redis.url(supervisor.redis_port(tmp_path, "cache_redis")) if ours else CACHE_GIVEN.url
+    told = {name: supervisor.env(name, "CACHE_REDIS_URL") for name in supervisor.programs}
+    assert {name: at for name, at in told.items() if at} == {"cache": url}
 
 
 async def test_a_port_of_redis_that_was_taken_meanwhile_is_exchanged(tmp_path, supervisor):
@@ -196,7 +219,7 @@ async def test_no_two_processes_share_a_port(tmp_path, supervisor):
     variables = ("MESHGATE_LISTEN", "MESHGATE_METRICS_LISTEN")
     names = [name for name in supervisor.programs if name != "envoy"]
     addresses = [supervisor.env(name, variable) for name in names for variable in variables]
-    assert len(addresses) == len(set(addresses)) == 22
+    assert len(addresses) == len(set(addresses)) == 24
 
 
 async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path, supervisor):
@@ -207,9 +230,9 @@ async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path,
 
     assert supervisor.stopped == [
         ["routing-1", "routing-2"],
-        ["auth", "guardrails-1", "guardrails-2", "provider-1", "provider-2", "quota"],
+        ["auth", "cache", "guardrails-1", "guardrails-2", "provider-1", "provider-2", "quota"],
         ["envoy"],
-        ["redis"],
+        ["cache_redis", "redis"],
     ]
 
 
@@ -287,29 +310,35 @@ async def test_the_ready_file_tells_scripts_all_they_need(tmp_path, announced, s
     assert ready["grpc_target"] == "127.0.0.1:8080"
     assert ready["admin_key_file"] == str(tmp_path / "admin.key")
     assert ready["redis_url"] == "redis://quota@redis.example:6379/1"
+    assert ready["cache_redis_url"] == "redis://cache@cache.example:6379/2"
     assert ready["pids"] == {
-        "envoy": 9,
+        "envoy": 10,
         "auth": [1],
         "quota": [2],
-        "guardrails": [3, 4],
-        "provider": [5, 6],
-        "routing": [7, 8],
+        "cache": [3],
+        "guardrails": [4, 5],
+        "provider": [6, 7],
+        "routing": [8, 9],
     }
     assert ready["metrics"]["auth"] == [f"http://{metrics_address}/metrics"]
 
 
 async def test_only_the_ready_file_has_the_password_of_our_redis(tmp_path, supervisor):
-    redis = embedded(tmp_path)
-    announcement, mesh = await announcement_of(plan_for(tmp_path, redis=redis), supervisor)
+    redis, cache = embedded(tmp_path), embedded_cache(tmp_path)
+    plan = plan_for(tmp_path, redis=redis, cache_redis=cache)
+    announcement, mesh = await announcement_of(plan, supervisor)
 
     announcement.write(mesh)
 
-    port = supervisor.redis_port(tmp_path)
+    port, cache_port = (supervisor.redis_port(tmp_path, at) for at in ("redis", "cache_redis"))
     ready = json.loads((tmp_path / "ready.json").read_text())
     printed = json.loads(announcement.json(mesh))
     assert ready["redis_url"] == redis.url(port)
     assert printed["redis_url"] == f"redis://127.0.0.1:{port}/0"
     assert ready["pids"]["redis"] == printed["pids"]["redis"] == 1
+    assert ready["cache_redis_url"] == cache.url(cache_port)
+    assert printed["cache_redis_url"] == f"redis://127.0.0.1:{cache_port}/0"
+    assert ready["pids"]["cache_redis"] == 2
 
 
 async def test_a_ready_file_is_renewed_only_while_it_is_there(tmp_path, announced):

@@ -12,6 +12,7 @@ from redis_servers import NO_REDIS, find_redis
 
 from meshgate.cli.ports import free_port
 from meshgate.cli.redis_server import (
+    ANSWERS,
     EmbeddedRedis,
     RedisMissingError,
     find_server,
@@ -110,6 +111,23 @@ async def test_it_never_evicts_and_keeps_what_it_holds(server, supervisor):
     assert settings["save"] == ""
     assert settings["maxmemory-policy"] == "noeviction"
     assert settings["bind"] == "127.0.0.1"
+
+
+async def test_that_of_the_cache_evicts_is_bounded_and_keeps_no_file(directory, supervisor):
+    server = EmbeddedRedis(find_server(), directory, {"PATH": os.environ["PATH"]}, ANSWERS)
+    port = await started(server, supervisor)
+
+    async with client(server.url(port)) as connection:
+        settings = await connection.config_get("appendonly", "save", "maxmemory*", "bind")
+        await connection.set("answer", "x")
+
+    assert settings["appendonly"] == "no"
+    assert settings["save"] == ""
+    assert settings["maxmemory"] == str(256 << 20)
+    assert settings["maxmemory-policy"] == "allkeys-lru"
+    assert settings["bind"] == "127.0.0.1"
+    assert supervisor.pid("cache_redis")
+    assert [path.name for path in directory.iterdir()] == ["redis.conf"]
 
 
 @pytest.mark.skipif(find_redis() is None, reason=NO_REDIS)

@@ -7,7 +7,15 @@ import pytest
 
 from meshgate.config.loading import load
 from meshgate.config.secrets import SecretReference
-from meshgate.config.snapshot import DemoProvider, HttpProvider, Model, Retries, Target, Timeouts
+from meshgate.config.snapshot import (
+    CachePolicy,
+    DemoProvider,
+    HttpProvider,
+    Model,
+    Retries,
+    Target,
+    Timeouts,
+)
 
 FULL = """\
     providers:
@@ -147,3 +155,19 @@ def test_the_revision_does_not_depend_on_formatting(directory, snapshot):
 )
 def test_the_revision_depends_on_every_value(directory, snapshot, before, after):
     assert load(directory.write(FULL.replace(before, after))).revision != snapshot.revision
+
+
+@pytest.mark.parametrize(
+    ("written", "policy"),
+    [
+        ("{mode: exact}", CachePolicy(600.0, "organization", 1 << 20)),
+        ("{mode: exact, ttl: 1h, scope: key, maximum_bytes: 9}", CachePolicy(3600.0, "key", 9)),
+        ("{mode: off, ttl: 1h}", None),
+    ],
+)
+def test_a_model_keeps_answers_only_if_it_says_so(directory, written, policy):
+    text = (
+        "providers: {demo: {kind: demo}}\nmodels: {a: {targets: [{provider: demo}], cache: %s}}\n"
+    )
+
+    assert load(directory.write(text % written)).models["a"].cache == policy

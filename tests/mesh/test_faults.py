@@ -186,7 +186,8 @@ async def test_a_stop_lets_streams_end_and_leaves_nothing_behind(
         await upstream.script("stuck", Behaviour(fault=Hang("head")))
         with running_gateway(tmp_path / "stopping", upstream_origin) as gateway:
             everyone = [gateway.ready["pids"]["envoy"], gateway.ready["pids"]["redis"]]
-            for service in ("auth", "quota", "routing", "provider"):
+            everyone.append(gateway.ready["pids"]["cache_redis"])
+            for service in ("auth", "quota", "cache", "routing", "provider"):
                 everyone += gateway.ready["pids"][service]
             async with (
                 gateway.client() as client,

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from routing.fake_cache import FakeCache
 from routing.fake_guardrails import GUARDRAILS, FakeGuardrails
 from routing.fake_quota import FakeQuota
 from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, until
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
+from meshgate.routing.caching import Caching
 from meshgate.routing.edges import gateway, openai, status
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.cache import Cache
 from meshgate.routing.peers.guardrails import Guardrails
 from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
@@ -29,7 +32,12 @@ from meshgate.runtime.interception import intercepted
 from meshgate.runtime.server import make_server
 from meshgate.runtime.service import Implementation, Method
 from meshgate.tokens.counting import TokenCounter
-from meshgate.v1 import auth_service_pb2, provider_service_pb2, quota_service_pb2
+from meshgate.v1 import (
+    auth_service_pb2,
+    cache_service_pb2,
+    provider_service_pb2,
+    quota_service_pb2,
+)
 from meshgate.v1.gateway_service_pb2_grpc import GatewayServiceStub
 from meshgate.v1.openai_service_pb2_grpc import OpenAiServiceStub
 from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
@@ -45,6 +53,7 @@ PEERS = {
     "auth": auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"],
     "quota": quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"],
     "provider": provider_service_pb2.DESCRIPTOR.services_by_name["ProviderService"],
+    "cache": cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"],
     "guardrails": GUARDRAILS,
 }
 
@@ -59,6 +68,7 @@ class Gateway:
     typed: Any = None
     status: Any = None
     quota: Any = None
+    caching: Caching | None = None
 
 
 @asynccontextmanager
@@ -71,6 +81,7 @@ async def serving(
     *,
     quota: FakeQuota | None = None,
     guardrails: FakeGuardrails | None = None,
+    cache: FakeCache | None = None,
 ) -> AsyncIterator[Gateway]:
     """Routing behind a channel as anyone's client has it."""
     to_peers, own = BINDINGS[binding]
@@ -86,6 +97,9 @@ async def serving(
                 peer("guardrails", guardrails, to_peers)
             )
         running.quota = await stack.enter_async_context(accounts(channels["quota"]))
+        if cache is not None:
+            channel = await stack.enter_async_context(peer("cache", cache, to_peers))
+            running.caching = await stack.enter_async_context(caching_at(channel))
         methods = routing(channels, running, attempts)
         running.port = await stack.enter_async_context(hosted(own, methods))
         channel = await stack.enter_async_context(client_channel(running.port))
@@ -105,10 +119,19 @@ def routing(
     guarding = Guarding(Guardrails(guards) if guards else None)
     metering = Metering(running.quota, TokenCounter(), lambda: running.snapshot)
     pipeline = Pipeline(
-        principals, metering, providers, lambda: running.snapshot, attempts, guarding
+        principals,
+        metering,
+        providers,
+        lambda: running.snapshot,
+        attempts,
+        running.caching,
+        guarding,
     )
     statuses = status.StatusServicer(
-        principals, providers, channels, lambda: running.snapshot, guards
+        principals,
+        providers,
+        channels if guards is None else {**channels, "guardrails": guards},
+        lambda: running.snapshot,
     )
     return [
         method
@@ -135,6 +158,18 @@ async def accounts(channel: Any) -> AsyncIterator[Quota]:
             task.cancel()
         await asyncio.wait(tasks)
         await quota.close()
+
+
+@asynccontextmanager
+async def caching_at(channel: Any) -> AsyncIterator[Caching]:
+    """Answers that are kept behind a channel, by a caller who waits for a busy machine."""
+    cache = Cache(channel, BOUND_SECONDS)
+    task = asyncio.create_task(cache.store())
+    try:
+        yield Caching(cache)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 @asynccontextmanager

@@ -9,11 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
+from routing.fake_cache import FakeCache
 from routing.fake_guardrails import FakeGuardrails
 from routing.fake_quota import FakeQuota
-from routing.fakes import ADMIN_KEY, BOUND_SECONDS, FakeAuth, FakeProvider, until
-from routing.gateway import PEERS, client_channel, credentials
+from routing.fakes import ADMIN_KEY, BOUND_SECONDS, FakeAuth, FakeProvider, answer, until
+from routing.gateway import PEERS, client_channel, credentials, ending_of
 
 from meshgate.routing.assembly import assemble
 from meshgate.runtime.environment import Environment, SettingError
@@ -143,6 +145,33 @@ async def test_a_service_without_an_address_is_named(file: Path) -> None:
     with pytest.raises(SettingError, match="MESHGATE_PEER_AUTH"):
         async with running({"routing": assemble}, env, settings()):
             pass
+
+
+async def test_a_cache_is_asked_where_there_is_one(
+    file: Path, auth: FakeAuth, provider: FakeProvider
+) -> None:
+    cache = FakeCache()
+    file.write_text(MODELS + "  one: {targets: [{provider: demo}], cache: {mode: exact}}\n")
+    provider.at("demo", answer(b"{}"))
+    assemblies = {
+        "auth": faking("auth", auth),
+        "quota": faking("quota", FakeQuota()),
+        "cache": faking("cache", cache),
+        "provider": faking("provider", provider),
+        "routing": assemble,
+    }
+    env = Environment({"MESHGATE_CONFIG": str(file), "ROUTING_CACHE_TIMEOUT": "20s"})
+    asked = HttpBody(data=b'{"model": "one", "messages": [{"role": "user", "content": "hi"}]}')
+    async with (
+        running(assemblies, env, settings()) as serving,
+        client_channel(serving.port) as channel,
+    ):
+        call = OpenAiServiceStub(channel).ChatCompletions(asked, **credentials())
+
+        ending = await ending_of(call)
+
+    assert ending.headers["x-meshgate-cache"] == "miss"
+    assert len(cache.lookups) == 1
 
 
 async def test_routing_serves_before_its_peers_do(file: Path) -> None:

@@ -27,8 +27,14 @@ from routing.gateway import (
     serving,
 )
 
+from meshgate.routing.edges.status import SERVICE, StatusServicer
+from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.provider import Providers
 from meshgate.runtime.channel import RemoteChannel
 from meshgate.runtime.errors import GatewayError, ServiceUnavailableError
+from meshgate.runtime.identity import MeshIdentity
+from meshgate.runtime.interception import intercepted
+from meshgate.runtime.service import Implementation
 from meshgate.v1 import provider_service_pb2
 from meshgate.v1 import status_service_pb2 as pb
 from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
@@ -85,6 +91,27 @@ async def test_readiness_names_the_service_that_is_missing(
     assert missing in ready.message
     assert ready.trailers["retry-after"] == "1"
     assert alive.code is grpc.StatusCode.OK
+
+
+async def test_a_helper_that_is_away_is_told_and_makes_nobody_wait(
+    auth: FakeAuth, provider: FakeProvider
+) -> None:
+    channels = {"auth": auth.channel(), "provider": provider.channel()}
+    away = RemoteChannel("cache", ["127.0.0.1:1"], ())
+    principals = PrincipalCache(channels["auth"], lambda: 30.0)
+    providers = Providers(channels["provider"])
+    statuses = StatusServicer(principals, providers, channels, snapshot, {"cache": away})
+    methods = intercepted(Implementation(SERVICE, statuses), MeshIdentity(None))
+    async with hosted("native", methods) as port, client_channel(port) as channel:
+        stub = StatusServiceStub(channel)
+
+        ready = await stub.GetReadiness(pb.GetReadinessRequest(), timeout=20)
+        told = await stub.GetStatus(pb.GetStatusRequest(), **credentials(ADMIN_KEY))
+
+    await away.close()
+    assert ready.status == "ok"
+    assert told.services[-1].service == "cache"
+    assert told.services[-1].health == pb.SERVICE_HEALTH_NOT_SERVING
 
 
 async def test_the_status_tells_of_services_targets_and_configuration(

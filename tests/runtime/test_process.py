@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("service", ["auth", "quota", "provider", "routing"])
+@pytest.mark.parametrize("service", ["auth", "quota", "cache", "provider", "routing"])
 def test_a_wrong_setting_is_one_sentence_and_status_1(service: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"meshgate.{service}"],

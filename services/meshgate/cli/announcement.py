@@ -31,15 +31,16 @@ class Announcement:
 
     def json(self, mesh: Mesh) -> str:
         """For scripts, in one line that anybody may see."""
-        redis_url = mesh.redis_url()
-        return self._json(mesh, redis_url and without_password(redis_url))
+        urls = (mesh.redis_url(), mesh.cache_redis_url())
+        return self._json(mesh, *(url and without_password(url) for url in urls))
 
-    def _json(self, mesh: Mesh, redis_url: str | None) -> str:
+    def _json(self, mesh: Mesh, redis_url: str | None, cache_redis_url: str | None) -> str:
         news: dict[str, Any] = {
             "base_url": self.plan.base_url,
             "grpc_target": self.plan.grpc_target,
             "admin_key_file": self.admin_key_file and str(self.admin_key_file),
             "redis_url": redis_url,
+            "cache_redis_url": cache_redis_url,
             "pids": mesh.pids(),
             "metrics": mesh.metrics(),
             "envoy_admin": f"unix:{self.plan.admin_socket}",
@@ -64,7 +65,8 @@ class Announcement:
     def write(self, mesh: Mesh) -> None:
         """Write the ready file, all at once; its owner alone may read it."""
         if self.ready_file is not None:
-            write_private(self.ready_file, self._json(mesh, mesh.redis_url()) + "\n")
+            news = self._json(mesh, mesh.redis_url(), mesh.cache_redis_url())
+            write_private(self.ready_file, news + "\n")
 
     def renew(self, mesh: Mesh) -> None:
         """Write the ready file again, if it was written: a process has changed."""

@@ -47,6 +47,11 @@ class DataDirectory:
         return self.path / "redis"
 
     @property
+    def cache_redis(self) -> Path:
+        """Where the one of the cache has its configuration; it keeps nothing there."""
+        return self.path / "cache_redis"
+
+    @property
     def auth_database_url(self) -> str:
         """Where `auth` keeps its records unless it is told otherwise."""
         return f"sqlite:///{self.path / 'auth.sqlite'}"

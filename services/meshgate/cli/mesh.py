@@ -13,7 +13,13 @@ from meshgate.cli.child import Program
 from meshgate.cli.envoy_admin import EnvoyAdmin
 from meshgate.cli.ports import free_port, is_free
 from meshgate.cli.probes import HealthProbe, PageProbe
-from meshgate.cli.redis_server import REDIS, EmbeddedRedis, RedisServer, without_password
+from meshgate.cli.redis_server import (
+    CACHE_REDIS,
+    REDIS,
+    EmbeddedRedis,
+    RedisServer,
+    without_password,
+)
 from meshgate.cli.serving import SERVICES
 from meshgate.cli.supervision import StartError, Supervisor
 from meshgate.edge import binary
@@ -34,8 +40,9 @@ _DRAIN_GRACE = "10s"
 _STOP_SLACK_SECONDS = 3.0
 _EDGE_STOP_SECONDS = 5.0
 _PORT_ATTEMPTS = 5
-_ALONE = ("auth", "quota")
-_USE_REDIS = ("quota",)
+_ALONE = ("auth", "quota", "cache")
+# Which server a service uses, and by which variable it is told.
+_USE_REDIS = {"quota": (REDIS, "REDIS_URL"), "cache": (CACHE_REDIS, "CACHE_REDIS_URL")}
 _ENVOY_VARIABLES = ("PATH", "HOME", "LANG", "TZ")
 
 Shape: TypeAlias = Sequence[Mapping[str, tuple[str, ...]]]
@@ -49,10 +56,11 @@ class Plan:
         public: Where clients come in.
         shape: The services of each kind of process, by its name, in the order in which they are
             needed: those of the first group at the same time, then those of the next.
-        workers: How many processes of a kind there are; of `auth` and of `quota` one.
+        workers: How many processes of a kind there are; of `auth`, `quota` and `cache` one.
         variables: The environment of every service.
         private: What only the processes of a service are told besides, by its name.
         redis: What quota keeps its counters in.
+        cache_redis: What cache keeps answers in.
         directory: Where Envoy's configuration and logs lie.
         admin_socket: Where Envoy makes its admin socket: a short path.
     """
@@ -63,6 +71,7 @@ class Plan:
     variables: Mapping[str, str]
     private: Mapping[str, Mapping[str, str]] = field(repr=False)
     redis: RedisServer
+    cache_redis: RedisServer
     directory: Path
     admin_socket: Path
 
@@ -84,6 +93,7 @@ SEPARATE: Shape = (
     {
         "auth": ("auth",),
         "quota": ("quota",),
+        "cache": ("cache",),
         "guardrails": ("guardrails",),
         "provider": ("provider",),
     },
@@ -119,7 +129,8 @@ class Mesh:
         self._supervisor = supervisor
         self._token = secrets.token_urlsafe(32)
         self._processes: list[ServiceProcess] = []
-        self._redis_url = ""
+        self._servers = {REDIS: plan.redis, CACHE_REDIS: plan.cache_redis}
+        self._redis_urls: dict[str, str] = {}
         self._deadline = 0.0
         self._envoy = EnvoyAdmin(plan.admin_socket)
         self._access_log = AccessLog(plan.access_log, self._envoy.reopen_logs)
@@ -128,10 +139,11 @@ class Mesh:
         """Start everything; return when requests are served.
 
         Raises:
-            StartError: The Redis-compatible server does not start, or another process does not come
-                to serve within START_SECONDS of the time when it did.
+            StartError: A Redis-compatible server does not start, or another process does not come
+                to serve within START_SECONDS of the time when they did.
         """
-        self._redis_url = await self._start_redis()
+        for name, server in self._servers.items():
+            self._redis_urls[name] = await self._start_redis(server)
         self._deadline = asyncio.get_running_loop().time() + START_SECONDS
         for group in self._plan.shape:
             peers = self._peers()
@@ -152,26 +164,33 @@ class Mesh:
         """Stop everything in an order in which no request in flight is lost.
 
         Envoy closes its door first and ends after the services, for answers still pass through it;
-        in between, the services end before those that they call. The Redis-compatible server ends
+        in between, the services end before those that they call. The Redis-compatible servers end
         last: until then there may be something to count.
         """
         await self._envoy.close_door()
         groups = [
             [p.name for p in self._processes if p.kind in kinds] for kinds in self._plan.shape
         ]
-        await self._supervisor.stop([*reversed(groups), [EDGE], [REDIS]])
+        await self._supervisor.stop([*reversed(groups), [EDGE], [REDIS, CACHE_REDIS]])
 
     def redis_url(self) -> str | None:
         """Where the counters are. With a password only if it is ours, and of this run."""
-        if isinstance(self._plan.redis, EmbeddedRedis):
-            return self._redis_url
-        return without_password(self._redis_url)
+        return self._shown_url(REDIS)
+
+    def cache_redis_url(self) -> str | None:
+        """Where the answers are that are kept; as `redis_url`."""
+        return self._shown_url(CACHE_REDIS)
+
+    def _shown_url(self, name: str) -> str | None:
+        url = self._redis_urls[name]
+        return url if isinstance(self._servers[name], EmbeddedRedis) else without_password(url)
 
     def pids(self) -> dict[str, Any]:
-        """The processes of Envoy and of our own Redis, and those of each kind of service."""
+        """The processes of Envoy and of our own Redis servers, and those of each kind of service."""
         pids: dict[str, Any] = {EDGE: self._supervisor.pid(EDGE)}
-        if isinstance(self._plan.redis, EmbeddedRedis):
-            pids[REDIS] = self._supervisor.pid(REDIS)
+        for name, server in self._servers.items():
+            if isinstance(server, EmbeddedRedis):
+                pids[name] = self._supervisor.pid(name)
         for process in self._processes:
             pids.setdefault(process.kind, []).append(self._supervisor.pid(process.name))
         return pids
@@ -196,9 +215,8 @@ class Mesh:
                 addresses.setdefault(service, []).append(process.address)
         return {f"MESHGATE_PEER_{name.upper()}": ",".join(at) for name, at in addresses.items()}
 
-    async def _start_redis(self) -> str:
-        """Start the server if it is ours; give its URL."""
-        redis = self._plan.redis
+    async def _start_redis(self, redis: RedisServer) -> str:
+        """Start a server if it is ours; give its URL."""
         if not isinstance(redis, EmbeddedRedis):
             return redis.url
         [port] = await _on_free_ports(1, lambda port: self._supervisor.start(redis.program(port)))
@@ -228,7 +246,8 @@ class Mesh:
         for service in process.services:
             variables |= self._plan.private.get(service, {})
             if service in _USE_REDIS:
-                variables["REDIS_URL"] = self._redis_url
+                server, variable = _USE_REDIS[service]
+                variables[variable] = self._redis_urls[server]
         return Program(
             process.name,
             (sys.executable, "-m", "meshgate.cli.main", "serve", *process.services),

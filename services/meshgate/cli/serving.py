@@ -9,7 +9,7 @@ import click
 
 from meshgate.cli.examples import examples
 
-SERVICES = ("auth", "quota", "guardrails", "provider", "routing")
+SERVICES = ("auth", "quota", "cache", "guardrails", "provider", "routing")
 """Those that others call come first: that is the order in which they are assembled."""
 
 
@@ -25,7 +25,7 @@ def _address(_context: click.Context, _option: click.Parameter, value: str | Non
     short_help="Host one or several services in this process.",
     epilog=examples(
         "meshgate serve auth --listen 0.0.0.0:9001",
-        "meshgate serve auth quota guardrails provider routing",
+        "meshgate serve auth quota cache guardrails provider routing",
     ),
 )
 @click.argument("services", nargs=-1, required=True, type=click.Choice(SERVICES))

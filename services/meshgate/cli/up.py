@@ -19,10 +19,13 @@ from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan
 from meshgate.cli.migrate import migrated
 from meshgate.cli.ports import free_port, is_free
 from meshgate.cli.redis_server import (
+    ANSWERS,
+    COUNTERS,
     EmbeddedRedis,
     ExternalRedis,
     RedisMissingError,
     RedisServer,
+    RedisUse,
     find_server,
 )
 from meshgate.cli.supervision import StartError, Supervisor
@@ -37,7 +40,13 @@ from meshgate.runtime.environment import SettingError
 
 _DEFAULT_CONFIG = Path("meshgate.yaml")
 # Each for the services that need it, not for all.
-_PRIVATE = ("MESHGATE_ADMIN_KEY", "MESHGATE_KEY_PEPPER", "AUTH_DATABASE_URL", "REDIS_URL")
+_PRIVATE = (
+    "MESHGATE_ADMIN_KEY",
+    "MESHGATE_KEY_PEPPER",
+    "AUTH_DATABASE_URL",
+    "REDIS_URL",
+    "CACHE_REDIS_URL",
+)
 
 
 def _ip_address(_context: click.Context, _option: click.Parameter, host: str) -> str:
@@ -108,7 +117,8 @@ def up_command(  # noqa: PLR0913 - one for each option
             workers=workers,
             variables=_variables(config_file),
             private={"auth": auth},
-            redis=_redis(data_directory),
+            redis=_redis("REDIS_URL", COUNTERS, data_directory.redis),
+            cache_redis=_redis("CACHE_REDIS_URL", ANSWERS, data_directory.cache_redis),
             directory=data_directory.path,
             admin_socket=admin_socket,
         )
@@ -192,17 +202,17 @@ def _auth_variables(data_directory: DataDirectory) -> dict[str, str]:
     }
 
 
-def _redis(data_directory: DataDirectory) -> RedisServer:
-    """The server that the environment names, or else one of our own.
+def _redis(variable: str, use: RedisUse, directory: Path) -> RedisServer:
+    """The server that a variable of the environment names, or else one of our own.
 
     Raises:
         click.ClickException: There is neither.
     """
-    url = os.environ.get("REDIS_URL")
+    url = os.environ.get(variable)
     if url:
         return ExternalRedis(url)
     try:
-        return EmbeddedRedis(find_server(), data_directory.redis, os.environ)
+        return EmbeddedRedis(find_server(), directory, os.environ, use)
     except RedisMissingError as error:
         raise click.ClickException(str(error)) from None
 

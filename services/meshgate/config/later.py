@@ -5,12 +5,12 @@ from meshgate.config.problems import FieldPath
 # `*` stands for any one step of a path.
 FIELDS: frozenset[FieldPath] = frozenset(
     {
-        ("models", "*", "cache"),
         ("models", "*", "parameters"),
     }
 )
 VALUES: dict[FieldPath, frozenset[str]] = {
     ("providers", "*", "kind"): frozenset({"anthropic", "gemini"}),
+    ("models", "*", "cache", "mode"): frozenset({"semantic"}),
     ("models", "*", "strategy"): frozenset({"least-latency", "least-busy", "lowest-cost"}),
 }
 

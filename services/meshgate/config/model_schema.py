@@ -1,6 +1,6 @@
 """What may be written under `models:`."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,7 +8,7 @@ from meshgate.config.duration import written
 from meshgate.config.fields import Duration, Label, Name, PositiveDuration, Section, lasting
 from meshgate.config.limit_schema import LimitsSection, no_limits
 from meshgate.config.price_schema import PricesSection
-from meshgate.config.snapshot import FailureKind, Strategy
+from meshgate.config.snapshot import CacheScope, FailureKind, Strategy
 
 
 class TargetSection(Section):
@@ -90,6 +90,24 @@ class TimeoutsSection(Section):
         return self
 
 
+class CacheSection(Section):
+    """Whether equal requests are answered once, and the answer kept for the next."""
+
+    mode: Literal["exact", "off"] = Field(
+        description="`exact`: requests that differ in nothing that changes the answer share one. "
+        "`off`: every request goes upstream.",
+    )
+    ttl: PositiveDuration = lasting("10m", "How long an answer may be used.")
+    scope: CacheScope = Field(
+        "organization",
+        description="Who shares answers: all of an organization, of a team, of a user, or each key "
+        "by itself. Callers without a team or user share with nobody.",
+    )
+    maximum_bytes: int = Field(
+        1 << 20, ge=1, le=16 << 20, description="Larger answers are not kept."
+    )
+
+
 class ModelSection(Section):
     """A name that clients ask for, and what stands behind it."""
 
@@ -122,6 +140,9 @@ class ModelSection(Section):
     )
     guardrails: tuple[Name, ...] = Field(
         (), description="Names from `guardrails`: the policies that its texts must pass, in order."
+    )
+    cache: CacheSection | None = Field(
+        None, description="Answers that are kept; without it, or with `mode: off`, there are none."
     )
 
     @field_validator("targets")

@@ -12,6 +12,7 @@ from meshgate.config.guardrail_schema import GuardrailSection, RuleSection
 from meshgate.config.key_schema import KeySection
 from meshgate.config.limit_schema import AllLimitsSection
 from meshgate.config.model_schema import (
+    CacheSection,
     ModelSection,
     RetriesSection,
     TargetSection,
@@ -27,6 +28,7 @@ from meshgate.config.schema import Configuration
 from meshgate.config.secrets import SecretReference
 from meshgate.config.snapshot import (
     AuthOptions,
+    CachePolicy,
     DemoProvider,
     DetectRule,
     GuardrailPolicy,
@@ -125,7 +127,14 @@ def _model(name: str, section: ModelSection, wide: _TargetLimits) -> Model:
         timeouts=_timeouts(section.timeouts),
         limits=stated_limits(section.limits),
         guardrails=section.guardrails,
+        cache=_cache(section.cache),
     )
+
+
+def _cache(section: CacheSection | None) -> CachePolicy | None:
+    if section is None or section.mode == "off":
+        return None
+    return CachePolicy(section.ttl, section.scope, section.maximum_bytes)
 
 
 def _target(

@@ -178,8 +178,12 @@ def _scalar(field: dict[str, Any]) -> str:
 def _bounds(field: dict[str, Any]) -> str:
     low, high = field.get("minimum"), field.get("maximum")
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
-    return f" from {low:g}" if low is not None else ""
+        return f" from {_number(low)} to {_number(high)}"
+    return f" from {_number(low)}" if low is not None else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
 
 
 def _default(field: dict[str, Any], *, required: bool) -> str:
@@ -191,7 +195,7 @@ def _default(field: dict[str, Any], *, required: bool) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, int | float):
-        return f"`{value:g}`"
+        return f"`{_number(value)}`"
     return f"`{value}`" if isinstance(value, str) else ""
 
 

@@ -30,6 +30,7 @@ FailureKind: TypeAlias = Literal[
 ]
 DemoFault: TypeAlias = Literal[FailureKind, "cut"]
 Strategy: TypeAlias = Literal["weighted", "priority"]
+CacheScope: TypeAlias = Literal["organization", "team", "user", "key"]
 Network: TypeAlias = IPv4Network | IPv6Network
 FindingAction: TypeAlias = Literal["block", "mask", "observe"]
 OnError: TypeAlias = Literal["closed", "open"]
@@ -129,11 +130,25 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """Which answers are kept, for how long, and who shares them.
+
+    Callers who belong to nothing of the scope's kind share theirs with nobody. Answers of more than
+    `maximum_bytes` are not kept.
+    """
+
+    ttl_seconds: float = 600.0
+    scope: CacheScope = "organization"
+    maximum_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A name that clients ask for.
 
     With the strategy `priority` the targets stand in the order in which they are to be tried. With
-    `weighted` those of the lowest `priority` come first, drawn by weight among equals.
+    `weighted` those of the lowest `priority` come first, drawn by weight among equals. Without a
+    `cache` every request goes upstream.
     """
 
     name: str
@@ -144,6 +159,7 @@ class Model:
     timeouts: Timeouts = Timeouts()
     limits: tuple[Limit, ...] = ()
     guardrails: tuple[str, ...] = ()
+    cache: CachePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Arrival(Struct, frozen=True):
         traceparent: The W3C trace context, or nothing.
         method: The full name of the RPC.
         deadline: The client's own, or the longest that any call may take.
+        cache_control: What the client says about answers that are kept; mostly nothing.
     """
 
     credential: str | None
@@ -39,6 +40,7 @@ class Arrival(Struct, frozen=True):
     traceparent: str
     method: str
     deadline: Deadline
+    cache_control: str = ""
 
     @classmethod
     def from_context(cls, context: Any, method: str) -> "Arrival":
@@ -56,6 +58,7 @@ class Arrival(Struct, frozen=True):
             traceparent=_traceparent(metadata),
             method=method,
             deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
+            cache_control=metadata.get("cache-control", ""),
         )
 
     def __repr__(self) -> str:

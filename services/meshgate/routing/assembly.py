@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
+from meshgate.routing.caching import Caching
 from meshgate.routing.edges import gateway, openai, status
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.cache import Cache
 from meshgate.routing.peers.guardrails import Guardrails
 from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
@@ -26,15 +29,24 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     """The routing service, for as long as the block lasts."""
     source = open_source(env)
     channels = {name: await peers.connect(name) for name in ("auth", "quota", "provider")}
-    guards = await peers.connect_if_any("guardrails")
+    helpers = await _helpers(peers)
+    settings = Settings.read(env)
+    cache = Cache(helpers["cache"], settings.cache_seconds) if "cache" in helpers else None
+    checks = Guardrails(helpers["guardrails"]) if "guardrails" in helpers else None
     principals = PrincipalCache(channels["auth"], lambda: source.current().auth.stale_for_seconds)
     providers = Providers(channels["provider"])
-    quota = Quota(QuotaCalls(channels["quota"]), Settings.read(env).hold_seconds)
+    quota = Quota(QuotaCalls(channels["quota"]), settings.hold_seconds)
     counter = TokenCounter()
     metering = Metering(quota, counter, source.current)
-    checks = Guardrails(guards) if guards else None
-    pipeline = Pipeline(principals, metering, providers, source.current, guarding=Guarding(checks))
-    statuses = status.StatusServicer(principals, providers, channels, source.current, guards)
+    pipeline = Pipeline(
+        principals,
+        metering,
+        providers,
+        source.current,
+        caching=Caching(cache),
+        guarding=Guarding(checks),
+    )
+    statuses = status.StatusServicer(principals, providers, {**channels, **helpers}, source.current)
     try:
         yield Service(
             name="routing",
@@ -50,6 +62,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                 "settle": quota.flush,
                 "look after grants": quota.look_after,
                 "follow the configuration": lambda: _follow(source),
+                **({"keep answers": cache.store} if cache is not None else {}),
             },
         )
     finally:
@@ -58,6 +71,12 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
             await checks.close()
         await quota.close()
         await counter.close()
+
+
+async def _helpers(peers: Peers) -> dict[str, Any]:
+    """Channels to the services that some requests can do without, as far as there are any."""
+    found = {name: await peers.connect_if_any(name) for name in ("cache", "guardrails")}
+    return {name: channel for name, channel in found.items() if channel is not None}
 
 
 async def _follow(source: ConfigSource) -> None:

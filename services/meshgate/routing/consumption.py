@@ -107,8 +107,10 @@ class UsageRecords:
         question: Question,
         consumptions: Sequence[Consumption],
         ending: Ending,
+        *,
+        notes: pb.UsageRecord | None = None,
     ) -> bytes:
-        """The record of a request, as a serialized UsageRecords."""
+        """The record of a request, with what was noted besides, as a serialized UsageRecords."""
         arrival = question.arrival
         records = pb.UsageRecords()
         record = records.records.add()
@@ -125,6 +127,8 @@ class UsageRecords:
             record.findings.extend(ending.findings)
         for consumed in consumptions:
             _add_charge(record, consumed)
+        if notes is not None:
+            record.MergeFrom(notes)
         return records.SerializeToString()
 
     def _common_of(self, question: Question) -> pb.UsageRecord:

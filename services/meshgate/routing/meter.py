@@ -22,6 +22,7 @@ from meshgate.routing.consumption import (
 )
 from meshgate.routing.demand import Demand, Demands
 from meshgate.routing.failure import Failure
+from meshgate.routing.metered_attempt import REQUEST, MeteredAttempt
 from meshgate.routing.peers.quota.grant import new_grant_id
 from meshgate.routing.peers.quota.part import Part
 from meshgate.routing.peers.quota.quota import Quota, admitted
@@ -45,8 +46,6 @@ _log = structlog.get_logger("meshgate.routing")
 Answer = TypeVar("Answer")
 ChainsOf = Callable[[Plan, Target], Sequence[Chain]]
 """The limits of a model and a target, whoever asks."""
-
-_REQUEST = Amounts(requests=1)
 
 
 class Gauges:
@@ -76,27 +75,6 @@ class Gauges:
         self.records = UsageRecords()
 
 
-class _Attempt:
-    """One attempt: where, what it holds of the limits there, and what it consumed."""
-
-    __slots__ = ("consumption", "is_running", "parts", "target")
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.parts: list[Part] = []
-        self.is_running = True
-        self.consumption: Consumption | None = None
-
-    def settle(self, consumed: Consumption | None) -> None:
-        """Book what it consumed, if anything."""
-        self.is_running = False
-        self.consumption = consumed
-        if self.parts:
-            spent = _REQUEST if consumed is None else _REQUEST + consumed.amounts
-            for part in self.parts:
-                part.settle(spent)
-
-
 class Meter:
     """Follows one request.
 
@@ -108,6 +86,10 @@ class Meter:
     Attributes:
         parts: Where that was set aside, of the chains of its principal.
         findings: What guardrails have found until now.
+        outcome: How the last attempt ended, as soon as it has.
+        usage: What its upstream reported, if it did.
+        served_model: Who answered, as the upstream names it.
+        answering_model: The public name of the model that was tried last.
     """
 
     def __init__(self, gauges: Gauges, question: Question, demand: Demand) -> None:
@@ -117,10 +99,27 @@ class Meter:
         self.findings: Sequence[Finding] = ()
         self.gauges = gauges
         self.dialect = dialects.meter(DIALECT_NAMES[question.dialect])
-        self._attempts: list[_Attempt] = []
+        self._attempts: list[MeteredAttempt] = []
         self._made_up = NOTHING
         self._began_at_nanos = self._ended_at_nanos = time.time_ns()
         self._is_settled = False
+        self._notes: pb.UsageRecord | None = None
+        self.outcome = pb.REQUEST_OUTCOME_UNSPECIFIED
+        self.usage: Usage | None = None
+        self.served_model = ""
+        self.answering_model = ""
+
+    @property
+    def notes(self) -> pb.UsageRecord:
+        """What its record is to say besides; to be written into before it is settled."""
+        if self._notes is None:
+            self._notes = pb.UsageRecord()
+        return self._notes
+
+    @property
+    def target(self) -> Target:
+        """Who was tried last."""
+        return self._attempts[-1].target
 
     # ------------------------------------------------------------- attempts
 
@@ -128,13 +127,14 @@ class Meter:
         """The same, under the limits of each model and target that is tried."""
 
         async def run(question: Question, plan: Plan, target: Target) -> Answer | Failure:
-            attempt = _Attempt(target)
+            attempt = MeteredAttempt(target)
             if self._attempts:
                 await self._make_up()
             failure = await self._admit(attempt, plan, question)
             if failure is not None:
                 return failure
             self._attempts.append(attempt)
+            self.answering_model = plan.model.name
             try:
                 result = await execute(question, plan, target)
             except GatewayError:
@@ -182,7 +182,9 @@ class Meter:
         )
         self._made_up = consumed
 
-    async def _admit(self, attempt: _Attempt, plan: Plan, question: Question) -> Failure | None:
+    async def _admit(
+        self, attempt: MeteredAttempt, plan: Plan, question: Question
+    ) -> Failure | None:
         target = attempt.target
         chains = self.gauges.chains_of(plan, target)
         if target.prices is None and self._counts_cost(chains):
@@ -270,19 +272,23 @@ class Meter:
         if self._is_settled:
             return
         self._end()
+        self.outcome, self.usage, self.served_model = outcome, usage, served_model
         if usage is None or not is_sensible(usage):
             self.gauges.quota.later(self._count(outcome, served_model, written))
-        elif any(part.is_awaited for part in self._all_parts):
-            self._conclude(outcome, usage, served_model)
         else:
-            for part in self._all_parts:
-                part.leave()
-            self.gauges.quota.afterwards(partial(self._conclude, outcome, usage, served_model))
+            self._soon(self._all_parts, partial(self._conclude, outcome, usage, served_model))
+
+    def saved(self) -> None:
+        """The answer needed no attempt: it was there already."""
+        if not self._is_settled:
+            self._end()
+            self._soon(self.parts, partial(self._book, pb.REQUEST_OUTCOME_ANSWERED))
 
     def counted(self, outcome: pb.RequestOutcome.ValueType, usage: Usage) -> None:
         """The last attempt is over, and its usage was counted here."""
         if not self._is_settled:
             self._end()
+            self.outcome = outcome
             target = self._attempts[-1].target
             self._settle(outcome, consumption(target, usage, is_estimated=True))
 
@@ -305,6 +311,15 @@ class Meter:
         """Whatever comes now comes too late."""
         self._is_settled = True
         self._ended_at_nanos = time.time_ns()
+
+    def _soon(self, parts: Sequence[Part], conclude: Callable[[], None]) -> None:
+        """Conclude at once if somebody waits for what comes free, else when there is time."""
+        if any(part.is_awaited for part in parts):
+            conclude()
+            return
+        for part in parts:
+            part.leave()
+        self.gauges.quota.afterwards(conclude)
 
     @property
     def _all_parts(self) -> Sequence[Part]:
@@ -359,8 +374,9 @@ class Meter:
                 self._ended_at_nanos,
                 self.findings,
             ),
+            notes=self._notes,
         )
-        spent = _REQUEST
+        spent = REQUEST
         for each in consumptions:
             spent += each.amounts
         organization_id = self.question.principal.organization_id

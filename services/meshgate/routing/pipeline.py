@@ -2,45 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from urllib.parse import quote
-
-from msgspec import Struct
+from functools import partial
 
 from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.attempts import Answered, Attempts
+from meshgate.routing.caching import Caching
 from meshgate.routing.guarded_stream import GuardedStream
 from meshgate.routing.guarding import Guard, Guarding
 from meshgate.routing.limit_headers import limit_headers, refusal_headers
 from meshgate.routing.meter import Meter
 from meshgate.routing.metered_stream import MeteredStream
 from meshgate.routing.metering import Metering
+from meshgate.routing.model_header import model_header
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Headers, PlainAnswer, Providers, StreamedAnswer
 from meshgate.routing.planning import Plan, Planner, served
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
+from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import ContentBlockedError, LimitExceededError
 from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1 import usage_record_pb2
 
 ReadHead = Callable[[bytes], RequestHead]
 """Reads what routing needs of a body. Raises InvalidRequestError."""
-
-
-class Reply(Struct, frozen=True):
-    """What goes back to the client.
-
-    Attributes:
-        headers: What is told beside the answer.
-        body: The whole answer, or
-        chunks: the pieces of a streamed one, each whole events; to be closed.
-    """
-
-    headers: Headers
-    body: bytes = b""
-    chunks: MeteredStream | None = None
 
 
 class Pipeline:
@@ -52,6 +39,7 @@ class Pipeline:
         providers: Who answers.
         snapshot: The configuration, as it is now.
         attempts: How answers are tried for.
+        caching: Knows answers that were given before.
         guarding: What may pass.
     """
 
@@ -62,6 +50,7 @@ class Pipeline:
         providers: Providers,
         snapshot: Callable[[], Snapshot],
         attempts: Attempts | None = None,
+        caching: Caching | None = None,
         guarding: Guarding | None = None,
     ) -> None:
         self._principals = principals
@@ -69,6 +58,7 @@ class Pipeline:
         self._providers = providers
         self._snapshot = snapshot
         self._attempts = attempts or Attempts()
+        self._caching = caching or Caching()
         self._guarding = guarding or Guarding()
 
     async def answer(
@@ -88,18 +78,22 @@ class Pipeline:
         plans = Planner(snapshot).plans(head.model)
         guard = self._guarding.guard(model, snapshot) if model.guardrails else None
         try:
-            return await self._metered(question, plans, guard)
+            return await self._metered(question, model, plans, guard)
         except LimitExceededError as error:
             error.headers = refusal_headers(error)
             raise
 
     async def _metered(
-        self, question: Question, plans: Iterable[Plan], guard: Guard | None
+        self, question: Question, model: Model, plans: Iterable[Plan], guard: Guard | None
     ) -> Reply:
         meter = await self._metering.open(question)
         try:
             if guard is not None:
                 await _admit(meter, guard)
+            if model.cache is not None:
+                ask = self._streamed if question.head.stream else self._plain
+                asked = partial(ask, meter, plans, guard)
+                return await self._caching.reply(meter, model.cache, asked)
             if question.head.stream:
                 return await self._streamed(meter, plans, guard)
             return await self._plain(meter, plans, guard)
@@ -186,12 +180,7 @@ def _headers(answered: Answered[PlainAnswer] | Answered[StreamedAnswer], meter: 
     return (
         *answered.answer.headers,
         *limit_headers(meter.parts),
-        ("x-meshgate-model", _header_value(answered.model)),
+        model_header(answered.model),
         ("x-meshgate-provider", answered.target.provider),
         ("x-meshgate-attempts", str(answered.attempts)),
     )
-
-
-def _header_value(name: str) -> str:
-    """A name as a header can carry it: percent-encoded where it is not ASCII."""
-    return name if name.isascii() else quote(name)

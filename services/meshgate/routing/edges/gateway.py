@@ -7,7 +7,8 @@ from typing import Any
 from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.meshgate_chat.read_request import head_of
 from meshgate.routing.arrival import Arrival
-from meshgate.routing.pipeline import Pipeline, Reply
+from meshgate.routing.pipeline import Pipeline
+from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import chat_pb2
 from meshgate.v1 import gateway_service_pb2 as pb

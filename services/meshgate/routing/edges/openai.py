@@ -11,9 +11,9 @@ from meshgate.dialects.openai_chat import errors as chat_errors
 from meshgate.dialects.openai_chat import read_request as read_chat
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
 from meshgate.routing.arrival import Arrival
-from meshgate.routing.metered_stream import MeteredStream
 from meshgate.routing.peers.provider import Headers
-from meshgate.routing.pipeline import Pipeline, Reply
+from meshgate.routing.pipeline import Pipeline
+from meshgate.routing.reply import AnswerChunks, Reply
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.service import ErrorBody
 from meshgate.v1 import openai_service_pb2 as pb
@@ -75,7 +75,7 @@ async def _body(reply: Reply, context: Any) -> HttpBody:
 
 
 async def _bodies(
-    headers: Headers, stream: MeteredStream, context: Any
+    headers: Headers, stream: AnswerChunks, context: Any
 ) -> AsyncGenerator[HttpBody, None]:
     """A streamed reply as messages; headers go out with the first: an error before it is bare."""
     first = True

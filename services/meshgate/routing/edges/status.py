@@ -23,6 +23,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["StatusService"]
 
 _log = structlog.get_logger("meshgate.routing")
 
+DISPENSABLE = frozenset({"cache", "guardrails"})
+"""Services that requests do without, but for those that the configuration sends through them."""
+
 _TARGETS_SECONDS = 1.0
 
 
@@ -32,9 +35,8 @@ class StatusServicer(rpc.StatusServiceServicer):
     Args:
         principals: Who asks.
         providers: Knows how upstreams fare.
-        peers: The channel to each service that a request needs, by name.
+        peers: The channel to each service that routing calls, by name.
         snapshot: The configuration, as it is now.
-        guardrails: The channel to guardrails, which only some configurations need; None without one.
     """
 
     def __init__(
@@ -43,25 +45,19 @@ class StatusServicer(rpc.StatusServiceServicer):
         providers: Providers,
         peers: Mapping[str, Any],
         snapshot: Callable[[], Snapshot],
-        guardrails: Any = None,
     ) -> None:
         self._principals = principals
         self._providers = providers
         self._peers = peers
         self._snapshot = snapshot
-        self._guardrails = guardrails
 
     async def GetLiveness(self, request: Any, context: Any) -> pb.GetLivenessResponse:
         return pb.GetLivenessResponse(status="ok")
 
     async def GetReadiness(self, request: Any, context: Any) -> pb.GetReadinessResponse:
-        for name, channel in self._peers.items():
-            if not channel.serving_count:
-                raise _not_serving(name)
-        guardrails = self._guardrails
-        is_there = guardrails is not None and guardrails.serving_count
-        if not is_there and policies.are_needed(self._snapshot()):
-            raise _not_serving("guardrails")
+        serving = {name for name, channel in self._peers.items() if channel.serving_count}
+        for name in sorted(self._needed() - serving):
+            raise _not_serving(name)
         return pb.GetReadinessResponse(status="ok")
 
     async def GetStatus(self, request: Any, context: Any) -> pb.GetStatusResponse:
@@ -72,13 +68,14 @@ class StatusServicer(rpc.StatusServiceServicer):
         return pb.GetStatusResponse(
             version=version("meshgate"),
             config_revision=self._snapshot().revision,
-            services=[_this(), *(_peer(*peer) for peer in self._known_peers())],
+            services=[_this(), *(_peer(*peer) for peer in self._peers.items())],
             targets=await self._targets(),
         )
 
-    def _known_peers(self) -> list[tuple[str, Any]]:
-        known = list(self._peers.items())
-        return known if self._guardrails is None else [*known, ("guardrails", self._guardrails)]
+    def _needed(self) -> set[str]:
+        """The services without which requests are refused."""
+        guardrails = {"guardrails"} if policies.are_needed(self._snapshot()) else set()
+        return (self._peers.keys() - DISPENSABLE) | guardrails
 
     async def _targets(self) -> list[Any]:
         # Fail open: what can be told without provider is told.

@@ -1,0 +1,64 @@
+"""What chat completions are alike, and which answers to them are worth keeping."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from meshgate.dialects.canonical import CanonicalRequest, members_of, written
+from meshgate.dialects.neutral import FinishReason
+from meshgate.dialects.openai_chat.fields import INEXPRESSIBLE
+from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
+
+# How the answer travels, and what only tells the provider who asked.
+_WITHOUT = frozenset({"stream", "stream_options", "user", "metadata"})
+# Neither what a filter has cut nor what ended in a way that nobody knows.
+_KEPT_REASONS = frozenset({"stop", "length", "tool_calls", "function_call"})
+
+
+class _Message(Struct, gc=False):
+    refusal: str | None = None
+
+
+class _Choice(Struct, gc=False):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Completion(Struct, gc=False):
+    choices: Annotated[list[_Choice], Meta(min_length=1)]
+
+
+_COMPLETION = msgspec.json.Decoder(_Completion)
+
+
+def canonical(body: bytes) -> CanonicalRequest:
+    """A request in its one form.
+
+    Raises:
+        NoCanonicalFormError: It has none.
+    """
+    members = members_of(body)
+    kept = {name: value for name, value in members.items() if name not in _WITHOUT}
+    return CanonicalRequest(written(kept), tells_alike=_tells_alike(members))
+
+
+def good_end(body: bytes) -> FinishReason | None:
+    """How a plain answer ended; None if one of its choices did not end well, or is a refusal."""
+    try:
+        choices = _COMPLETION.decode(body).choices
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if all(
+        choice.finish_reason in _KEPT_REASONS and not choice.message.refusal for choice in choices
+    ):
+        return read_finish_reason(choices[0].finish_reason)
+    return None
+
+
+def _tells_alike(members: dict[str, Any]) -> bool:
+    """Whether nothing is asked for that the neutral form, by way of which it is told, cannot hold."""
+    return all(
+        members.get(name) is None or written(members[name]) in harmless
+        for name, harmless in INEXPRESSIBLE.items()
+    )

@@ -1,0 +1,136 @@
+"""Plain answers from streamed ones, and the other way round, in the neutral form."""
+
+from collections.abc import Iterator
+
+from meshgate.dialects.answers import AnswerError, MalformedAnswerError
+from meshgate.dialects.chat_dialect import StreamReader
+from meshgate.dialects.neutral import (
+    ChatEvent,
+    ChatResponse,
+    Finished,
+    Message,
+    Part,
+    Reasoning,
+    ReasoningDelta,
+    Refusal,
+    RefusalDelta,
+    Role,
+    Started,
+    Text,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+
+def events_of(response: ChatResponse) -> Iterator[ChatEvent]:
+    """The events of a stream that says what a plain answer does, each part of it in one piece.
+
+    Raises:
+        MalformedAnswerError: It holds what no stream can say.
+    """
+    yield Started(id=response.id, served_model=response.served_model)
+    calls = 0
+    for part in response.message.parts:
+        match part:
+            case Text(text):
+                yield TextDelta(text)
+            case Reasoning(text=text):
+                yield ReasoningDelta(text)
+            case Refusal(text):
+                yield RefusalDelta(text)
+            case ToolCall():
+                yield _call_event(calls, part)
+                calls += 1
+            case _:
+                raise MalformedAnswerError("an answer holds what cannot be streamed")
+    yield Finished(reason=response.finish_reason, usage=response.usage)
+
+
+class Collector:
+    """Puts a streamed answer together while it passes.
+
+    Args:
+        reader: Reads it.
+        limit_bytes: The most text that is kept; an answer with more is given up.
+    """
+
+    def __init__(self, reader: StreamReader, limit_bytes: int) -> None:
+        self._reader = reader
+        self._bytes_left = limit_bytes
+        self._is_given_up = False
+        self._id = ""
+        self._texts: dict[type[ChatEvent], list[str]] = {}
+        self._calls: list[tuple[str, str, list[str]]] = []
+
+    def take(self, chunk: bytes) -> None:
+        """Take note of a chunk; never raises for what it holds."""
+        if self._is_given_up:
+            return
+        try:
+            for event in self._reader.feed(chunk):
+                self._take(event)
+        except AnswerError:
+            self._give_up()
+        if self._bytes_left < 0 or self._reader.error is not None:
+            self._give_up()
+
+    def response(self, usage: Usage | None) -> ChatResponse | None:
+        """The whole answer; None where it is not whole, or too large, or could not be read."""
+        if self._is_given_up or not self._reader.done:
+            return None
+        return ChatResponse(
+            id=self._id,
+            served_model=self._reader.served_model,
+            message=Message(role=Role.ASSISTANT, parts=tuple(self._parts())),
+            finish_reason=self._reader.finish_reason,
+            usage=usage,
+        )
+
+    def _take(self, event: ChatEvent) -> None:
+        match event:
+            case Started():
+                self._id = event.id
+            case TextDelta(text) | ReasoningDelta(text) | RefusalDelta(text):
+                self._count(text)
+                self._texts.setdefault(type(event), []).append(text)
+            case ToolCallDelta():
+                self._count(event.name + event.arguments_fragment)
+                self._take_call(event)
+
+    def _take_call(self, delta: ToolCallDelta) -> None:
+        if delta.index == len(self._calls):
+            self._calls.append((delta.id, delta.name, []))
+        if not 0 <= delta.index < len(self._calls):
+            raise MalformedAnswerError("a tool call is misnumbered")
+        self._calls[delta.index][2].append(delta.arguments_fragment)
+
+    def _count(self, text: str) -> None:
+        self._bytes_left -= len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+    def _parts(self) -> Iterator[Part]:
+        if thought := self._said(ReasoningDelta):
+            yield Reasoning(text=thought)
+        if text := self._said(TextDelta):
+            yield Text(text)
+        if refusal := self._said(RefusalDelta):
+            yield Refusal(refusal)
+        for call_id, name, fragments in self._calls:
+            yield ToolCall(id=call_id, name=name, arguments_json="".join(fragments))
+
+    def _said(self, kind: type[ChatEvent]) -> str:
+        return "".join(self._texts.get(kind, ()))
+
+    def _give_up(self) -> None:
+        self._is_given_up = True
+        self._texts.clear()
+        self._calls.clear()
+
+
+def _call_event(index: int, call: ToolCall) -> ToolCallDelta:
+    if not (call.id and call.name):
+        raise MalformedAnswerError("an answer holds a tool call without a name")
+    return ToolCallDelta(
+        index=index, id=call.id, name=call.name, arguments_fragment=call.arguments_json
+    )
