@@ -1,6 +1,7 @@
 """A call as it comes in, before its body is read."""
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from meshgate.runtime.credentials import CLIENT_ADDRESS_KEY, LONGEST_ADDRESS, cr
 from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
 from meshgate.runtime.duration import set_duration
 from meshgate.runtime.errors import InvalidRequestError
+from meshgate.runtime.tracing import NO_SPAN, Span
 from meshgate.v1 import call_context_pb2 as pb
 
 # What is only passed on, or kept beside a credential, must not grow with what clients send.
@@ -31,6 +33,8 @@ class Arrival(Struct, frozen=True):
         traceparent: The W3C trace context, or nothing.
         method: The full name of the RPC.
         deadline: The client's own, or the longest that any call may take.
+        arrived_at: When it came, by the monotonic clock.
+        span: What is recorded of it.
     """
 
     credential: str | None
@@ -39,6 +43,8 @@ class Arrival(Struct, frozen=True):
     traceparent: str
     method: str
     deadline: Deadline
+    arrived_at: float = 0.0
+    span: Span = NO_SPAN
 
     @classmethod
     def from_context(cls, context: Any, method: str) -> "Arrival":
@@ -56,6 +62,7 @@ class Arrival(Struct, frozen=True):
             traceparent=_traceparent(metadata),
             method=method,
             deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
+            arrived_at=time.monotonic(),
         )
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from meshgate.routing.settings import Settings
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.peers import Peers
 from meshgate.runtime.service import Implementation, Service
+from meshgate.runtime.tracing import tracer_of
 from meshgate.tokens.counting import TokenCounter
 
 
@@ -28,8 +29,9 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     providers = Providers(channels["provider"])
     quota = Quota(QuotaCalls(channels["quota"]), Settings.read(env).hold_seconds)
     counter = TokenCounter()
+    tracer = tracer_of(env, "routing")
     metering = Metering(quota, counter, source.current)
-    pipeline = Pipeline(principals, metering, providers, source.current)
+    pipeline = Pipeline(principals, metering, providers, source.current, tracer=tracer)
     statuses = status.StatusServicer(principals, providers, channels, source.current)
     try:
         yield Service(
@@ -52,6 +54,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
         await providers.close()
         await quota.close()
         await counter.close()
+        await tracer.close()
 
 
 async def _follow(source: ConfigSource) -> None:

@@ -11,6 +11,7 @@ from meshgate.config.snapshot import Target
 from meshgate.dialects import metering as dialects
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.routing import observation
 from meshgate.routing.attempts import LEAST_SECONDS, Execute
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import (
@@ -22,6 +23,7 @@ from meshgate.routing.consumption import (
 )
 from meshgate.routing.demand import Demand, Demands
 from meshgate.routing.failure import Failure
+from meshgate.routing.metered_attempt import REQUEST, MeteredAttempt
 from meshgate.routing.peers.quota.grant import new_grant_id
 from meshgate.routing.peers.quota.part import Part
 from meshgate.routing.peers.quota.quota import Quota, admitted
@@ -44,8 +46,6 @@ _log = structlog.get_logger("meshgate.routing")
 Answer = TypeVar("Answer")
 ChainsOf = Callable[[Plan, Target], Sequence[Chain]]
 """The limits of a model and a target, whoever asks."""
-
-_REQUEST = Amounts(requests=1)
 
 
 class Gauges:
@@ -75,27 +75,6 @@ class Gauges:
         self.records = UsageRecords()
 
 
-class _Attempt:
-    """One attempt: where, what it holds of the limits there, and what it consumed."""
-
-    __slots__ = ("consumption", "is_running", "parts", "target")
-
-    def __init__(self, target: Target) -> None:
-        self.target = target
-        self.parts: list[Part] = []
-        self.is_running = True
-        self.consumption: Consumption | None = None
-
-    def settle(self, consumed: Consumption | None) -> None:
-        """Book what it consumed, if anything."""
-        self.is_running = False
-        self.consumption = consumed
-        if self.parts:
-            spent = _REQUEST if consumed is None else _REQUEST + consumed.amounts
-            for part in self.parts:
-                part.settle(spent)
-
-
 class Meter:
     """Follows one request.
 
@@ -114,9 +93,10 @@ class Meter:
         self.parts: list[Part] = []
         self.gauges = gauges
         self.dialect = dialects.meter(DIALECT_NAMES[question.dialect])
-        self._attempts: list[_Attempt] = []
+        self._attempts: list[MeteredAttempt] = []
         self._made_up = NOTHING
         self._began_at_nanos = self._ended_at_nanos = time.time_ns()
+        self._ended_at = 0.0
         self._is_settled = False
 
     # ------------------------------------------------------------- attempts
@@ -125,7 +105,7 @@ class Meter:
         """The same, under the limits of each model and target that is tried."""
 
         async def run(question: Question, plan: Plan, target: Target) -> Answer | Failure:
-            attempt = _Attempt(target)
+            attempt = MeteredAttempt(target)
             if self._attempts:
                 await self._make_up()
             failure = await self._admit(attempt, plan, question)
@@ -135,10 +115,10 @@ class Meter:
             try:
                 result = await execute(question, plan, target)
             except GatewayError:
-                attempt.settle(None)
+                attempt.refused()
                 raise
             if isinstance(result, Failure):
-                attempt.settle(self._consumed(target, result))
+                attempt.failed(result, self._consumed(target, result))
             return result
 
         return run
@@ -179,7 +159,9 @@ class Meter:
         )
         self._made_up = consumed
 
-    async def _admit(self, attempt: _Attempt, plan: Plan, question: Question) -> Failure | None:
+    async def _admit(
+        self, attempt: MeteredAttempt, plan: Plan, question: Question
+    ) -> Failure | None:
         target = attempt.target
         chains = self.gauges.chains_of(plan, target)
         if target.prices is None and self._counts_cost(chains):
@@ -231,6 +213,10 @@ class Meter:
                 part.extend(more)
 
     # ------------------------------------------------------------- endings
+
+    def upstream_took(self, seconds: float | None) -> None:
+        """How long the last attempt was with the upstream, where that is known."""
+        self._attempts[-1].upstream_seconds = seconds
 
     def answered(self, usage: Usage | None, served_model: str, body: bytes) -> None:
         """A plain answer came."""
@@ -291,6 +277,7 @@ class Meter:
         """Whatever comes now comes too late."""
         self._is_settled = True
         self._ended_at_nanos = time.time_ns()
+        self._ended_at = time.monotonic()
 
     @property
     def _all_parts(self) -> Sequence[Part]:
@@ -333,6 +320,11 @@ class Meter:
 
     def _book(self, outcome: pb.RequestOutcome.ValueType) -> None:
         """Book the whole request under the limits of its principal, with its record."""
+        observation.concluded(
+            self.question,
+            self._attempts,
+            observation.Ending(outcome, self._ended_at, self._ended_at_nanos),
+        )
         consumptions = [each.consumption for each in self._attempts if each.consumption]
         record = self.gauges.records.record(
             new_grant_id(),
@@ -342,7 +334,7 @@ class Meter:
             len(self._attempts),
             Times(self._began_at_nanos, self._ended_at_nanos),
         )
-        spent = _REQUEST
+        spent = REQUEST
         for each in consumptions:
             spent += each.amounts
         organization_id = self.question.principal.organization_id

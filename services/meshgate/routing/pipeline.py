@@ -4,22 +4,28 @@ from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.attempt_spans import attempts_within
 from meshgate.routing.attempts import Answered, Attempts
 from meshgate.routing.limit_headers import limit_headers, refusal_headers
 from meshgate.routing.meter import Meter
 from meshgate.routing.metered_stream import MeteredStream
 from meshgate.routing.metering import Metering
+from meshgate.routing.observation import described
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Headers, PlainAnswer, Providers, StreamedAnswer
 from meshgate.routing.planning import Plan, Planner, served
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
-from meshgate.runtime.errors import LimitExceededError
+from meshgate.runtime.errors import GatewayError, LimitExceededError
+from meshgate.runtime.tracing import NO_TRACER, Span, Tracer, error_type
 from meshgate.v1 import provider_service_pb2 as pb
+
+_SERVER_ERROR = 500
 
 ReadHead = Callable[[bytes], RequestHead]
 """Reads what routing needs of a body. Raises InvalidRequestError."""
@@ -48,6 +54,7 @@ class Pipeline:
         providers: Who answers.
         snapshot: The configuration, as it is now.
         attempts: How answers are tried for.
+        tracer: Records requests.
     """
 
     def __init__(
@@ -57,12 +64,14 @@ class Pipeline:
         providers: Providers,
         snapshot: Callable[[], Snapshot],
         attempts: Attempts | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._principals = principals
         self._metering = metering
         self._providers = providers
         self._snapshot = snapshot
         self._attempts = attempts or Attempts()
+        self._tracer = tracer
 
     async def answer(
         self, arrival: Arrival, dialect: pb.Dialect.ValueType, body: bytes, read_head: ReadHead
@@ -72,17 +81,23 @@ class Pipeline:
         Raises:
             GatewayError: It got no answer.
         """
-        principal = await self._principals.authenticate(arrival)  # before the body is read
-        head = read_head(body)
-        snapshot = self._snapshot()
-        model = _allowed(principal, head.model, snapshot)
-        arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
-        question = Question(arrival, principal, head, dialect, body, snapshot.revision)
-        plans = Planner(snapshot).plans(head.model)
+        span = self._tracer.serve(arrival.method, arrival.traceparent)
+        if span.is_recorded:
+            arrival = replace(arrival, span=span, traceparent=span.traceparent)
         try:
-            return await self._metered(question, plans)
-        except LimitExceededError as error:
-            error.headers = refusal_headers(error)
+            principal = await self._principals.authenticate(arrival)  # before the body is read
+            head = read_head(body)
+            snapshot = self._snapshot()
+            model = _allowed(principal, head.model, snapshot)
+            arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
+            question = Question(arrival, principal, head, dialect, body, snapshot.revision)
+            described(span, question)
+            return await self._metered(question, Planner(snapshot).plans(head.model))
+        except BaseException as error:
+            if isinstance(error, LimitExceededError):
+                error.headers = refusal_headers(error)
+            _fail(span, error)
+            span.end()
             raise
 
     async def _metered(self, question: Question, plans: Iterable[Plan]) -> Reply:
@@ -91,19 +106,23 @@ class Pipeline:
             if question.head.stream:
                 return await self._streamed(meter, plans)
             return await self._plain(meter, plans)
-        except BaseException:
+        except BaseException as error:
+            _fail(question.arrival.span, error)
             meter.left()
             raise
 
     async def _plain(self, meter: Meter, plans: Iterable[Plan]) -> Reply:
-        execute = meter.metered(self._providers.execute)
+        span = meter.question.arrival.span
+        execute = meter.metered(attempts_within(span, self._providers.execute))
         answered = await self._attempts.first_good(meter.question, plans, execute)
         answer = answered.answer
+        meter.upstream_took(answer.upstream_seconds)
         meter.answered(answer.usage, answer.served_model, answer.body)
         return Reply(_headers(answered, meter), body=answer.body)
 
     async def _streamed(self, meter: Meter, plans: Iterable[Plan]) -> Reply:
-        execute = meter.metered(self._providers.stream)
+        span = meter.question.arrival.span
+        execute = meter.metered(attempts_within(span, self._providers.stream))
         answered = await self._attempts.first_good(meter.question, plans, execute)
         chunks = MeteredStream(answered.answer.chunks, meter)
         return Reply(_headers(answered, meter), chunks=chunks)
@@ -132,6 +151,13 @@ def _allowed(principal: Principal, name: str, snapshot: Snapshot) -> Model:
     model = served(snapshot, name)
     principal.check(name)
     return model
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    if span.is_recorded:
+        status = error.http_status if isinstance(error, GatewayError) else _SERVER_ERROR
+        is_ours = isinstance(error, Exception) and status >= _SERVER_ERROR
+        span.fail(error_type(error), is_ours=is_ours)
 
 
 def _headers(answered: Answered[PlainAnswer] | Answered[StreamedAnswer], meter: Meter) -> Headers:
