@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 from routing.fake_quota import FakeQuota
-from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, until
+from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, methods_of, until
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
@@ -128,7 +128,7 @@ async def peer(name: str, servicer: Any, binding: str) -> AsyncIterator[Any]:
         yield servicer.channel()
         return
     implementation = Implementation(PEERS[name], servicer, internal=True)
-    async with hosted(binding, intercepted(implementation, IDENTITY)) as port:
+    async with hosted(binding, methods_of(implementation)) as port:
         channel = RemoteChannel(name, [f"127.0.0.1:{port}"], IDENTITY.metadata())
         await channel.resolve()
         await until(lambda: channel.serving_count == 1)

@@ -57,6 +57,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
             implementations=(Implementation(SERVICE, servicer, internal=True),),
             tasks={"follow the configuration": lambda: _follow(source, upstreams, targets)},
             drain=servicer.drain,
+            lacks=upstreams.lacks,
         )
     finally:
         await upstreams.close()

@@ -66,6 +66,11 @@ class Upstreams:
             )
         return upstream
 
+    def lacks(self) -> list[str]:
+        """Which providers cannot be used, for their secrets or certificates cannot be had."""
+        broken = sorted(name for name, it in self._resolved.items() if it is None)
+        return [f"the provider {name} cannot be used: see the log" for name in broken]
+
     def address(self, provider: str) -> tuple[str, int] | None:
         """Where a provider is, host and port; None for one that is inside the gateway."""
         resolved = self._resolved.get(provider)
