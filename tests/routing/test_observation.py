@@ -7,8 +7,8 @@ import pytest
 from collector import Collector, Span, collecting
 from msgspec.structs import replace
 from prometheus_client import REGISTRY
-from routing.metering_bench import BODY, TOKENS, MeterBench
-from routing.metering_values import EMBEDDINGS, asked, at
+from routing.metering_bench import BODY, MeterBench
+from routing.metering_values import EMBEDDINGS, asked, at, chain, limit
 
 from meshgate.dialects.neutral import Usage
 from meshgate.routing.attempt_spans import attempts_within
@@ -28,6 +28,7 @@ from meshgate.v1 import usage_record_pb2 as pb
 
 ANSWERED = pb.REQUEST_OUTCOME_ANSWERED
 USAGE = Usage(input_tokens=10, output_tokens=5)
+WIDE = chain(limit("requests", 1_000_000))
 OVERHEAD = "meshgate_overhead_duration_seconds"
 
 
@@ -196,7 +197,7 @@ class TestSpans:
         meters = []
         for name in ("first", "second", "third", "fourth"):
             span = tracer.serve(name, "")
-            meters.append(await bench.open_for(arrived(asked(BODY, TOKENS), span=span)))
+            meters.append(await bench.open_for(arrived(asked(BODY, WIDE), span=span)))
             await asyncio.gather(*bench.quota._tasks)  # what is asked for ahead
             span.end()
         for meter in meters:
