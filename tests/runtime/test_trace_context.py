@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshgate.runtime.trace_context import TraceParent, is_trace_context
+from meshgate.runtime.trace_context import TraceParent, is_trace_context, is_unsampled
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -18,6 +18,7 @@ def test_what_is_written_is_read(trace_id: int, span_id: int, is_sampled: bool) 
     parent = TraceParent(trace_id, span_id, is_sampled)
 
     assert TraceParent.parse(str(parent)) == parent
+    assert is_unsampled(str(parent)) != is_sampled
 
 
 @pytest.mark.parametrize(("flags", "is_sampled"), [("00", False), ("01", True), ("03", True)])

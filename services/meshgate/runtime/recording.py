@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from meshgate.runtime.trace_context import TraceParent
+from meshgate.runtime.trace_context import TraceParent, is_unsampled
 from meshgate.runtime.tracing import NO_SPAN, Attributes, Span, Tracer
 from meshgate.runtime.tracing_settings import Sampling, TracingSettings
 
@@ -98,12 +98,16 @@ class RecordingTracer(Tracer):
         self._close_seconds = close_seconds
 
     def serve(self, name: str, traceparent: str) -> Span:
+        if self._sampling.follows_parent and is_unsampled(traceparent):
+            return NO_SPAN
         parent = TraceParent.parse(traceparent) if traceparent else None
         if not self._is_sampled(parent):
             return NO_SPAN
         return self._begin(name, parent, trace.SpanKind.SERVER)
 
     def call(self, name: str, traceparent: str) -> Span:
+        if is_unsampled(traceparent):
+            return NO_SPAN
         parent = TraceParent.parse(traceparent) if traceparent else None
         if parent is None or not parent.is_sampled:
             return NO_SPAN

@@ -10,6 +10,8 @@ _FORM = re.compile(
 _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 _SAMPLED = 1
+_UNSAMPLED = "02468ace"
+_LENGTH = 55
 
 
 class TraceParent(Struct, frozen=True):
@@ -28,16 +30,10 @@ class TraceParent(Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> "TraceParent | None":
         """Read the header; None where it is none, or names no span."""
-        match = _FORM.fullmatch(text)
-        if (
-            match is None
-            or match["version"] == "ff"
-            or (match["version"] == "00" and match["more"])
-        ):
+        match = _match(text)
+        if match is None:
             return None
         _, trace_id, span_id, flags, _ = match.groups()
-        if trace_id == _NO_TRACE or span_id == _NO_SPAN:
-            return None
         return cls(int(trace_id, 16), int(span_id, 16), bool(int(flags, 16) & _SAMPLED))
 
     def __str__(self) -> str:
@@ -47,4 +43,19 @@ class TraceParent(Struct, frozen=True):
 
 def is_trace_context(text: str) -> bool:
     """Whether a text may be sent as the header."""
-    return TraceParent.parse(text) is not None
+    return _match(text) is not None
+
+
+def is_unsampled(text: str) -> bool:
+    """Whether a header says that nothing is recorded: a guess that costs next to nothing.
+
+    It is right about each header that is well-formed and of today's version.
+    """
+    return len(text) == _LENGTH and text[-1] in _UNSAMPLED
+
+
+def _match(text: str) -> re.Match[str] | None:
+    match = _FORM.fullmatch(text)
+    if match is None or match["version"] == "ff" or (match["version"] == "00" and match["more"]):
+        return None
+    return None if match[2] == _NO_TRACE or match[3] == _NO_SPAN else match
