@@ -13,13 +13,33 @@ def chunk(text: str) -> str:
     return f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': text}}]})}\n\n"
 
 
-def status_of(health: str = "SERVICE_HEALTH_SERVING") -> dict:
+def status_of(health: str = "SERVICE_HEALTH_SERVING", *, required: bool = True) -> dict:
     target = {"provider": "openai", "model": "gpt-4o", "dialect": "DIALECT_UNSPECIFIED"}
     return {
         "version": "0.1.0",
         "config_revision": "abc",
         "services": [
-            {"service": "auth", "health": health, "serving_count": 1, "instance_count": 2}
+            {
+                "service": "auth",
+                "health": health,
+                "serving_count": 1,
+                "instance_count": 2,
+                "required": required,
+                "instances": [
+                    {
+                        "address": "10.0.0.1:9000",
+                        "serving": True,
+                        "version": "0.1.0",
+                        "degraded_reasons": ["the database does not answer"],
+                    },
+                    {
+                        "address": "10.0.0.2:9000",
+                        "serving": False,
+                        "version": "",
+                        "degraded_reasons": [],
+                    },
+                ],
+            }
         ],
         "targets": [
             {
@@ -68,7 +88,7 @@ def test_status_is_asked_with_the_admin_key_alone(run, gateway, monkeypatch):
 
 
 def test_status_is_a_table_of_services_and_targets(run, gateway, admin_key):
-    gateway.answer(STATUS, status_of())
+    gateway.answer(STATUS, status_of("SERVICE_HEALTH_DEGRADED"))
 
     result = run("status")
 
@@ -76,8 +96,8 @@ def test_status_is_a_table_of_services_and_targets(run, gateway, admin_key):
     assert result.stdout == (
         f"{gateway.url}  version 0.1.0  configuration abc\n"
         "\n"
-        "SERVICE  HEALTH   INSTANCES\n"
-        "auth     serving  1 of 2\n"
+        "SERVICE  HEALTH    INSTANCES  VERSION  DEGRADED\n"
+        "auth     degraded  1 of 2     0.1.0    the database does not answer\n"
         "\n"
         "PROVIDER  MODEL   HEALTH   LAST FAILURE\n"
         "openai    gpt-4o  failing  rate limited\n"
@@ -91,6 +111,15 @@ def test_status_fails_when_a_service_does_not_serve(run, gateway, admin_key):
 
     assert result.exit_code == 1
     assert json.loads(result.stdout)["services"][0]["health"] == "SERVICE_HEALTH_NOT_SERVING"
+
+
+def test_status_does_not_fail_for_a_service_that_requests_do_without(run, gateway, admin_key):
+    gateway.answer(STATUS, status_of("SERVICE_HEALTH_NOT_SERVING", required=False))
+
+    result = run("status")
+
+    assert result.exit_code == 0
+    assert "not serving" in result.stdout
 
 
 def test_a_refused_key_says_what_to_do(run, gateway):

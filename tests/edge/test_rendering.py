@@ -1,5 +1,7 @@
 """The configuration: complete, accepted by Envoy, and fresh where it is committed."""
 
+import json
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ import yaml
 
 from meshgate.edge import assets, binary
 from meshgate.edge.rendering import COMPOSE, Address, EdgeSettings, laptop_files, render
+from meshgate.runtime.tracing_settings import Sampling, TracingSettings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -112,6 +115,46 @@ def test_paths_are_quoted(laptop):
 
     assert '/tmp/a \\"b\\": c/access.log' in render(awkward)
     yaml.safe_load(render(awkward))
+
+
+@pytest.mark.parametrize("sampling", [Sampling(True, 0.1), Sampling(False, 1.0)])
+def test_envoy_takes_part_in_traces_by_the_same_decision(laptop, tmp_path, sampling):
+    traces = TracingSettings("http://127.0.0.1:4318/v1/traces", sampling, "ours")
+    config = tmp_path / "envoy.yaml"
+    config.write_text(render(replace(laptop, traces=traces)), encoding="utf-8")
+
+    status, said = validate(config)
+    [tracer] = re.findall(r"^ +tracing: (.*)$", config.read_text(), re.MULTILINE)
+    settings = json.loads(tracer)["provider"]["typed_config"]
+
+    assert status == 0, said
+    assert "warning" not in said
+    assert settings["service_name"] == "ours-edge"
+    assert settings["http_service"]["http_uri"]["uri"] == traces.endpoint
+    assert ("parent_based" in settings["sampler"]["name"]) == sampling.follows_parent
+    assert f'"numerator": {round(sampling.ratio * 1_000_000)}' in tracer
+
+
+def test_a_collector_with_a_name_needs_dns(laptop):
+    traces = TracingSettings("http://collector:4318/v1/traces", Sampling(True, 0.1))
+
+    assert cluster_of(replace(laptop, traces=traces), "collector")["type"] == "STRICT_DNS"
+
+
+@pytest.mark.parametrize(
+    "traces",
+    [
+        None,
+        TracingSettings("https://collector.example/v1/traces", Sampling(True, 0.1)),
+        TracingSettings("http://collector:4318/v1/traces", Sampling(True, 0.1), needs_headers=True),
+    ],
+)
+def test_envoy_leaves_traces_to_the_services_where_it_would_need_a_credential(laptop, traces):
+    rendered = yaml.safe_load(render(replace(laptop, traces=traces)))
+
+    names = [cluster["name"] for cluster in rendered["static_resources"]["clusters"]]
+    assert "collector" not in names
+    assert "opentelemetry" not in render(replace(laptop, traces=traces))
 
 
 def test_no_placeholder_remains(laptop):

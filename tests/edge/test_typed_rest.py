@@ -58,9 +58,10 @@ async def test_a_typed_stream_is_server_sent_events(rest, script):
 
 
 @pytest.mark.parametrize(
-    ("path", "rpc"), [("/healthz", "GetLiveness"), ("/readyz", "GetReadiness")]
+    ("path", "rpc", "more"),
+    [("/healthz", "GetLiveness", {}), ("/readyz", "GetReadiness", {"degraded": []})],
 )
-async def test_probes_are_answered_by_the_status_service(rest, script, path, rpc):
+async def test_probes_are_answered_by_the_status_service(rest, script, path, rpc, more):
     async def answer(request, context):
         return status_pb.GetLivenessResponse(status="ok")
 
@@ -68,7 +69,7 @@ async def test_probes_are_answered_by_the_status_service(rest, script, path, rpc
 
     answer = await rest.get(path)
 
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", **more})
 
 
 async def test_what_openai_adds_tomorrow_passes_bit_for_bit(rest, script):

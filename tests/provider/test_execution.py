@@ -12,6 +12,7 @@ from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.attempt import Answer, StreamDone, StreamHead
 from meshgate.provider.execution import Execution
 from meshgate.provider.failures import Failure, FailureKind
+from meshgate.provider.observation import Observer
 from meshgate.provider.targets import TargetHealth, Targets
 from meshgate.provider.upstreams import Upstreams
 from meshgate.runtime.errors import InvalidRequestError, RevisionBehindError, UnsupportedError
@@ -31,8 +32,10 @@ def targets():
 @pytest.fixture
 async def execution(fake, targets):
     upstreams = Upstreams(Secrets(UPSTREAM_KEY="sk-first-key"), AiohttpClient)
-    upstreams.follow(snapshot(http(fake.base_url, api_key=KEY), DemoProvider("demo")))
-    yield Execution(upstreams, targets)
+    configured = snapshot(http(fake.base_url, api_key=KEY), DemoProvider("demo"))
+    upstreams.follow(configured)
+    observer = Observer(lambda: configured, upstreams.address)
+    yield Execution(upstreams, targets, observer)
     await upstreams.close()
 
 

@@ -6,7 +6,7 @@ from runtime.hosting import Host, plain_channel, settings
 
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import WindowUnit
-from meshgate.quota.assembly import assemble, sweep
+from meshgate.quota.assembly import Reach, assemble, sweep
 from meshgate.quota.settings import Settings
 from meshgate.runtime.environment import Environment, SettingError
 from meshgate.runtime.errors import ServiceUnavailableError
@@ -87,12 +87,28 @@ class Flaky:
 
 async def test_sweeping_goes_on_after_the_store_was_away():
     store = Flaky()
-    sweeping = asyncio.create_task(sweep(store, 0.0, 1.0))
+    reach = Reach()
+    sweeping = asyncio.create_task(sweep(store, 0.0, 1.0, reach))
 
+    seen = []
     for _ in range(3):
         await store.sweeps.get()
+        seen.append(list(reach.lacks()))
 
     assert not sweeping.done()
+    assert seen[-1] == []
+    sweeping.cancel()
+    await asyncio.gather(sweeping, return_exceptions=True)
+
+
+async def test_a_store_that_does_not_answer_is_told_of():
+    store, reach = Flaky(), Reach()
+    sweeping = asyncio.create_task(sweep(store, 600.0, 1.0, reach))
+
+    await store.sweeps.get()
+    await asyncio.sleep(0)
+
+    assert list(reach.lacks()) == ["redis does not answer"]
     sweeping.cancel()
     await asyncio.gather(sweeping, return_exceptions=True)
 

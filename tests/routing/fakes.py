@@ -17,8 +17,9 @@ from meshgate.runtime.deadline import Deadline
 from meshgate.runtime.errors import CredentialInvalidError, GatewayError
 from meshgate.runtime.identity import MeshIdentity
 from meshgate.runtime.in_process import InProcessChannel
+from meshgate.runtime.instance import InstanceServicer
 from meshgate.runtime.interception import intercepted
-from meshgate.runtime.service import Implementation
+from meshgate.runtime.service import Implementation, Method, Service
 from meshgate.runtime.status import status_of
 from meshgate.v1 import auth_service_pb2, principal_pb2, provider_service_pb2
 from meshgate.v1.auth_service_pb2_grpc import AuthServiceServicer
@@ -142,6 +143,7 @@ class FakeProvider(ProviderServiceServicer):
         self.cancelled = asyncio.Event()
         self.go_on = asyncio.Event()
         self.ended = 0
+        self.lacks: tuple[str, ...] = ()
         self.targets: Any = [provider_service_pb2.TargetStatus()]
 
     def channel(self) -> InProcessChannel:
@@ -280,4 +282,16 @@ async def until(condition: Any) -> None:
 
 def channel_to(implementation: Implementation) -> InProcessChannel:
     """A channel to a fake in this process."""
-    return InProcessChannel(intercepted(implementation, IDENTITY), IDENTITY.metadata())
+    return InProcessChannel(methods_of(implementation), IDENTITY.metadata())
+
+
+def methods_of(implementation: Implementation) -> list[Method]:
+    """What a process serves that hosts a fake; what the fake lacks is in its `lacks`."""
+    name = implementation.descriptor.name.removesuffix("Service").lower()
+    lacks = getattr(implementation.servicer, "lacks", ())
+    instance = InstanceServicer()
+    instance.add(Service(name, (implementation,), lacks=lambda: lacks))
+    return [
+        *intercepted(implementation, IDENTITY),
+        *intercepted(instance.implementation(), IDENTITY),
+    ]

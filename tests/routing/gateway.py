@@ -10,7 +10,7 @@ import grpc
 from routing.fake_cache import FakeCache
 from routing.fake_guardrails import GUARDRAILS, FakeGuardrails
 from routing.fake_quota import FakeQuota
-from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, until
+from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, methods_of, until
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
@@ -24,7 +24,7 @@ from meshgate.routing.peers.guardrails import Guardrails
 from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.quota import Quota
-from meshgate.routing.pipeline import Pipeline
+from meshgate.routing.pipeline import Beside, Pipeline
 from meshgate.runtime.channel import RemoteChannel
 from meshgate.runtime.health import Health
 from meshgate.runtime.identity import MeshIdentity
@@ -123,9 +123,7 @@ def routing(
         metering,
         providers,
         lambda: running.snapshot,
-        attempts,
-        running.caching,
-        guarding,
+        Beside(attempts or Attempts(), running.caching or Caching(), guarding),
     )
     statuses = status.StatusServicer(
         principals,
@@ -179,7 +177,7 @@ async def peer(name: str, servicer: Any, binding: str) -> AsyncIterator[Any]:
         yield servicer.channel()
         return
     implementation = Implementation(PEERS[name], servicer, internal=True)
-    async with hosted(binding, intercepted(implementation, IDENTITY)) as port:
+    async with hosted(binding, methods_of(implementation)) as port:
         channel = RemoteChannel(name, [f"127.0.0.1:{port}"], IDENTITY.metadata())
         await channel.resolve()
         await until(lambda: channel.serving_count == 1)

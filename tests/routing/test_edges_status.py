@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from importlib.metadata import version
+from typing import Any
 
 import grpc
 import pytest
@@ -76,6 +77,41 @@ async def test_liveness_and_readiness_need_no_credential(gateway: Gateway) -> No
     assert (alive.status, ready.status) == ("ok", "ok")
 
 
+async def test_readiness_names_all_that_is_missing(
+    stack: AsyncExitStack, provider: FakeProvider
+) -> None:
+    absent = {}
+    for name in ("auth", "quota"):
+        absent[name] = RemoteChannel(name, ["127.0.0.1:1"], ())
+        stack.push_async_callback(absent[name].close)
+    status = await readiness_of(stack, absent | {"provider": provider.channel()})
+
+    ready = await ending_of(status.GetReadiness(pb.GetReadinessRequest(), timeout=20))
+
+    assert ready.code is grpc.StatusCode.UNAVAILABLE
+    assert ready.message == "not serving: auth, quota"
+
+
+async def test_a_service_that_requests_do_without_is_degraded_and_not_missing(
+    stack: AsyncExitStack, provider: FakeProvider
+) -> None:
+    cache = RemoteChannel("cache", ["127.0.0.1:1"], ())
+    stack.push_async_callback(cache.close)
+    status = await readiness_of(stack, {"provider": provider.channel(), "cache": cache})
+
+    ready = await status.GetReadiness(pb.GetReadinessRequest(), timeout=20)
+
+    assert (ready.status, list(ready.degraded)) == ("ok", ["cache"])
+
+
+async def readiness_of(stack: AsyncExitStack, channels: dict[str, Any]) -> StatusServiceStub:
+    """The status of a gateway with these peers."""
+    servicer = StatusServicer(None, None, channels, snapshot)
+    methods = intercepted(Implementation(SERVICE, servicer), MeshIdentity(None))
+    port = await stack.enter_async_context(hosted("native", methods))
+    return StatusServiceStub(await stack.enter_async_context(client_channel(port)))
+
+
 @pytest.mark.parametrize("missing", ["auth", "provider"])
 async def test_readiness_names_the_service_that_is_missing(
     stack: AsyncExitStack, auth: FakeAuth, provider: FakeProvider, missing: str
@@ -134,6 +170,24 @@ async def test_the_status_tells_of_services_targets_and_configuration(
     ]
     assert {service.health for service in status.services} == {pb.SERVICE_HEALTH_SERVING}
     assert list(status.targets) == [target]
+    assert all(service.required for service in status.services)
+    told = [instance for service in status.services for instance in service.instances]
+    assert [instance.version for instance in told] == [version("meshgate")] * 4
+    assert all(instance.serving and instance.address for instance in told)
+
+
+async def test_a_service_that_lacks_something_is_degraded(
+    auth: FakeAuth, provider: FakeProvider
+) -> None:
+    provider.lacks = ("the provider a cannot be used: see the log",)
+    async with serving("mesh", snapshot(model("m", "a")), auth, provider) as gateway:
+        status = await gateway.status.GetStatus(pb.GetStatusRequest(), **credentials(ADMIN_KEY))
+
+    services = {service.service: service for service in status.services}
+    [instance] = services["provider"].instances
+    assert services["provider"].health == pb.SERVICE_HEALTH_DEGRADED
+    assert list(instance.degraded_reasons) == list(provider.lacks)
+    assert services["auth"].health == pb.SERVICE_HEALTH_SERVING
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class FakeChunks:
         self.steps = list(steps)
         self.usage: Usage | None = None
         self.served_model = "m-2026"
+        self.upstream_seconds: float | None = None
         self.closed = 0
 
     async def __anext__(self) -> bytes:

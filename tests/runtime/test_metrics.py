@@ -40,6 +40,24 @@ def test_what_was_never_observed_is_not_told() -> None:
     assert told(registry) == []
 
 
+def test_when_there_are_too_many_labels_the_rest_is_told_together() -> None:
+    registry = CollectorRegistry()
+    histogram = DurationHistogram(
+        "used_tokens", "So many.", ("provider", "model"), registry, bounds=(1, 4), most=1
+    )
+    counts = LabelledCounts("cost", "So much.", ("provider", "model"), registry, most=1)
+
+    for model in ("m", "n", "o"):
+        histogram.labels("one", model).observe(2)
+        counts.of("one", model).value += 0.5
+
+    lines = told(registry)
+    assert 'used_tokens_bucket{le="1.0",model="m",provider="one"} 0.0' in lines
+    assert 'used_tokens_count{model="other",provider="other"} 2.0' in lines
+    assert 'cost_total{model="m",provider="one"} 0.5' in lines
+    assert 'cost_total{model="other",provider="other"} 1.0' in lines
+
+
 @pytest.fixture
 def registry() -> CollectorRegistry:
     return CollectorRegistry()

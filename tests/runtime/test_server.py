@@ -242,6 +242,7 @@ async def test_reflection_lists_the_services(stack: Stack, provider: ScriptedPro
     assert names == {
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
+        "meshgate.v1.InstanceService",
         "meshgate.v1.ProviderService",
     }
     await host.ended()

@@ -613,6 +613,7 @@ class Failure(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
     kind: Global___FailureKind.ValueType
     """What retries and fallbacks are decided on."""
     upstream_status: _builtins.int
@@ -631,6 +632,10 @@ class Failure(_message.Message):
     def usage(self) -> _usage_pb2.Usage:
         """What the attempt consumed all the same, if known."""
 
+    @_builtins.property
+    def timings(self) -> Global___Timings:
+        """How long it took; only the total."""
+
     def __init__(
         self,
         *,
@@ -641,10 +646,11 @@ class Failure(_message.Message):
         code: _builtins.str = ...,
         field: _builtins.str = ...,
         usage: _usage_pb2.Usage | None = ...,
+        timings: Global___Timings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_after", b"retry_after", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "kind", b"kind", "message", b"message", "retry_after", b"retry_after", "upstream_status", b"upstream_status", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "kind", b"kind", "message", b"message", "retry_after", b"retry_after", "timings", b"timings", "upstream_status", b"upstream_status", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from meshgate.v1 import provider_service_pb2 as meshgate_dot_v1_dot_provider__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n meshgate/v1/status_service.proto\x12\x0bmeshgate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\"meshgate/v1/provider_service.proto\"\x14\n\x12GetLivenessRequest\"%\n\x13GetLivenessResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x15\n\x13GetReadinessRequest\"&\n\x14GetReadinessResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x12\n\x10GetStatusRequest\"\x97\x01\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0f\x63onfig_revision\x18\x02 \x01(\t\x12,\n\x08services\x18\x03 \x03(\x0b\x32\x1a.meshgate.v1.ServiceStatus\x12*\n\x07targets\x18\x04 \x03(\x0b\x32\x19.meshgate.v1.TargetStatus\"{\n\rServiceStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12*\n\x06health\x18\x02 \x01(\x0e\x32\x1a.meshgate.v1.ServiceHealth\x12\x15\n\rserving_count\x18\x03 \x01(\x05\x12\x16\n\x0einstance_count\x18\x04 \x01(\x05*k\n\rServiceHealth\x12\x1e\n\x1aSERVICE_HEALTH_UNSPECIFIED\x10\x00\x12\x1a\n\x16SERVICE_HEALTH_SERVING\x10\x01\x12\x1e\n\x1aSERVICE_HEALTH_NOT_SERVING\x10\x02\x32\xc2\x02\n\rStatusService\x12\x62\n\x0bGetLiveness\x12\x1f.meshgate.v1.GetLivenessRequest\x1a .meshgate.v1.GetLivenessResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/healthz\x12\x64\n\x0cGetReadiness\x12 .meshgate.v1.GetReadinessRequest\x1a!.meshgate.v1.GetReadinessResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyz\x12g\n\tGetStatus\x12\x1d.meshgate.v1.GetStatusRequest\x1a\x1e.meshgate.v1.GetStatusResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/meshgate/v1/statusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n meshgate/v1/status_service.proto\x12\x0bmeshgate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\"meshgate/v1/provider_service.proto\"\x14\n\x12GetLivenessRequest\"%\n\x13GetLivenessResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\"\x15\n\x13GetReadinessRequest\"8\n\x14GetReadinessResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x02 \x03(\t\"\x12\n\x10GetStatusRequest\"\x97\x01\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0f\x63onfig_revision\x18\x02 \x01(\t\x12,\n\x08services\x18\x03 \x03(\x0b\x32\x1a.meshgate.v1.ServiceStatus\x12*\n\x07targets\x18\x04 \x03(\x0b\x32\x19.meshgate.v1.TargetStatus\"\xbd\x01\n\rServiceStatus\x12\x0f\n\x07service\x18\x01 \x01(\t\x12*\n\x06health\x18\x02 \x01(\x0e\x32\x1a.meshgate.v1.ServiceHealth\x12\x15\n\rserving_count\x18\x03 \x01(\x05\x12\x16\n\x0einstance_count\x18\x04 \x01(\x05\x12\x10\n\x08required\x18\x05 \x01(\x08\x12.\n\tinstances\x18\x06 \x03(\x0b\x32\x1b.meshgate.v1.InstanceStatus\"]\n\x0eInstanceStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0f\n\x07serving\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x18\n\x10\x64\x65graded_reasons\x18\x04 \x03(\t*\x88\x01\n\rServiceHealth\x12\x1e\n\x1aSERVICE_HEALTH_UNSPECIFIED\x10\x00\x12\x1a\n\x16SERVICE_HEALTH_SERVING\x10\x01\x12\x1e\n\x1aSERVICE_HEALTH_NOT_SERVING\x10\x02\x12\x1b\n\x17SERVICE_HEALTH_DEGRADED\x10\x03\x32\xc2\x02\n\rStatusService\x12\x62\n\x0bGetLiveness\x12\x1f.meshgate.v1.GetLivenessRequest\x1a .meshgate.v1.GetLivenessResponse\"\x10\x82\xd3\xe4\x93\x02\n\x12\x08/healthz\x12\x64\n\x0cGetReadiness\x12 .meshgate.v1.GetReadinessRequest\x1a!.meshgate.v1.GetReadinessResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/readyz\x12g\n\tGetStatus\x12\x1d.meshgate.v1.GetStatusRequest\x1a\x1e.meshgate.v1.GetStatusResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/meshgate/v1/statusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,8 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSSERVICE'].methods_by_name['GetReadiness']._serialized_options = b'\202\323\344\223\002\t\022\007/readyz'
   _globals['_STATUSSERVICE'].methods_by_name['GetStatus']._loaded_options = None
   _globals['_STATUSSERVICE'].methods_by_name['GetStatus']._serialized_options = b'\202\323\344\223\002\025\022\023/meshgate/v1/status'
-  _globals['_SERVICEHEALTH']._serialized_start=538
-  _globals['_SERVICEHEALTH']._serialized_end=645
+  _globals['_SERVICEHEALTH']._serialized_start=719
+  _globals['_SERVICEHEALTH']._serialized_end=855
   _globals['_GETLIVENESSREQUEST']._serialized_start=115
   _globals['_GETLIVENESSREQUEST']._serialized_end=135
   _globals['_GETLIVENESSRESPONSE']._serialized_start=137
@@ -48,13 +48,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETREADINESSREQUEST']._serialized_start=176
   _globals['_GETREADINESSREQUEST']._serialized_end=197
   _globals['_GETREADINESSRESPONSE']._serialized_start=199
-  _globals['_GETREADINESSRESPONSE']._serialized_end=237
-  _globals['_GETSTATUSREQUEST']._serialized_start=239
-  _globals['_GETSTATUSREQUEST']._serialized_end=257
-  _globals['_GETSTATUSRESPONSE']._serialized_start=260
-  _globals['_GETSTATUSRESPONSE']._serialized_end=411
-  _globals['_SERVICESTATUS']._serialized_start=413
-  _globals['_SERVICESTATUS']._serialized_end=536
-  _globals['_STATUSSERVICE']._serialized_start=648
-  _globals['_STATUSSERVICE']._serialized_end=970
+  _globals['_GETREADINESSRESPONSE']._serialized_end=255
+  _globals['_GETSTATUSREQUEST']._serialized_start=257
+  _globals['_GETSTATUSREQUEST']._serialized_end=275
+  _globals['_GETSTATUSRESPONSE']._serialized_start=278
+  _globals['_GETSTATUSRESPONSE']._serialized_end=429
+  _globals['_SERVICESTATUS']._serialized_start=432
+  _globals['_SERVICESTATUS']._serialized_end=621
+  _globals['_INSTANCESTATUS']._serialized_start=623
+  _globals['_INSTANCESTATUS']._serialized_end=716
+  _globals['_STATUSSERVICE']._serialized_start=858
+  _globals['_STATUSSERVICE']._serialized_end=1180
 # @@protoc_insertion_point(module_scope)

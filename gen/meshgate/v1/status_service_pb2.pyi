@@ -32,6 +32,10 @@ class _ServiceHealthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Service
     """At least one instance serves."""
     SERVICE_HEALTH_NOT_SERVING: _ServiceHealth.ValueType  # 2
     """None does."""
+    SERVICE_HEALTH_DEGRADED: _ServiceHealth.ValueType  # 3
+    """At least one instance serves, and one that does lacks something that it
+    needs for all of its work.
+    """
 
 class ServiceHealth(_ServiceHealth, metaclass=_ServiceHealthEnumTypeWrapper):
     """ServiceHealth is how a service fares."""
@@ -42,6 +46,10 @@ SERVICE_HEALTH_SERVING: ServiceHealth.ValueType  # 1
 """At least one instance serves."""
 SERVICE_HEALTH_NOT_SERVING: ServiceHealth.ValueType  # 2
 """None does."""
+SERVICE_HEALTH_DEGRADED: ServiceHealth.ValueType  # 3
+"""At least one instance serves, and one that does lacks something that it
+needs for all of its work.
+"""
 Global___ServiceHealth: _TypeAlias = ServiceHealth  # noqa: Y015
 
 @_typing.final
@@ -107,16 +115,22 @@ class GetReadinessResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUS_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     status: _builtins.str
     """Always `ok`."""
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Services that are away and that requests do without, by name."""
+
     def __init__(
         self,
         *,
         status: _builtins.str = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,6 +201,8 @@ class ServiceStatus(_message.Message):
     HEALTH_FIELD_NUMBER: _builtins.int
     SERVING_COUNT_FIELD_NUMBER: _builtins.int
     INSTANCE_COUNT_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    INSTANCES_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """For instance `auth`."""
     health: Global___ServiceHealth.ValueType
@@ -195,6 +211,12 @@ class ServiceStatus(_message.Message):
     """Instances that serve."""
     instance_count: _builtins.int
     """Instances known."""
+    required: _builtins.bool
+    """Whether no request is answered without it."""
+    @_builtins.property
+    def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceStatus]:
+        """Each instance."""
+
     def __init__(
         self,
         *,
@@ -202,11 +224,51 @@ class ServiceStatus(_message.Message):
         health: Global___ServiceHealth.ValueType = ...,
         serving_count: _builtins.int = ...,
         instance_count: _builtins.int = ...,
+        required: _builtins.bool = ...,
+        instances: _abc.Iterable[Global___InstanceStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "instance_count", b"instance_count", "service", b"service", "serving_count", b"serving_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health", "instance_count", b"instance_count", "instances", b"instances", "required", b"required", "service", b"service", "serving_count", b"serving_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServiceStatus: _TypeAlias = ServiceStatus  # noqa: Y015
+
+@_typing.final
+class InstanceStatus(_message.Message):
+    """InstanceStatus tells how one process of a service fares."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    SERVING_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASONS_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """Where it is; `in-process` for one in the process that answers."""
+    serving: _builtins.bool
+    """Whether it serves."""
+    version: _builtins.str
+    """Its version; empty where it did not say."""
+    @_builtins.property
+    def degraded_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it does without at present, each in a few words; no secrets, no
+        addresses.
+        """
+
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        serving: _builtins.bool = ...,
+        version: _builtins.str = ...,
+        degraded_reasons: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "degraded_reasons", b"degraded_reasons", "serving", b"serving", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstanceStatus: _TypeAlias = InstanceStatus  # noqa: Y015

@@ -65,7 +65,8 @@ class StatusServiceServicer:
 
     def GetReadiness(self, request, context):
         """GetReadiness answers when every service that a request needs is there, and
-        otherwise fails with SERVICE_UNAVAILABLE, naming the first that is not.
+        otherwise fails with SERVICE_UNAVAILABLE, naming all that are not (metadata
+        `missing`). It tells what is known and asks nobody, since anyone may call it.
         Idempotent, no credential.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -73,8 +74,9 @@ class StatusServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """GetStatus tells the health of every service and upstream, and the
-        configuration in force. Idempotent; for the admin only. Reasons:
+        """GetStatus asks every instance and tells how each service and upstream fares,
+        and the configuration in force. What does not answer is told as far as it is
+        known. Idempotent; for the admin only. Reasons:
         CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,
         SERVICE_UNAVAILABLE.
         """

@@ -20,12 +20,14 @@ class StatusServiceStub:
     """GetLiveness answers as long as the process can. Idempotent, no credential."""
     GetReadiness: _aio.UnaryUnaryMultiCallable[_status_service_pb2.GetReadinessRequest, _status_service_pb2.GetReadinessResponse]
     """GetReadiness answers when every service that a request needs is there, and
-    otherwise fails with SERVICE_UNAVAILABLE, naming the first that is not.
+    otherwise fails with SERVICE_UNAVAILABLE, naming all that are not (metadata
+    `missing`). It tells what is known and asks nobody, since anyone may call it.
     Idempotent, no credential.
     """
     GetStatus: _aio.UnaryUnaryMultiCallable[_status_service_pb2.GetStatusRequest, _status_service_pb2.GetStatusResponse]
-    """GetStatus tells the health of every service and upstream, and the
-    configuration in force. Idempotent; for the admin only. Reasons:
+    """GetStatus asks every instance and tells how each service and upstream fares,
+    and the configuration in force. What does not answer is told as far as it is
+    known. Idempotent; for the admin only. Reasons:
     CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,
     SERVICE_UNAVAILABLE.
     """
@@ -48,7 +50,8 @@ class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_status_service_pb2.GetReadinessRequest, _abc.Awaitable[_status_service_pb2.GetReadinessResponse]],
     ) -> _abc.Awaitable[_status_service_pb2.GetReadinessResponse]:
         """GetReadiness answers when every service that a request needs is there, and
-        otherwise fails with SERVICE_UNAVAILABLE, naming the first that is not.
+        otherwise fails with SERVICE_UNAVAILABLE, naming all that are not (metadata
+        `missing`). It tells what is known and asks nobody, since anyone may call it.
         Idempotent, no credential.
         """
 
@@ -58,8 +61,9 @@ class StatusServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _status_service_pb2.GetStatusRequest,
         context: _aio.ServicerContext[_status_service_pb2.GetStatusRequest, _abc.Awaitable[_status_service_pb2.GetStatusResponse]],
     ) -> _abc.Awaitable[_status_service_pb2.GetStatusResponse]:
-        """GetStatus tells the health of every service and upstream, and the
-        configuration in force. Idempotent; for the admin only. Reasons:
+        """GetStatus asks every instance and tells how each service and upstream fares,
+        and the configuration in force. What does not answer is told as far as it is
+        known. Idempotent; for the admin only. Reasons:
         CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,
         SERVICE_UNAVAILABLE.
         """

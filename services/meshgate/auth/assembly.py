@@ -69,6 +69,7 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
             ),
             tasks=known.tasks,
             drain=known.changes.close,
+            lacks=lambda: () if known.sees_changes() else ("the database does not answer",),
         )
 
 

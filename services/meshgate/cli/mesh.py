@@ -25,6 +25,7 @@ from meshgate.cli.supervision import StartError, Supervisor
 from meshgate.edge import binary
 from meshgate.edge.rendering import Address, EdgeSettings, laptop_files, write
 from meshgate.runtime.environment import Environment
+from meshgate.runtime.tracing_settings import TracingSettings
 
 LOOPBACK = "127.0.0.1"
 EDGE = "envoy"
@@ -266,6 +267,7 @@ class Mesh:
             admin_socket=PurePosixPath(self._plan.admin_socket),
             access_log=PurePosixPath(self._plan.access_log),
             health_check_interval_seconds=_HEALTH_CHECK_SECONDS,
+            traces=TracingSettings.read(Environment(self._plan.variables)),
         )
         write(settings, config)
         variables = self._plan.variables

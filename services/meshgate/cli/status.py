@@ -11,7 +11,7 @@ from meshgate.cli.examples import examples
 from meshgate.cli.gateway import Gateway
 from meshgate.cli.table import table
 
-_SERVING = "SERVICE_HEALTH_SERVING"
+_MISSING = "SERVICE_HEALTH_NOT_SERVING"
 
 
 @click.command(
@@ -22,20 +22,26 @@ _SERVING = "SERVICE_HEALTH_SERVING"
 @data_directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status_command(data_directory: DataDirectory, as_json: bool) -> None:
-    """Show the health of every service and provider; exit 1 unless every service serves."""
+    """Show the health of every service and provider.
+
+    Exit 1 if a service is missing that requests need. One that is degraded answers what it can.
+    """
     gateway = Gateway.for_admin(data_directory)
     status = gateway.get("/meshgate/v1/status", "services", "targets")
     if as_json:
         click.echo(json.dumps(status, indent=2))
     else:
         click.echo(_page(gateway.url, status))
-    if not all(service["health"] == _SERVING for service in status["services"]):
+    if any(_is_missing(service) for service in status["services"]):
         raise SystemExit(1)
 
 
 def _page(url: str, status: Mapping[str, Any]) -> str:
     head = f"{url}  version {status['version']}  configuration {status['config_revision']}"
-    services = table(("SERVICE", "HEALTH", "INSTANCES"), [_service(s) for s in status["services"]])
+    services = table(
+        ("SERVICE", "HEALTH", "INSTANCES", "VERSION", "DEGRADED"),
+        [_service(service) for service in status["services"]],
+    )
     targets = table(
         ("PROVIDER", "MODEL", "HEALTH", "LAST FAILURE"), [_target(t) for t in status["targets"]]
     )
@@ -44,7 +50,21 @@ def _page(url: str, status: Mapping[str, Any]) -> str:
 
 def _service(service: Mapping[str, Any]) -> tuple[str, ...]:
     instances = f"{service['serving_count']} of {service['instance_count']}"
-    return service["service"], _word(service["health"], "SERVICE_HEALTH_"), instances
+    known = service.get("instances", [])
+    versions = sorted({one["version"] for one in known if one["version"]})
+    reasons = sorted({reason for one in known for reason in one["degraded_reasons"]})
+    return (
+        service["service"],
+        _word(service["health"], "SERVICE_HEALTH_"),
+        instances,
+        ", ".join(versions),
+        "; ".join(reasons),
+    )
+
+
+def _is_missing(service: Mapping[str, Any]) -> bool:
+    """Whether requests need it and it does not serve; an older gateway does not say what they need."""
+    return service["health"] == _MISSING and bool(service.get("required", True))
 
 
 def _target(target: Mapping[str, Any]) -> tuple[str, ...]:

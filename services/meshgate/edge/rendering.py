@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from string import Template
 
-from meshgate.edge import assets, replies
+from meshgate.edge import assets, replies, tracing
+from meshgate.runtime.tracing_settings import TracingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class EdgeSettings:
         access_log: Where Envoy writes its access log.
         health_check_interval_seconds: How often it asks each instance whether it serves.
         trusted_proxy_hops: How many proxies in front of Envoy tell the truth in x-forwarded-for.
+        traces: Where traces go, and which; None where none are wanted.
     """
 
     listen: Address
@@ -45,6 +47,7 @@ class EdgeSettings:
     access_log: PurePosixPath
     health_check_interval_seconds: float = 1.0
     trusted_proxy_hops: int = 0
+    traces: TracingSettings | None = None
 
 
 COMPOSE = EdgeSettings(
@@ -82,6 +85,8 @@ def render(settings: EdgeSettings) -> str:
         ACCESS_LOG=json.dumps(str(settings.access_log)),
         HEALTH_CHECK_INTERVAL=f"{settings.health_check_interval_seconds:g}s",
         TRUSTED_PROXY_HOPS=settings.trusted_proxy_hops,
+        TRACING=tracing.connection_manager(settings.traces),
+        COLLECTOR=tracing.cluster(settings.traces),
         LOCAL_REPLIES=_one_a_line(replies.mappers()),
     )
 

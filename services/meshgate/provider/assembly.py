@@ -11,6 +11,7 @@ from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.execution import Execution
 from meshgate.provider.http1_client import Http1Client
 from meshgate.provider.httpx_client import HttpxClient
+from meshgate.provider.observation import Observer
 from meshgate.provider.servicer import ProviderServicer
 from meshgate.provider.settings import ClientName, Settings
 from meshgate.provider.targets import Targets
@@ -19,6 +20,7 @@ from meshgate.provider.upstreams import Upstreams
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.peers import Peers
 from meshgate.runtime.service import Implementation, Service
+from meshgate.runtime.tracing import tracer_of
 from meshgate.v1 import provider_service_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ProviderService"]
@@ -45,16 +47,21 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     upstreams = Upstreams(LocalSecrets(env.variables), CLIENTS[settings.upstream_client])
     targets = Targets()
     upstreams.follow(source.current())
-    servicer = ProviderServicer(Execution(upstreams, targets), targets, source.current)
+    tracer = tracer_of(env, "provider")
+    observer = Observer(source.current, upstreams.address, tracer)
+    execution = Execution(upstreams, targets, observer)
+    servicer = ProviderServicer(execution, targets, source.current)
     try:
         yield Service(
             name="provider",
             implementations=(Implementation(SERVICE, servicer, internal=True),),
             tasks={"follow the configuration": lambda: _follow(source, upstreams, targets)},
             drain=servicer.drain,
+            lacks=upstreams.lacks,
         )
     finally:
         await upstreams.close()
+        await tracer.close()
 
 
 async def _follow(source: ConfigSource, upstreams: Upstreams, targets: Targets) -> None:

@@ -16,7 +16,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
     `dialect` is the format of `body` and of the answer, by its name among the dialects; `model` is
     the upstream's name, which takes the place of the one in the body. The upstream is asked for
-    `output_cap` tokens at most, for each choice, if it is given.
+    `output_cap` tokens at most, for each choice, if it is given, and told the `traceparent`.
     """
 
     model: str
@@ -24,6 +24,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     body: bytes
     timeouts: PhaseTimeouts
     request_id: str = ""
+    traceparent: str = ""
     output_cap: int | None = None
 
 

@@ -58,6 +58,7 @@ class Failure:
         code: The upstream's own code, or nothing.
         field: The field of the request that the upstream points at, or nothing.
         usage: What the attempt consumed all the same, if known.
+        seconds: How long it took.
     """
 
     kind: FailureKind
@@ -67,6 +68,7 @@ class Failure:
     code: str = ""
     field: str = ""
     usage: Usage | None = None
+    seconds: float = 0.0
 
 
 class AttemptFailedError(Exception):

@@ -29,6 +29,7 @@ from meshgate.provider.upstream import (
     UpstreamResponse,
 )
 from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
+from meshgate.runtime.trace_context import is_trace_context
 
 _GOOD = range(200, 300)
 _ERROR_LIMIT_BYTES = MIB
@@ -89,7 +90,7 @@ class HttpUpstream:
         if request.head.stream:
             raise InvalidRequestError("this request asks for a stream", field="stream")
         clock = PhaseClock(attempt.timeouts)
-        headers = _with_request_id(self._plain_headers, attempt)
+        headers = _with_context(self._plain_headers, attempt)
         try:
             async with self._client.post(endpoint.url, headers, request.body, clock) as response:
                 if response.status not in _GOOD:
@@ -118,7 +119,7 @@ class HttpUpstream:
         )
         _check_streams(attempt, request)
         clock = PhaseClock(attempt.timeouts)
-        headers = _with_request_id(self._stream_headers, attempt)
+        headers = _with_context(self._stream_headers, attempt)
         try:
             async with self._client.post(endpoint.url, headers, request.body, clock) as response:
                 await self._check_begin(response)
@@ -230,12 +231,15 @@ def _check_streams(attempt: Attempt, request: UpstreamRequest) -> None:
         raise InvalidRequestError("this request does not ask for a stream", field="stream")
 
 
-def _with_request_id(
+def _with_context(
     headers: tuple[tuple[str, str], ...], attempt: Attempt
 ) -> tuple[tuple[str, str], ...]:
-    if not _REQUEST_ID.fullmatch(attempt.request_id):
-        return headers
-    return (*headers, ("x-request-id", attempt.request_id))
+    """The headers, and which request and trace this belongs to: what is fit to be sent of it."""
+    if _REQUEST_ID.fullmatch(attempt.request_id):
+        headers = (*headers, ("x-request-id", attempt.request_id))
+    if attempt.traceparent and is_trace_context(attempt.traceparent):
+        headers = (*headers, ("traceparent", attempt.traceparent))
+    return headers
 
 
 def _timings(clock: PhaseClock) -> Timings:

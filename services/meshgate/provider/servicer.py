@@ -135,6 +135,7 @@ def _attempt(
             ),
         ),
         request_id=request.context.request_id,
+        traceparent=request.context.traceparent,
         output_cap=request.output_cap or None,
     )
 
@@ -198,6 +199,7 @@ def _failure(failure: Failure) -> pb.Failure:
         code=failure.code,
         field=failure.field,
         usage=write_usage(failure.usage),
+        timings=pb.Timings(total=duration(failure.seconds)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -19,6 +20,7 @@ from meshgate.runtime.errors import RevisionBehindError
 
 _log = structlog.get_logger("meshgate.provider")
 
+_PORTS = {"http": 80, "https": 443}
 _BOUNDS = {
     "openai": OutputBound.MAX_COMPLETION_TOKENS,
     "openai-compatible": OutputBound.MAX_TOKENS,
@@ -63,6 +65,19 @@ class Upstreams:
                 provider=provider,
             )
         return upstream
+
+    def lacks(self) -> list[str]:
+        """Which providers cannot be used, for their secrets or certificates cannot be had."""
+        broken = sorted(name for name, it in self._resolved.items() if it is None)
+        return [f"the provider {name} cannot be used: see the log" for name in broken]
+
+    def address(self, provider: str) -> tuple[str, int] | None:
+        """Where a provider is, host and port; None for one that is inside the gateway."""
+        resolved = self._resolved.get(provider)
+        if resolved is None or isinstance(resolved.provider, DemoProvider):
+            return None
+        url = urlsplit(resolved.provider.base_url)
+        return (url.hostname or "", url.port or _PORTS.get(url.scheme, 0))
 
     def follow(self, snapshot: Snapshot) -> set[str]:
         """Go by a new configuration, and return the names of the providers that changed or went.

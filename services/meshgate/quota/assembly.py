@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 from redis.exceptions import RedisError
@@ -43,6 +44,7 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
     with contextlib.suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(settings.hold_seconds):
             await nodes.look_at_disks()
+    reach = Reach()
     servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
     try:
         yield Service(
@@ -50,25 +52,38 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
             implementations=(Implementation(SERVICE, servicer, internal=True),),
             tasks={
                 "abandon grants whose owners are gone": lambda: sweep(
-                    store, settings.sweep_seconds, settings.settle_seconds
+                    store, settings.sweep_seconds, settings.settle_seconds, reach
                 )
             },
+            lacks=reach.lacks,
         )
     finally:
         await nodes.close()
 
 
-async def sweep(store: GrantStore, every_seconds: float, within_seconds: float) -> None:
+@dataclass
+class Reach:
+    """Whether the store answers, as the sweeps see it, which are a second apart."""
+
+    is_away: bool = False
+
+    def lacks(self) -> Sequence[str]:
+        return ("redis does not answer",) if self.is_away else ()
+
+
+async def sweep(
+    store: GrantStore, every_seconds: float, within_seconds: float, reach: Reach | None = None
+) -> None:
     """Look for grants whose ttl has passed, again and again, without end."""
-    is_away = False
+    reach = reach or Reach()
     while True:
         try:
             await store.sweep(Deadline.after(within_seconds))
-            is_away = False
+            reach.is_away = False
         except GatewayError as error:
-            if not is_away:
+            if not reach.is_away:
                 _log.warning("grants cannot be looked through", reason=error.message)
-            is_away = True
+            reach.is_away = True
         await asyncio.sleep(every_seconds)
 
 

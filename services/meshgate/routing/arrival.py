@@ -1,6 +1,7 @@
 """A call as it comes in, before its body is read."""
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from meshgate.runtime.credentials import CLIENT_ADDRESS_KEY, LONGEST_ADDRESS, cr
 from meshgate.runtime.deadline import DEFAULT_SECONDS, Deadline
 from meshgate.runtime.duration import set_duration
 from meshgate.runtime.errors import InvalidRequestError
+from meshgate.runtime.tracing import NO_SPAN, Span
 from meshgate.v1 import call_context_pb2 as pb
 
 # What is only passed on, or kept beside a credential, must not grow with what clients send.
@@ -32,6 +34,8 @@ class Arrival(Struct, frozen=True):
         method: The full name of the RPC.
         deadline: The client's own, or the longest that any call may take.
         cache_control: What the client says about answers that are kept; mostly nothing.
+        arrived_at: When it came, by the monotonic clock.
+        span: What is recorded of it.
     """
 
     credential: str | None
@@ -41,6 +45,8 @@ class Arrival(Struct, frozen=True):
     method: str
     deadline: Deadline
     cache_control: str = ""
+    arrived_at: float = 0.0
+    span: Span = NO_SPAN
 
     @classmethod
     def from_context(cls, context: Any, method: str) -> "Arrival":
@@ -59,6 +65,7 @@ class Arrival(Struct, frozen=True):
             method=method,
             deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
             cache_control=metadata.get("cache-control", ""),
+            arrived_at=time.monotonic(),
         )
 
     def __repr__(self) -> str:

@@ -16,11 +16,12 @@ from meshgate.routing.peers.guardrails import Guardrails
 from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.quota import Quota
-from meshgate.routing.pipeline import Pipeline
+from meshgate.routing.pipeline import Beside, Pipeline
 from meshgate.routing.settings import Settings
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.peers import Peers
 from meshgate.runtime.service import Implementation, Service
+from meshgate.runtime.tracing import tracer_of
 from meshgate.tokens.counting import TokenCounter
 
 
@@ -37,14 +38,14 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     providers = Providers(channels["provider"])
     quota = Quota(QuotaCalls(channels["quota"]), settings.hold_seconds)
     counter = TokenCounter()
+    tracer = tracer_of(env, "routing")
     metering = Metering(quota, counter, source.current)
     pipeline = Pipeline(
         principals,
         metering,
         providers,
         source.current,
-        caching=Caching(cache),
-        guarding=Guarding(checks),
+        Beside(caching=Caching(cache), guarding=Guarding(checks), tracer=tracer),
     )
     statuses = status.StatusServicer(principals, providers, {**channels, **helpers}, source.current)
     try:
@@ -71,6 +72,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
             await checks.close()
         await quota.close()
         await counter.close()
+        await tracer.close()
 
 
 async def _helpers(peers: Peers) -> dict[str, Any]:

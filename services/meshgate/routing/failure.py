@@ -35,6 +35,7 @@ class Failure:
         field: The field that the upstream points at, or nothing.
         error: What is told instead, where it was the mesh that failed.
         usage: What was consumed all the same, if that is known.
+        upstream_seconds: How long the upstream had it; 0 where it never did.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Failure:
     field: str = ""
     error: GatewayError | None = None
     usage: Usage | None = None
+    upstream_seconds: float = 0.0
 
     def _client_status(self) -> int:
         """The upstream's status, where it is one that blames the client."""

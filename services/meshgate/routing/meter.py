@@ -11,24 +11,25 @@ from meshgate.config.snapshot import Target
 from meshgate.dialects import metering as dialects
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.routing import observation
 from meshgate.routing.attempts import LEAST_SECONDS, Execute
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import (
     Consumption,
     Ending,
-    UsageRecords,
     consumption,
     is_sensible,
 )
-from meshgate.routing.demand import Demand, Demands
+from meshgate.routing.demand import Demand
 from meshgate.routing.failure import Failure
+from meshgate.routing.gauges import Gauges
 from meshgate.routing.metered_attempt import REQUEST, MeteredAttempt
 from meshgate.routing.peers.quota.grant import new_grant_id
 from meshgate.routing.peers.quota.part import Part
-from meshgate.routing.peers.quota.quota import Quota, admitted
+from meshgate.routing.peers.quota.quota import admitted
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import DIALECT_NAMES, Question
-from meshgate.routing.usage_counting import NOTHING_WRITTEN, UsageCounter, Written
+from meshgate.routing.usage_counting import NOTHING_WRITTEN, Written
 from meshgate.runtime.errors import (
     DeadlineExceededError,
     GatewayError,
@@ -36,43 +37,12 @@ from meshgate.runtime.errors import (
     ModelUnpricedError,
 )
 from meshgate.runtime.telemetry import described
-from meshgate.tokens.counting import TokenCounter
-from meshgate.tokens.estimating import Estimator
 from meshgate.v1 import usage_record_pb2 as pb
 from meshgate.v1.guardrails_service_pb2 import Finding
 
 _log = structlog.get_logger("meshgate.routing")
 
 Answer = TypeVar("Answer")
-ChainsOf = Callable[[Plan, Target], Sequence[Chain]]
-"""The limits of a model and a target, whoever asks."""
-
-
-class Gauges:
-    """What all meters share.
-
-    Args:
-        quota: Lets requests in.
-        chains_of: The limits of a model and a target.
-        estimator: Learns how long requests and answers are.
-        demands: What requests may use.
-        counter: Counts tokens where an upstream reports none.
-    """
-
-    def __init__(
-        self,
-        quota: Quota,
-        chains_of: ChainsOf,
-        estimator: Estimator,
-        demands: Demands,
-        counter: TokenCounter,
-    ) -> None:
-        self.quota = quota
-        self.chains_of = chains_of
-        self.estimator = estimator
-        self.demands = demands
-        self.usage = UsageCounter(counter, estimator)
-        self.records = UsageRecords()
 
 
 class Meter:
@@ -102,6 +72,7 @@ class Meter:
         self._attempts: list[MeteredAttempt] = []
         self._made_up = NOTHING
         self._began_at_nanos = self._ended_at_nanos = time.time_ns()
+        self._ended_at = 0.0
         self._is_settled = False
         self._notes: pb.UsageRecord | None = None
         self.outcome = pb.REQUEST_OUTCOME_UNSPECIFIED
@@ -138,10 +109,10 @@ class Meter:
             try:
                 result = await execute(question, plan, target)
             except GatewayError:
-                attempt.settle(None)
+                attempt.refused()
                 raise
             if isinstance(result, Failure):
-                attempt.settle(self._consumed(target, result))
+                attempt.failed(result, self._consumed(target, result))
             return result
 
         return run
@@ -237,6 +208,10 @@ class Meter:
 
     # ------------------------------------------------------------- endings
 
+    def upstream_took(self, seconds: float | None) -> None:
+        """How long the last attempt was with the upstream, where that is known."""
+        self._attempts[-1].upstream_seconds = seconds
+
     def answered(
         self,
         usage: Usage | None,
@@ -311,6 +286,7 @@ class Meter:
         """Whatever comes now comes too late."""
         self._is_settled = True
         self._ended_at_nanos = time.time_ns()
+        self._ended_at = time.monotonic()
 
     def _soon(self, parts: Sequence[Part], conclude: Callable[[], None]) -> None:
         """Conclude at once if somebody waits for what comes free, else when there is time."""
@@ -362,6 +338,11 @@ class Meter:
 
     def _book(self, outcome: pb.RequestOutcome.ValueType) -> None:
         """Book the whole request under the limits of its principal, with its record."""
+        observation.concluded(
+            self.question,
+            self._attempts,
+            observation.Ending(outcome, self._ended_at, self._ended_at_nanos),
+        )
         consumptions = [each.consumption for each in self._attempts if each.consumption]
         record = self.gauges.records.record(
             new_grant_id(),

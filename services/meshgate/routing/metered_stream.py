@@ -15,6 +15,7 @@ from meshgate.runtime.errors import (
     LimitExceededError,
     ServiceUnavailableError,
 )
+from meshgate.runtime.tracing import error_type
 from meshgate.v1 import usage_record_pb2 as pb
 
 _log = structlog.get_logger("meshgate.routing")
@@ -53,7 +54,8 @@ class MeteredStream:
         except StopAsyncIteration:
             self._ended(pb.REQUEST_OUTCOME_ANSWERED)
             raise
-        except GatewayError:
+        except GatewayError as error:
+            self._meter.question.arrival.span.fail(error_type(error))
             self._ended(pb.REQUEST_OUTCOME_FAILED)
             raise
         self._tally.take(chunk)
@@ -69,6 +71,7 @@ class MeteredStream:
     def _ended(self, outcome: pb.RequestOutcome.ValueType) -> None:
         self._is_over = True
         chunks = self._chunks
+        self._meter.upstream_took(chunks.upstream_seconds)
         self._meter.ended(outcome, chunks.usage, chunks.served_model, self._written())
 
     def _written(self) -> Written:

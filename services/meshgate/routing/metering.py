@@ -8,7 +8,8 @@ from meshgate.config.snapshot import Model, Snapshot, Target
 from meshgate.limits.limit import Limit, SubjectKind
 from meshgate.routing.chain import Chain, wide_chain
 from meshgate.routing.demand import Demands, with_fallbacks
-from meshgate.routing.meter import Gauges, Meter
+from meshgate.routing.gauges import Gauges
+from meshgate.routing.meter import Meter
 from meshgate.routing.peers.quota.quota import Quota, admitted
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import Question

@@ -4,9 +4,14 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
 from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.attempt_spans import attempts_within
 from meshgate.routing.attempts import Answered, Attempts
 from meshgate.routing.caching import Caching
 from meshgate.routing.guarded_stream import GuardedStream
@@ -16,18 +21,38 @@ from meshgate.routing.meter import Meter
 from meshgate.routing.metered_stream import MeteredStream
 from meshgate.routing.metering import Metering
 from meshgate.routing.model_header import model_header
+from meshgate.routing.observation import described
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Headers, PlainAnswer, Providers, StreamedAnswer
 from meshgate.routing.planning import Plan, Planner, served
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
 from meshgate.routing.reply import Reply
-from meshgate.runtime.errors import ContentBlockedError, LimitExceededError
+from meshgate.runtime.errors import ContentBlockedError, GatewayError, LimitExceededError
+from meshgate.runtime.tracing import NO_TRACER, Span, Tracer, error_type
 from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1 import usage_record_pb2
 
+_SERVER_ERROR = 500
+
 ReadHead = Callable[[bytes], RequestHead]
 """Reads what routing needs of a body. Raises InvalidRequestError."""
+
+
+class Beside(Struct, frozen=True):
+    """What stands beside a request's way; without any of it requests are answered all the same.
+
+    Attributes:
+        attempts: How answers are tried for.
+        caching: Knows answers that were given before.
+        guarding: What may pass.
+        tracer: Records requests.
+    """
+
+    attempts: Attempts = msgspec.field(default_factory=Attempts)
+    caching: Caching = msgspec.field(default_factory=Caching)
+    guarding: Guarding = msgspec.field(default_factory=Guarding)
+    tracer: Tracer = NO_TRACER
 
 
 class Pipeline:
@@ -38,9 +63,7 @@ class Pipeline:
         metering: What they may use.
         providers: Who answers.
         snapshot: The configuration, as it is now.
-        attempts: How answers are tried for.
-        caching: Knows answers that were given before.
-        guarding: What may pass.
+        beside: What else there is on the way.
     """
 
     def __init__(
@@ -49,17 +72,17 @@ class Pipeline:
         metering: Metering,
         providers: Providers,
         snapshot: Callable[[], Snapshot],
-        attempts: Attempts | None = None,
-        caching: Caching | None = None,
-        guarding: Guarding | None = None,
+        beside: Beside | None = None,
     ) -> None:
+        beside = beside or Beside()
         self._principals = principals
         self._metering = metering
         self._providers = providers
         self._snapshot = snapshot
-        self._attempts = attempts or Attempts()
-        self._caching = caching or Caching()
-        self._guarding = guarding or Guarding()
+        self._attempts = beside.attempts
+        self._caching = beside.caching
+        self._guarding = beside.guarding
+        self._tracer = beside.tracer
 
     async def answer(
         self, arrival: Arrival, dialect: pb.Dialect.ValueType, body: bytes, read_head: ReadHead
@@ -69,18 +92,25 @@ class Pipeline:
         Raises:
             GatewayError: It got no answer.
         """
-        principal = await self._principals.authenticate(arrival)  # before the body is read
-        head = read_head(body)
-        snapshot = self._snapshot()
-        model = _allowed(principal, head.model, snapshot)
-        arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
-        question = Question(arrival, principal, head, dialect, body, snapshot.revision)
-        plans = Planner(snapshot).plans(head.model)
-        guard = self._guarding.guard(model, snapshot) if model.guardrails else None
+        span = self._tracer.serve(arrival.method, arrival.traceparent)
+        if span.is_recorded:
+            arrival = replace(arrival, span=span, traceparent=span.traceparent)
         try:
+            principal = await self._principals.authenticate(arrival)  # before the body is read
+            head = read_head(body)
+            snapshot = self._snapshot()
+            model = _allowed(principal, head.model, snapshot)
+            arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
+            question = Question(arrival, principal, head, dialect, body, snapshot.revision)
+            described(span, question)
+            guard = self._guarding.guard(model, snapshot) if model.guardrails else None
+            plans = Planner(snapshot).plans(head.model)
             return await self._metered(question, model, plans, guard)
-        except LimitExceededError as error:
-            error.headers = refusal_headers(error)
+        except BaseException as error:
+            if isinstance(error, LimitExceededError):
+                error.headers = refusal_headers(error)
+            _fail(span, error)
+            span.end()
             raise
 
     async def _metered(
@@ -97,21 +127,25 @@ class Pipeline:
             if question.head.stream:
                 return await self._streamed(meter, plans, guard)
             return await self._plain(meter, plans, guard)
-        except BaseException:
+        except BaseException as error:
+            _fail(question.arrival.span, error)
             meter.left()
             raise
 
     async def _plain(self, meter: Meter, plans: Iterable[Plan], guard: Guard | None) -> Reply:
-        execute = meter.metered(self._providers.execute)
+        span = meter.question.arrival.span
+        execute = meter.metered(attempts_within(span, self._providers.execute))
         answered = await self._attempts.first_good(meter.question, plans, execute)
         answer = answered.answer
+        meter.upstream_took(answer.upstream_seconds)
         if guard is not None:
             return Reply(_headers(answered, meter), body=await _shown(answer, meter, guard))
         meter.answered(answer.usage, answer.served_model, answer.body)
         return Reply(_headers(answered, meter), body=answer.body)
 
     async def _streamed(self, meter: Meter, plans: Iterable[Plan], guard: Guard | None) -> Reply:
-        execute = meter.metered(self._providers.stream)
+        span = meter.question.arrival.span
+        execute = meter.metered(attempts_within(span, self._providers.stream))
         answered = await self._attempts.first_good(meter.question, plans, execute)
         chunks, watch = answered.answer.chunks, guard and guard.stream(meter.question)
         stream = GuardedStream(chunks, meter, watch) if watch else MeteredStream(chunks, meter)
@@ -174,6 +208,13 @@ def _allowed(principal: Principal, name: str, snapshot: Snapshot) -> Model:
     model = served(snapshot, name)
     principal.check(name)
     return model
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    if span.is_recorded:
+        status = error.http_status if isinstance(error, GatewayError) else _SERVER_ERROR
+        is_ours = isinstance(error, Exception) and status >= _SERVER_ERROR
+        span.fail(error_type(error), is_ours=is_ours)
 
 
 def _headers(answered: Answered[PlainAnswer] | Answered[StreamedAnswer], meter: Meter) -> Headers:

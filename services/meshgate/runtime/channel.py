@@ -146,6 +146,11 @@ class RemoteChannel:
         return len(self._instances)
 
     @property
+    def instances(self) -> Sequence[Instance]:
+        """Every instance that is known, serving or not."""
+        return tuple(self._instances.values())
+
+    @property
     def serving_count(self) -> int:
         return sum(instance.serving for instance in self._instances.values())
 

@@ -1,4 +1,4 @@
-"""A Prometheus histogram of durations that costs a fraction of the library's own to observe."""
+"""A Prometheus histogram that costs a fraction of the library's own to observe."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,29 @@ BOUNDS_SECONDS = (
 )
 
 
+OTHER = "other"
+"""What stands for the values of labels that came when there were too many."""
+
+_MOST_LABELS = 2000
+
+
 class Durations:
-    """The durations of one kind of thing. To be observed from one thread only."""
+    """The durations, or other amounts, of one kind of thing. To be observed from one thread only.
 
-    __slots__ = ("_counts", "_seconds")
+    Args:
+        bounds: Of the buckets, in ascending order.
+    """
 
-    def __init__(self) -> None:
-        self._counts = [0] * (len(BOUNDS_SECONDS) + 1)
+    __slots__ = ("_bounds", "_counts", "_seconds")
+
+    def __init__(self, bounds: Sequence[float] = BOUNDS_SECONDS) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
         self._seconds = 0.0
 
     def observe(self, seconds: float) -> None:
         """Take note of one."""
-        self._counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+        self._counts[bisect_left(self._bounds, seconds)] += 1
         self._seconds += seconds
 
     @property
@@ -39,18 +50,23 @@ class Durations:
 
     def buckets(self) -> list[tuple[str, float]]:
         """How many were at most so long, for each bound, as Prometheus wants it."""
-        names = [str(bound) for bound in BOUNDS_SECONDS] + ["+Inf"]
+        names = [str(float(bound)) for bound in self._bounds] + ["+Inf"]
         return list(zip(names, map(float, accumulate(self._counts)), strict=True))
 
 
 class DurationHistogram:
     """Durations by labels; those that were never observed are not told.
 
+    However many values its labels take, it does not grow without end: what comes when there are
+    too many is told together, as `other`.
+
     Args:
         name: Of the metric, with its unit.
         documentation: What it tells.
         labels: The names of its labels.
         registry: Where it is told.
+        bounds: Of the buckets, in ascending order.
+        most: How many combinations of labels there may be.
     """
 
     def __init__(
@@ -59,16 +75,25 @@ class DurationHistogram:
         documentation: str,
         labels: Sequence[str],
         registry: CollectorRegistry = REGISTRY,
+        bounds: Sequence[float] = BOUNDS_SECONDS,
+        most: int = _MOST_LABELS,
     ) -> None:
         self._name = name
         self._documentation = documentation
         self._label_names = labels
+        self._bounds = bounds
+        self._most = most
         self._children: dict[tuple[str, ...], Durations] = {}
         registry.register(self)
 
     def labels(self, *values: str) -> Durations:
         """The durations with these values of the labels; made at the first call."""
-        return self._children.setdefault(values, Durations())
+        found = self._children.get(values)
+        if found is None:
+            if len(self._children) >= self._most:
+                values = (OTHER,) * len(values)
+            found = self._children.setdefault(values, Durations(self._bounds))
+        return found
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """What Prometheus reads."""

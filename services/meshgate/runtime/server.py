@@ -14,6 +14,7 @@ import structlog
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.grpcio import GrpcioServer
 from meshgate.runtime.health import Health
+from meshgate.runtime.instance import InstanceServicer
 from meshgate.runtime.interception import intercepted
 from meshgate.runtime.limits import Limits
 from meshgate.runtime.native import NativeServer
@@ -72,11 +73,15 @@ async def running(
         peers = await stack.enter_async_context(Peers(env, settings.identity))
         health = Health()
         methods = list(intercepted(health.implementation(), settings.identity))
+        instance = InstanceServicer()
+        described = intercepted(instance.implementation(), settings.identity)
+        methods += described
         services = []
         for assemble in assemblies.values():
             service = await stack.enter_async_context(assemble(env, peers))
             hosted = _methods(service, settings)
-            peers.host(service.name, hosted)
+            instance.add(service)
+            peers.host(service.name, (*hosted, *described))
             methods += hosted
             services.append(service)
         tasks = await stack.enter_async_context(_TaskGroup())

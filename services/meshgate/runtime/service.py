@@ -1,7 +1,7 @@
 """A service, as it is hosted: what it implements of the contract, and with what."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -101,6 +101,11 @@ def _nothing() -> None:
     """Most services have no stream that never ends."""
 
 
+def _lacks_nothing() -> Sequence[str]:
+    """Most services need nothing but each other."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Service:
     """A service of the mesh: the unit that is deployed and scaled.
@@ -111,12 +116,14 @@ class Service:
         tasks: What it does besides answering, for as long as it lives.
         drain: Ends streams that would otherwise go on for ever; called once the callers know that
             this process is leaving.
+        lacks: What it does without at present, as it noticed in its work, each in a few words.
     """
 
     name: str
     implementations: tuple[Implementation, ...]
     tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     drain: Callable[[], None] = _nothing
+    lacks: Callable[[], Sequence[str]] = _lacks_nothing
 
 
 Assembly = AbstractAsyncContextManager[Service]

@@ -1,6 +1,7 @@
 """How the gateway fares."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -10,6 +11,7 @@ from meshgate.config.snapshot import Snapshot
 from meshgate.routing import policies
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.peers.auth import PrincipalCache
+from meshgate.routing.peers.instances import IN_PROCESS, instances_of
 from meshgate.routing.peers.provider import Providers
 from meshgate.runtime.errors import (
     GatewayError,
@@ -24,9 +26,13 @@ SERVICE = pb.DESCRIPTOR.services_by_name["StatusService"]
 _log = structlog.get_logger("meshgate.routing")
 
 DISPENSABLE = frozenset({"cache", "guardrails"})
-"""Services that requests do without, but for those that the configuration sends through them."""
+"""Services that requests do without: when one is away, the gateway is ready all the same.
+
+But for guardrails where the configuration sends requests through them.
+"""
 
 _TARGETS_SECONDS = 1.0
+_ASK_SECONDS = 1.0
 
 
 class StatusServicer(rpc.StatusServiceServicer):
@@ -55,21 +61,25 @@ class StatusServicer(rpc.StatusServiceServicer):
         return pb.GetLivenessResponse(status="ok")
 
     async def GetReadiness(self, request: Any, context: Any) -> pb.GetReadinessResponse:
-        serving = {name for name, channel in self._peers.items() if channel.serving_count}
-        for name in sorted(self._needed() - serving):
-            raise _not_serving(name)
-        return pb.GetReadinessResponse(status="ok")
+        needed = self._needed()
+        away = {name for name, channel in self._peers.items() if not channel.serving_count}
+        missing = sorted(needed & away | needed - self._peers.keys())
+        if missing:
+            raise _not_ready(missing)
+        return pb.GetReadinessResponse(status="ok", degraded=sorted(away))
 
     async def GetStatus(self, request: Any, context: Any) -> pb.GetStatusResponse:
         arrival = Arrival.from_context(context, "StatusService.GetStatus")
         principal = await self._principals.authenticate(arrival)
         if not principal.admin:
             raise PermissionDeniedError("only the admin key may see the status of the gateway")
+        asking = [_peer(name, channel) for name, channel in self._peers.items()]
+        targets, *services = await asyncio.gather(self._targets(), *asking)
         return pb.GetStatusResponse(
             version=version("meshgate"),
             config_revision=self._snapshot().revision,
-            services=[_this(), *(_peer(*peer) for peer in self._peers.items())],
-            targets=await self._targets(),
+            services=[_this(), *services],
+            targets=targets,
         )
 
     def _needed(self) -> set[str]:
@@ -86,26 +96,42 @@ class StatusServicer(rpc.StatusServiceServicer):
             return []
 
 
-def _not_serving(name: str) -> ServiceUnavailableError:
+def _not_ready(missing: Sequence[str]) -> ServiceUnavailableError:
+    names = ", ".join(missing)
     return ServiceUnavailableError(
-        f"the {name} service is not serving", retry_after_seconds=1, service=name
+        f"not serving: {names}", retry_after_seconds=1, service=missing[0], missing=names
     )
 
 
 def _this() -> pb.ServiceStatus:
+    """The process that answers; there may be others, of which it does not know."""
+    this = pb.InstanceStatus(address=IN_PROCESS, serving=True, version=version("meshgate"))
     return pb.ServiceStatus(
         service="routing",
         health=pb.SERVICE_HEALTH_SERVING,
         serving_count=1,
         instance_count=1,
+        required=True,
+        instances=[this],
     )
 
 
-def _peer(name: str, channel: Any) -> pb.ServiceStatus:
-    serving = channel.serving_count
+async def _peer(name: str, channel: Any) -> pb.ServiceStatus:
+    instances = await instances_of(name, channel, _ASK_SECONDS)
     return pb.ServiceStatus(
         service=name,
-        health=pb.SERVICE_HEALTH_SERVING if serving else pb.SERVICE_HEALTH_NOT_SERVING,
-        serving_count=serving,
-        instance_count=channel.instance_count,
+        health=_health(instances),
+        serving_count=sum(instance.serving for instance in instances),
+        instance_count=len(instances),
+        required=name not in DISPENSABLE,
+        instances=instances,
     )
+
+
+def _health(instances: Sequence[pb.InstanceStatus]) -> pb.ServiceHealth.ValueType:
+    serving = [instance for instance in instances if instance.serving]
+    if not serving:
+        return pb.SERVICE_HEALTH_NOT_SERVING
+    if any(instance.degraded_reasons for instance in serving):
+        return pb.SERVICE_HEALTH_DEGRADED
+    return pb.SERVICE_HEALTH_SERVING

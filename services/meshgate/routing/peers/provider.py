@@ -51,13 +51,15 @@ _KINDS = {
 class PlainAnswer(Struct, frozen=True):
     """A whole answer, in the caller's dialect.
 
-    `usage` is None where the upstream did not report any.
+    `usage` is None where the upstream did not report any, `upstream_seconds` where provider does not
+    say how long it took.
     """
 
     body: bytes
     headers: Headers
     usage: Usage | None = None
     served_model: str = ""
+    upstream_seconds: float | None = None
 
 
 class StreamedAnswer(Struct, frozen=True):
@@ -97,7 +99,11 @@ class Providers:
             case "answer":
                 answer = response.answer
                 return PlainAnswer(
-                    answer.body, _headers(answer.headers), _usage(answer), answer.served_model
+                    answer.body,
+                    _headers(answer.headers),
+                    _usage(answer),
+                    answer.served_model,
+                    _upstream_seconds(answer),
                 )
             case "failure":
                 return _failure(response.failure, target.provider)
@@ -217,6 +223,7 @@ class Chunks:
     Attributes:
         usage: What the upstream reported, as soon as it did.
         served_model: The model that answered, as the upstream names it; known at the end.
+        upstream_seconds: How long the upstream took; known at the end.
     """
 
     def __init__(self, call: Any, steps: Any, model: str, provider: str) -> None:
@@ -227,6 +234,7 @@ class Chunks:
         self._empty = True
         self.usage: Usage | None = None
         self.served_model = ""
+        self.upstream_seconds: float | None = None
 
     def __aiter__(self) -> "Chunks":
         return self
@@ -253,6 +261,7 @@ class Chunks:
                 case "done" if not self._empty:
                     self.usage = _usage(step.done)
                     self.served_model = step.done.served_model
+                    self.upstream_seconds = _upstream_seconds(step.done)
                     await _end(self._call, self._steps)
                     raise StopAsyncIteration
             raise _nonsense(self._provider).as_error(self._model)
@@ -309,7 +318,13 @@ def _failure(failure: pb.Failure, provider: str) -> Failure:
         code=failure.code,
         field=failure.field,
         usage=_usage(failure),
+        upstream_seconds=_upstream_seconds(failure) or 0.0,
     )
+
+
+def _upstream_seconds(message: Any) -> float | None:
+    """How long the upstream took, if provider says so."""
+    return seconds_of(message.timings.total) if message.HasField("timings") else None
 
 
 def _usage(message: Any) -> Usage | None:

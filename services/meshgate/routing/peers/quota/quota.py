@@ -20,6 +20,7 @@ from meshgate.routing.peers.quota.settling import Settling
 from meshgate.routing.peers.quota.upkeep import Upkeep
 from meshgate.runtime.counts import LabelledCounts
 from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
+from meshgate.runtime.tracing import spanned
 
 _FLUSH_SECONDS = 0.2
 _LOOK_SECONDS = 0.25
@@ -295,7 +296,10 @@ async def admitted(
     parts: list[Part] = []
     try:
         for chain in chains:
-            part = quota.take(chain, amounts) or await quota.ask(chain, amounts, arrival)
+            part = quota.take(chain, amounts)
+            if part is None:
+                asking = quota.ask(chain, amounts, arrival)
+                part = await spanned(arrival.span, "hold", asking)
             parts.append(part)
     except BaseException:
         for part in parts:
