@@ -12,7 +12,9 @@ from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, 
 
 from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
+from meshgate.routing.conversation import Bounds
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Providers
@@ -55,6 +57,9 @@ class Gateway:
     typed: Any = None
     status: Any = None
     quota: Any = None
+    conversations: Any = None
+    idle_seconds: float = 240.0
+    bounds: Bounds | None = None
 
 
 @asynccontextmanager
@@ -65,10 +70,11 @@ async def serving(
     provider: FakeProvider,
     attempts: Attempts | None = None,
     quota: FakeQuota | None = None,
+    **options: Any,
 ) -> AsyncIterator[Gateway]:
     """Routing behind a channel as anyone's client has it."""
     to_peers, own = BINDINGS[binding]
-    running = Gateway(snapshot)
+    running = Gateway(snapshot, **options)
     async with AsyncExitStack() as stack:
         channels = {
             "auth": await stack.enter_async_context(peer("auth", auth, to_peers)),
@@ -93,6 +99,7 @@ def routing(
     providers = Providers(channels["provider"])
     metering = Metering(running.quota, TokenCounter(), lambda: running.snapshot)
     pipeline = Pipeline(principals, metering, providers, lambda: running.snapshot, attempts)
+    running.conversations = Conversations(pipeline, running.idle_seconds, running.bounds)
     statuses = status.StatusServicer(principals, providers, channels, lambda: running.snapshot)
     return [
         method
@@ -100,7 +107,9 @@ def routing(
             Implementation(
                 openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
             ),
-            Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
+            Implementation(
+                gateway.SERVICE, gateway.GatewayServicer(pipeline, running.conversations)
+            ),
             Implementation(status.SERVICE, statuses),
         )
         for method in intercepted(implementation, MeshIdentity(None))

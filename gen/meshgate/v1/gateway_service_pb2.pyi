@@ -346,7 +346,8 @@ class ConversationStart(_message.Message):
     def chat(self) -> Global___ChatRequest:
         """Model, tools and parameters of every turn. `messages` is what comes before
         the first turn: mostly one of ROLE_SYSTEM, or nothing, or a conversation
-        that goes on from another stream. Tool calls in it must have their results.
+        that goes on from another stream. If it ends with tool calls, their results
+        are what must come first.
         """
 
     def __init__(

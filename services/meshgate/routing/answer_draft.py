@@ -91,8 +91,7 @@ class AnswerDraft:
         self._room_bytes -= text_bytes(text)
         if self._room_bytes < 0:
             raise RequestTooLargeError(
-                "the answer is longer than what this conversation can still hold:"
-                " begin another one"
+                "the answer is longer than what this conversation can still hold: begin another one"
             )
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.provider import Providers
@@ -26,10 +27,12 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     channels = {name: await peers.connect(name) for name in ("auth", "quota", "provider")}
     principals = PrincipalCache(channels["auth"], lambda: source.current().auth.stale_for_seconds)
     providers = Providers(channels["provider"])
-    quota = Quota(QuotaCalls(channels["quota"]), Settings.read(env).hold_seconds)
+    settings = Settings.read(env)
+    quota = Quota(QuotaCalls(channels["quota"]), settings.hold_seconds)
     counter = TokenCounter()
     metering = Metering(quota, counter, source.current)
     pipeline = Pipeline(principals, metering, providers, source.current)
+    conversations = Conversations(pipeline, settings.idle_seconds)
     statuses = status.StatusServicer(principals, providers, channels, source.current)
     try:
         yield Service(
@@ -38,7 +41,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                 Implementation(
                     openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
                 ),
-                Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
+                Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline, conversations)),
                 Implementation(status.SERVICE, statuses),
             ),
             tasks={
@@ -47,6 +50,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                 "look after grants": quota.look_after,
                 "follow the configuration": lambda: _follow(source),
             },
+            drain=conversations.drain,
         )
     finally:
         await providers.close()

@@ -11,6 +11,7 @@ from msgspec import Struct
 from meshgate.dialects.neutral import ChatEvent, ChatRequest, Message, ToolResult
 from meshgate.routing.answer_draft import AnswerDraft
 from meshgate.routing.conversation import Conversation
+from meshgate.runtime.cancellation import being_cancelled
 from meshgate.runtime.errors import CredentialError, GatewayError
 from meshgate.runtime.telemetry import described
 
@@ -130,6 +131,10 @@ class Dialogue:
             await self._converse(heard)
         except Exception as error:  # raised where it is heard
             await self._outlet.put(error)
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+            await self._outlet.put(None)  # it was the call that was cancelled
         else:
             await self._outlet.put(None)
 
@@ -222,11 +227,11 @@ class Dialogue:
             CredentialError: The client may no longer ask anything.
         """
         answering, self._answering = self._answering, None
+        error = _error_of(answering)
         if self._draft.is_finished:
             self._conversation.answer(self._draft.whole())
             return
         self._conversation.take_back()
-        error = _error_of(answering)
         if isinstance(error, CredentialError):
             raise error
         await self._tell(self._conversation.turn, error)
@@ -248,7 +253,7 @@ def _listen(heard: AsyncIterator[Heard]) -> asyncio.Task[Heard]:
 
 
 def _error_of(answering: asyncio.Task[None] | None) -> GatewayError:
-    """What a turn has failed with."""
+    """What a turn has failed with, if it has."""
     error: BaseException | None = None
     if answering is not None and not answering.cancelled():
         error = answering.exception()
@@ -265,3 +270,5 @@ async def _stop(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
     for task in running:
         task.cancel()
     await asyncio.wait(running)
+    for task in running:
+        _ = task.cancelled() or task.exception()  # nobody else will ask for it

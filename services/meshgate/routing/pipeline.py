@@ -108,6 +108,14 @@ class Pipeline:
         chunks = MeteredStream(answered.answer.chunks, meter)
         return Reply(_headers(answered, meter), chunks=chunks)
 
+    async def authenticate(self, arrival: Arrival) -> None:
+        """Look who calls, before anything is read of what he says.
+
+        Raises:
+            GatewayError: The caller is not known.
+        """
+        await self._principals.authenticate(arrival)
+
     async def models(self, arrival: Arrival) -> list[str]:
         """The models that the caller may use, in the order of the configuration.
 

@@ -12,10 +12,16 @@ class Settings:
     Attributes:
         hold_seconds: How long what a request holds stays held without a sign of life of this
             process, `ROUTING_HOLD_TTL`. Then it is booked as used up, and its place comes free.
+        idle_seconds: How long a conversation may rest between turns, `ROUTING_CONVERSATION_IDLE`.
+            Envoy cuts streams on which nothing moves for five minutes.
     """
 
     hold_seconds: float = 30.0
+    idle_seconds: float = 240.0
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
-        return cls(hold_seconds=env.seconds("ROUTING_HOLD_TTL", cls.hold_seconds))
+        return cls(
+            hold_seconds=env.seconds("ROUTING_HOLD_TTL", cls.hold_seconds),
+            idle_seconds=env.seconds("ROUTING_CONVERSATION_IDLE", cls.idle_seconds),
+        )
