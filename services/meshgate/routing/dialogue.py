@@ -182,9 +182,11 @@ class Dialogue:
         try:
             match message:
                 case Said():
+                    await self._end_told_turn()
                     self._conversation.say(message.message)
                     self._begin()
                 case Reported():
+                    await self._end_told_turn()
                     self._conversation.report(message.results)
                     self._begin()
                 case Unreadable():
@@ -235,6 +237,11 @@ class Dialogue:
         if isinstance(error, CredentialError):
             raise error
         await self._tell(self._conversation.turn, error)
+
+    async def _end_told_turn(self) -> None:
+        """Wait for the end of an answer whose last step the client has seen already."""
+        if self._draft.is_finished:
+            await self._end_turn()
 
     async def _end_turn(self) -> None:
         if self._answering is not None:
