@@ -127,7 +127,7 @@ def running_gateway(
     configuration.write_text(CONFIGURATION.format(upstream=upstream, closed_port=free_port()))
     ready_file = directory / "ready.json"
     environment = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        **{name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ},
         "UPSTREAM_KEY": UPSTREAM_KEY,
         "TEST_KEY": KEY,
         "SMALL_KEY": SMALL_KEY,
