@@ -19,7 +19,7 @@ from routing.fakes import (
     snapshot,
     until,
 )
-from routing.gateway import BINDINGS, Gateway, credentials, serving
+from routing.gateway import BINDINGS, Gateway, client_channel, credentials, serving
 from routing.talking import (
     CALL,
     CALLED,
@@ -192,6 +192,17 @@ class TestBeginning:
 
         assert error.code() is grpc.StatusCode[code]
         assert provider.requests == []
+
+    async def test_what_is_no_message_at_all_ends_it(self, gateway: Gateway) -> None:
+        async with client_channel(gateway.port) as channel:
+            call = channel.stream_stream("/meshgate.v1.GatewayService/Converse")(**credentials())
+            await call.write(start().SerializeToString())
+            await call.write(b"\xff")
+
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await call.read()
+
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
     async def test_who_says_nothing_is_not_waited_for(
         self, auth: FakeAuth, provider: FakeProvider
