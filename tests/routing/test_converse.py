@@ -204,6 +204,14 @@ class TestBeginning:
 
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
+    async def test_a_drain_waits_for_nobody_who_has_said_nothing(self, gateway: Gateway) -> None:
+        talk = Talk(gateway.typed)
+        gateway.conversations.drain()
+
+        error = await failure_of(talk)
+
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+
     async def test_who_says_nothing_is_not_waited_for(
         self, auth: FakeAuth, provider: FakeProvider
     ) -> None:

@@ -124,7 +124,7 @@ class Dialogue:
                     raise told
                 yield told
         finally:
-            await _stop((holding,))
+            await stop((holding,))
 
     async def _hold(self, heard: AsyncIterator[Heard]) -> None:
         try:
@@ -157,7 +157,7 @@ class Dialogue:
                 elif is_idle:
                     return await self._tell(0, Idle())
         finally:
-            await _stop((listening, leaving, self._answering))
+            await stop((listening, leaving, self._answering))
 
     async def _something_happens(
         self, listening: asyncio.Task[Heard], leaving: asyncio.Task[Any]
@@ -271,7 +271,7 @@ def _error_of(answering: asyncio.Task[None] | None) -> GatewayError:
     return GatewayError("internal error")
 
 
-async def _stop(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+async def stop(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
     """Cancel tasks, and wait for their end."""
     running = [task for task in tasks if task is not None]
     for task in running:

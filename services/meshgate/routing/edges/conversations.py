@@ -27,6 +27,7 @@ from meshgate.routing.dialogue import (
     Step,
     Told,
     Unreadable,
+    stop,
 )
 from meshgate.routing.peers.provider import Headers
 from meshgate.routing.pipeline import Pipeline, Reply
@@ -35,6 +36,7 @@ from meshgate.runtime.errors import (
     FailedPreconditionError,
     GatewayError,
     InvalidRequestError,
+    ServiceUnavailableError,
 )
 from meshgate.runtime.status import status_of
 from meshgate.v1 import chat_pb2
@@ -86,11 +88,7 @@ class Conversations:
                 yield _written(each)
 
     async def _begin(self, requests: Requests, arrival: Arrival) -> Conversation:
-        try:
-            async with asyncio.timeout(self._idle_seconds):
-                first = await anext(requests, pb.ConverseRequest())
-        except TimeoutError:
-            raise DeadlineExceededError("no message came in time", field="start") from None
+        first = await self._first(requests)
         if not first.HasField("start"):
             raise InvalidRequestError("the first message must be a start", field="start")
         chat = first.start.chat
@@ -99,6 +97,24 @@ class Conversations:
         opening = read_request.read_message(chat)
         await self._pipeline.model(arrival, chat.model)
         return Conversation(opening, self._bounds)
+
+    async def _first(self, requests: Requests) -> pb.ConverseRequest:
+        """The first message, if it comes in time and before the process is to end."""
+        coming = asyncio.create_task(_next(requests))
+        leaving = asyncio.create_task(self._leaving.wait())
+        try:
+            await asyncio.wait(
+                (coming, leaving),
+                timeout=self._idle_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if coming.done():
+                return coming.result()
+        finally:
+            await stop((coming, leaving))
+        if self._leaving.is_set():
+            raise ServiceUnavailableError("this server is being stopped", retry_after_seconds=1)
+        raise DeadlineExceededError("no message came in time", field="start")
 
 
 class _Turns:
@@ -132,6 +148,11 @@ class _Turns:
             async for chunk in chunks:
                 for event in chat_pb2.ChatEvents.FromString(chunk).events:
                     yield Step(event, reader.read(event))
+
+
+async def _next(requests: Requests) -> pb.ConverseRequest:
+    """The next message; an empty one at the end."""
+    return await anext(requests, pb.ConverseRequest())
 
 
 def _read_head(body: bytes) -> RequestHead:
