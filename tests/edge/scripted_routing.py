@@ -66,6 +66,10 @@ class ScriptedOpenAi(openai_rpc.OpenAiServiceServicer):
         async for message in self._script.play("ChatCompletions", request, context):
             yield message
 
+    async def Completions(self, request, context):
+        async for message in self._script.play("Completions", request, context):
+            yield message
+
     async def Embeddings(self, request, context):
         async for message in self._script.play("Embeddings", request, context):
             yield message
@@ -87,6 +91,16 @@ class ScriptedGateway(gateway_rpc.GatewayServiceServicer):
     async def StreamChat(self, request, context):
         async for message in self._script.play("StreamChat", request, context):
             yield message
+
+    async def Converse(self, request, context):
+        async for message in self._script.play("Converse", request, context):
+            yield message
+
+    async def Embed(self, request, context):
+        return await self._script.play("Embed", request, context)
+
+    async def ListModels(self, request, context):
+        return await self._script.play("ListTypedModels", request, context)
 
 
 class ScriptedStatus(status_rpc.StatusServiceServicer):

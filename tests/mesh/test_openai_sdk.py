@@ -166,6 +166,71 @@ async def test_a_hundred_at_once_are_served(async_client: openai.AsyncOpenAI) ->
     assert answers == [DEFAULT_TEXT] * 100
 
 
+async def test_a_completion_without_messages_is_answered(
+    client: openai.OpenAI, upstream: RemoteUpstream
+) -> None:
+    answer = client.completions.create(
+        model="gpt-4o-mini", prompt=["once", "twice"], max_tokens=20, extra_body={"tomorrow": 1.0}
+    )
+
+    assert [choice.text for choice in answer.choices] == [DEFAULT_TEXT] * 2
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 18
+    [request] = await upstream.requests()
+    assert request.path == "/v1/completions"
+    assert request.body == {
+        "model": "gpt-4o-mini-2024-07-18",
+        "prompt": ["once", "twice"],
+        "max_tokens": 20,
+        "tomorrow": 1.0,
+    }
+
+
+def test_a_completion_is_streamed(client: openai.OpenAI) -> None:
+    chunks = list(
+        client.completions.create(
+            model="gpt-4o-mini",
+            prompt=[1, 2, 3],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+
+    assert "".join(chunk.choices[0].text for chunk in chunks[:-1]) == DEFAULT_TEXT
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage is not None
+
+
+def test_the_demo_provider_completes_a_prompt(client: openai.OpenAI) -> None:
+    answer = client.completions.create(model="vendor/demo", prompt="hello")
+
+    assert "You said: hello" in answer.choices[0].text
+
+
+def test_a_prompt_that_is_none_is_the_sdks_own_error(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as raised:
+        client.completions.create(model="gpt-4o-mini", prompt=["a", 1])  # type: ignore[list-item]
+
+    assert raised.value.param == "prompt"
+
+
+async def test_a_cut_completion_never_looks_complete(
+    client: openai.OpenAI, upstream: RemoteUpstream
+) -> None:
+    await upstream.script("hello", Behaviour(fault=Cut(after_events=2)))
+    texts: list[str] = []
+
+    def read() -> None:
+        for chunk in client.completions.create(model="one-try", prompt="hello", stream=True):
+            texts.append(chunk.choices[0].text)  # noqa: PERF401 - what came before the cut
+
+    with pytest.raises(openai.APIError):
+        read()
+
+    assert DEFAULT_TEXT.startswith("".join(texts))
+    assert "".join(texts) != DEFAULT_TEXT
+
+
 def test_embeddings_come_as_numbers(client: openai.OpenAI) -> None:
     answer = client.embeddings.create(model="text-embedding-3-small", input=["one", "two"])
 

@@ -9,6 +9,7 @@ from gateway_process import Gateway
 from google.rpc import error_details_pb2, status_pb2
 from upstream import Behaviour, Cut, Hang, RemoteUpstream
 from upstream.behaviours import DEFAULT_TEXT
+from upstream.embeddings import vector
 
 from meshgate.v1 import (
     auth_service_pb2,
@@ -180,3 +181,50 @@ async def test_the_typed_api_is_rest_too(gateway: Gateway) -> None:
     assert missing.status_code == 404
     assert missing.json()["code"] == 5
     assert missing.json()["details"][0]["reason"] == "ERROR_REASON_MODEL_NOT_FOUND"
+
+
+async def test_texts_are_embedded(stub: Any, metadata: Any, upstream: RemoteUpstream) -> None:
+    request = gateway_service_pb2.EmbedRequest(
+        model="text-embedding-3-small", texts=["one", "two"], dimensions=4
+    )
+
+    answer = await stub.Embed(request, metadata=metadata, timeout=20)
+
+    assert [list(each.values) for each in answer.embeddings] == [vector("one", 4), vector("two", 4)]
+    assert answer.dimensions == 4
+    assert answer.usage.input_tokens == 2
+    [sent] = await upstream.requests()
+    assert sent.body["input"] == ["one", "two"]
+
+
+async def test_models_are_listed_page_by_page(stub: Any, metadata: Any) -> None:
+    names: list[str] = []
+    page = gateway_service_pb2.ListModelsRequest(page_size=3)
+    while True:
+        answer = await stub.ListModels(page, metadata=metadata, timeout=20)
+        names += [model.name for model in answer.models]
+        if not answer.next_page_token:
+            break
+        page.page_token = answer.next_page_token
+
+    assert len(names) == 7
+    assert names == sorted(names)
+    assert "vendor/demo" in names
+
+
+async def test_embeddings_and_models_are_rest_too(gateway: Gateway) -> None:
+    async with gateway.client() as client:
+        embedded = await client.post(
+            "/meshgate/v1/embed", json={"model": "text-embedding-3-small", "texts": ["one"]}
+        )
+        listed = await client.get("/meshgate/v1/models", params={"page_size": 1})
+        refused = await client.get("/meshgate/v1/models", params={"page_token": "?"})
+        conversed = await client.post("/meshgate/v1/converse", json={})
+
+    assert embedded.json()["embeddings"] == [{"values": vector("one", 8)}]
+    assert embedded.json()["dimensions"] == 8
+    assert len(listed.json()["models"]) == 1
+    assert listed.json()["next_page_token"]
+    assert refused.status_code == 400
+    assert refused.json()["details"][0]["metadata"] == {"field": "page_token"}
+    assert conversed.status_code == 404

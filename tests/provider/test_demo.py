@@ -15,6 +15,7 @@ from meshgate.config.snapshot import DemoProvider
 from meshgate.dialects.grammar import check as check_events
 from meshgate.dialects.meshgate_chat.read_response import StreamReader
 from meshgate.dialects.neutral import FinishReason
+from meshgate.dialects.openai_completions import grammar as completion_grammar
 from meshgate.provider.demo import DemoUpstream
 from meshgate.provider.failures import FailureKind
 from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
@@ -51,6 +52,24 @@ async def test_it_answers_with_what_the_user_said_last():
     assert json.loads(answer.body)["choices"][0]["message"]["content"] == SAID
     assert answer.served_model == "upstream-model"
     assert answer.finish_reason is FinishReason.STOP
+
+
+async def test_it_completes_a_prompt_without_messages():
+    body = json.dumps({"model": "m", "prompt": "hello there"}).encode()
+
+    answer = await demo().answer(attempt(body, "openai_completions"))
+
+    assert json.loads(answer.body)["choices"][0]["text"] == SAID
+
+
+async def test_it_streams_a_completion():
+    body = json.dumps({"model": "m", "prompt": "hello there", "stream": True}).encode()
+
+    steps = [step async for step in demo().stream(attempt(body, "openai_completions"))]
+
+    stream = b"".join(step for step in steps if isinstance(step, bytes))
+    completion_grammar.check(stream)
+    assert steps[-1].usage.output_tokens == len(SAID.split())
 
 
 async def test_it_counts_tokens():

@@ -26,6 +26,7 @@ from upstream import (
 from meshgate.dialects.grammar import check as check_events
 from meshgate.dialects.meshgate_chat.read_response import StreamReader
 from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.openai_completions import grammar as completion_grammar
 from meshgate.provider.attempt import StreamHead
 from meshgate.provider.openai_upstream import openai_api
 from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
@@ -185,6 +186,33 @@ async def test_a_head_that_comes_byte_by_byte_is_a_head(upstream, fake):
     fake.default(Behaviour(fault=SlowHead(interval_seconds=0)))
 
     assert await upstream.answer(attempt(chat()))
+
+
+async def test_a_completion_without_messages_passes(upstream, fake):
+    body = json.dumps({"model": "m", "prompt": ["a", "b"]}).encode()
+
+    answer = await upstream.answer(attempt(body, "openai_completions", output_cap=20))
+
+    assert [choice["text"] for choice in json.loads(answer.body)["choices"]] == [TEXT, TEXT]
+    assert answer.usage.output_tokens == 9
+    assert fake.requests[0].path == "/v1/completions"
+    assert fake.requests[0].body == {
+        "model": "upstream-model",
+        "prompt": ["a", "b"],
+        "max_tokens": 20,
+    }
+
+
+async def test_a_streamed_completion_passes(upstream):
+    body = json.dumps({"model": "m", "prompt": [1, 2, 3], "stream": True}).encode()
+
+    steps = [step async for step in upstream.stream(attempt(body, "openai_completions"))]
+
+    stream = b"".join(step for step in steps if isinstance(step, bytes))
+    completion_grammar.check(stream)
+    assert b'"usage":{' not in stream
+    assert steps[-1].finish_reason is FinishReason.STOP
+    assert steps[-1].usage.output_tokens == 9
 
 
 async def test_embeddings_pass(upstream, fake):

@@ -156,12 +156,15 @@ async def test_a_stream_is_a_head_chunks_and_done(stub):
 
 
 async def test_every_dialect_is_served(stub):
+    prompt = json.dumps({"model": "public-name", "prompt": "Once"}).encode()
+    completed = await stub.Execute(asking(prompt, dialect=pb.DIALECT_OPENAI_COMPLETIONS))
     vectors = await stub.Execute(asking(embeddings(), dialect=pb.DIALECT_OPENAI_EMBEDDINGS))
     typed = await stub.Execute(asking(typed_chat(), dialect=pb.DIALECT_MESHGATE_CHAT))
     kinds, body, _ = await collected(
         stub.StreamExecute(streaming(typed_chat(), dialect=pb.DIALECT_MESHGATE_CHAT))
     )
 
+    assert json.loads(completed.answer.body)["object"] == "text_completion"
     assert json.loads(vectors.answer.body)["object"] == "list"
     response = gateway_service_pb2.ChatResponse.FromString(typed.answer.body)
     assert response.message.parts[0].text == TEXT

@@ -15,7 +15,9 @@ from routing.fakes import BOUND_SECONDS, IDENTITY, KEY, FakeAuth, FakeProvider, 
 from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
 from meshgate.routing.caching import Caching
+from meshgate.routing.conversation import Bounds
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
@@ -69,6 +71,9 @@ class Gateway:
     status: Any = None
     quota: Any = None
     caching: Caching | None = None
+    conversations: Any = None
+    idle_seconds: float = 240.0
+    bounds: Bounds | None = None
 
 
 @asynccontextmanager
@@ -82,10 +87,11 @@ async def serving(
     quota: FakeQuota | None = None,
     guardrails: FakeGuardrails | None = None,
     cache: FakeCache | None = None,
+    **options: Any,
 ) -> AsyncIterator[Gateway]:
     """Routing behind a channel as anyone's client has it."""
     to_peers, own = BINDINGS[binding]
-    running = Gateway(snapshot)
+    running = Gateway(snapshot, **options)
     async with AsyncExitStack() as stack:
         channels = {
             "auth": await stack.enter_async_context(peer("auth", auth, to_peers)),
@@ -125,6 +131,7 @@ def routing(
         lambda: running.snapshot,
         Beside(attempts or Attempts(), running.caching or Caching(), guarding),
     )
+    running.conversations = Conversations(pipeline, running.idle_seconds, running.bounds)
     statuses = status.StatusServicer(
         principals,
         providers,
@@ -137,7 +144,9 @@ def routing(
             Implementation(
                 openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
             ),
-            Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
+            Implementation(
+                gateway.SERVICE, gateway.GatewayServicer(pipeline, running.conversations)
+            ),
             Implementation(status.SERVICE, statuses),
         )
         for method in intercepted(implementation, MeshIdentity(None))

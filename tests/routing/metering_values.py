@@ -15,6 +15,7 @@ from meshgate.v1 import provider_service_pb2
 
 CHAT = provider_service_pb2.DIALECT_OPENAI_CHAT
 TYPED = provider_service_pb2.DIALECT_MESHGATE_CHAT
+COMPLETIONS = provider_service_pb2.DIALECT_OPENAI_COMPLETIONS
 EMBEDDINGS = provider_service_pb2.DIALECT_OPENAI_EMBEDDINGS
 
 PRICES = Prices(1_000_000_000, 500_000_000, 1_000_000_000, 2_000_000_000)

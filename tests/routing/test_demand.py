@@ -4,7 +4,17 @@ import json
 from typing import Any
 
 from routing.fakes import snapshot
-from routing.metering_values import EMBEDDINGS, PRICES, TYPED, asked, at, chain, limit, model
+from routing.metering_values import (
+    COMPLETIONS,
+    EMBEDDINGS,
+    PRICES,
+    TYPED,
+    asked,
+    at,
+    chain,
+    limit,
+    model,
+)
 
 from meshgate.config.snapshot import Model
 from meshgate.limits.amounts import Amounts
@@ -225,6 +235,19 @@ class TestUpperBounds:
         demand = of(question, model("m", at("one", prices)))
 
         assert demand.amounts.cost_nanos == LARGEST_COST_NANOS
+
+
+class TestCompletions:
+    def test_prompts_in_tokens_are_no_media(self) -> None:
+        body = json.dumps({"model": "m", "prompt": list(range(100))}).encode()
+        question = asked(
+            body, chain(limit("tokens", 1_000_000, "strict")), dialect=COMPLETIONS, choices=2
+        )
+
+        demand = of(question)
+
+        assert demand.amounts.input_tokens == Estimator().input_upper_bound(len(body))
+        assert demand.amounts.output_tokens == 2 * STRICT_OUTPUT_TOKENS
 
 
 class TestConfiguration:

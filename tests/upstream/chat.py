@@ -102,7 +102,7 @@ def _arguments(function: Body) -> str:
     return msgspec.json.encode(values).decode()
 
 
-def completion(chat: Chat) -> bytes:
+def whole(chat: Chat) -> bytes:
     """A plain answer, spread over lines as OpenAI does."""
     message: Body = {"role": "assistant", "content": chat.text}
     if chat.tool_calls:

@@ -5,9 +5,9 @@ from typing import Any, Self
 
 import msgspec
 
-from upstream import control, refusals
+from upstream import chat, control, legacy, refusals
 from upstream.behaviours import Behaviour, Endless, Lie, Match, Refuse, Script
-from upstream.chat import CREATED, Chat, completion, compose, endless_payloads, payloads
+from upstream.chat import CREATED, Chat
 from upstream.embeddings import embeddings
 from upstream.gate import Gate
 from upstream.http1 import ClientGoneError, Connection, Incoming, Listener, MalformedError, head
@@ -15,6 +15,7 @@ from upstream.performance import BrokenOffError, Performance
 from upstream.records import Records, Request
 from upstream.scripts import Scripts
 
+_FORMS: dict[str, Any] = {"/v1/chat/completions": chat, "/v1/completions": legacy}
 MODELS = ("gpt-4o-mini", "gpt-4o", "text-embedding-3-small")
 
 
@@ -150,7 +151,7 @@ class FakeUpstream:
         await performance.opening()
         if refuse is not None:
             await performance.refuse(refuse)
-        elif record.path == "/v1/chat/completions":
+        elif record.path in _FORMS:
             await self._chat(performance, record, behaviour)
         else:
             await performance.plain(self._other_body(record, behaviour))
@@ -160,7 +161,11 @@ class FakeUpstream:
         key = record.header("authorization")
         if self._api_key is not None and key != f"Bearer {self._api_key}":
             return refusals.WRONG_KEY if key else refusals.NO_KEY
-        needs = {"/v1/chat/completions": "messages", "/v1/embeddings": "input"}
+        needs = {
+            "/v1/chat/completions": "messages",
+            "/v1/completions": "prompt",
+            "/v1/embeddings": "input",
+        }
         if record.method == "GET":
             return self._objection_to_reading(record.path)
         if record.path not in needs or record.method != "POST":
@@ -176,14 +181,15 @@ class FakeUpstream:
         return None if model in self._models else refusals.unknown_model(model)
 
     async def _chat(self, performance: Performance, record: Request, behaviour: Behaviour) -> None:
-        chat = compose(record.body, behaviour, record.number, _text(record, behaviour))
+        form = _FORMS[record.path]
+        said = form.compose(record.body, behaviour, record.number, _text(record, behaviour))
         fault = behaviour.fault
         swapped = {"json_for_stream": False, "stream_for_plain": True}
         streamed = swapped.get(fault.kind) if isinstance(fault, Lie) else None
         if record.streamed if streamed is None else streamed:
-            await performance.streamed(_payloads(chat, record, behaviour))
+            await performance.streamed(_payloads(form, said, record, behaviour))
         else:
-            await performance.plain(completion(chat))
+            await performance.plain(form.whole(said))
 
     def _other_body(self, record: Request, behaviour: Behaviour) -> bytes:
         if record.path == "/v1/embeddings":
@@ -194,12 +200,12 @@ class FakeUpstream:
         return msgspec.json.encode(_model(record.path.rpartition("/")[2]))
 
 
-def _payloads(chat: Chat, record: Request, behaviour: Behaviour) -> Any:
+def _payloads(form: Any, chat: Chat, record: Request, behaviour: Behaviour) -> Any:
     if isinstance(behaviour.fault, Endless):
-        return endless_payloads(chat)
+        return form.endless_payloads(chat)
     options = record.body.get("stream_options") or {}
     asked = "yes" if options.get("include_usage") is True else "no"
-    return payloads(chat, behaviour.chunks, usage_asked=asked)
+    return form.payloads(chat, behaviour.chunks, usage_asked=asked)
 
 
 def _text(record: Request, behaviour: Behaviour) -> str:

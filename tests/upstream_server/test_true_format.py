@@ -48,6 +48,20 @@ async def test_a_plain_answer_is_a_completion_with_usage(client: openai.AsyncOpe
     assert answer.usage.total_tokens == 13
 
 
+async def test_a_completion_without_messages_answers_each_prompt(
+    client: openai.AsyncOpenAI,
+) -> None:
+    answer = await client.completions.create(model="gpt-4o-mini", prompt=["a", "b"], n=2)
+    stream = await client.completions.create(model="gpt-4o-mini", prompt=[1, 2], stream=True)
+    texts = [chunk.choices[0].text async for chunk in stream]
+
+    assert answer.object == "text_completion"
+    assert [choice.index for choice in answer.choices] == [0, 1, 2, 3]
+    assert answer.choices[3].text == "".join(texts)
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 36
+
+
 async def test_a_sync_client_reads_plain_and_streamed_answers(upstream: FakeUpstream) -> None:
     def ask() -> tuple[str | None, str]:
         with openai.OpenAI(base_url=upstream.base_url, api_key="sk-right") as client:

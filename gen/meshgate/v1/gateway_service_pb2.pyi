@@ -7,6 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 from meshgate.v1 import chat_pb2 as _chat_pb2
 from meshgate.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
@@ -19,6 +21,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ConversationClosingReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConversationClosingReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConversationClosingReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONVERSATION_CLOSING_REASON_UNSPECIFIED: _ConversationClosingReason.ValueType  # 0
+    """Never sent."""
+    CONVERSATION_CLOSING_REASON_DRAINING: _ConversationClosingReason.ValueType  # 1
+    """The server is being stopped; the turn in progress has ended first."""
+    CONVERSATION_CLOSING_REASON_IDLE: _ConversationClosingReason.ValueType  # 2
+    """Nothing was said for a while."""
+
+class ConversationClosingReason(_ConversationClosingReason, metaclass=_ConversationClosingReasonEnumTypeWrapper):
+    """ConversationClosingReason is why a server ends a conversation."""
+
+CONVERSATION_CLOSING_REASON_UNSPECIFIED: ConversationClosingReason.ValueType  # 0
+"""Never sent."""
+CONVERSATION_CLOSING_REASON_DRAINING: ConversationClosingReason.ValueType  # 1
+"""The server is being stopped; the turn in progress has ended first."""
+CONVERSATION_CLOSING_REASON_IDLE: ConversationClosingReason.ValueType  # 2
+"""Nothing was said for a while."""
+Global___ConversationClosingReason: _TypeAlias = ConversationClosingReason  # noqa: Y015
 
 @_typing.final
 class ChatRequest(_message.Message):
@@ -256,3 +282,517 @@ class StreamChatResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamChatResponse: _TypeAlias = StreamChatResponse  # noqa: Y015
+
+@_typing.final
+class ConverseRequest(_message.Message):
+    """ConverseRequest is one message of the client in a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    TOOL_RESULTS_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    FINISH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start(self) -> Global___ConversationStart:
+        """Begins the conversation; the first message, and only that."""
+
+    @_builtins.property
+    def user(self) -> Global___UserMessage:
+        """The user speaks: begins a turn."""
+
+    @_builtins.property
+    def tool_results(self) -> Global___ToolResults:
+        """What the tools gave back that the last answer called: begins a turn."""
+
+    @_builtins.property
+    def cancel(self) -> Global___ConversationCancel:
+        """Stops the answer in progress."""
+
+    @_builtins.property
+    def finish(self) -> Global___ConversationFinish:
+        """Ends the conversation after the turn in progress, as closing the client's
+        side of the stream does.
+        """
+
+    def __init__(
+        self,
+        *,
+        start: Global___ConversationStart | None = ...,
+        user: Global___UserMessage | None = ...,
+        tool_results: Global___ToolResults | None = ...,
+        cancel: Global___ConversationCancel | None = ...,
+        finish: Global___ConversationFinish | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "finish", b"finish", "kind", b"kind", "start", b"start", "tool_results", b"tool_results", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "finish", b"finish", "kind", b"kind", "start", b"start", "tool_results", b"tool_results", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["start", "user", "tool_results", "cancel", "finish"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___ConverseRequest: _TypeAlias = ConverseRequest  # noqa: Y015
+
+@_typing.final
+class ConversationStart(_message.Message):
+    """ConversationStart says who answers, and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def chat(self) -> Global___ChatRequest:
+        """Model, tools and parameters of every turn. `messages` is what comes before
+        the first turn: mostly one of ROLE_SYSTEM, or nothing, or a conversation
+        that goes on from another stream. If it ends with tool calls, their results
+        are what must come first.
+        """
+
+    def __init__(
+        self,
+        *,
+        chat: Global___ChatRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationStart: _TypeAlias = ConversationStart  # noqa: Y015
+
+@_typing.final
+class UserMessage(_message.Message):
+    """UserMessage is what the user says. While an answer is in progress, or while
+    the last one waits for tool results, it is refused with FAILED_PRECONDITION,
+    and nothing else changes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Tells users apart, where the model can."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.Part]:
+        """What is said, in order. Required."""
+
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[_chat_pb2.Part] | None = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UserMessage: _TypeAlias = UserMessage  # noqa: Y015
+
+@_typing.final
+class ToolResults(_message.Message):
+    """ToolResults answers all the tool calls of the last answer, one result for
+    each. At another time, or with other ids, it is refused with
+    FAILED_PRECONDITION, and nothing else changes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_chat_pb2.ToolResult]:
+        """The results. Required."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[_chat_pb2.ToolResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolResults: _TypeAlias = ToolResults  # noqa: Y015
+
+@_typing.final
+class ConversationCancel(_message.Message):
+    """ConversationCancel stops the answer in progress and keeps the conversation:
+    the question stays in it, and of the answer the text that was sent until then;
+    not its thoughts and tool calls. Without an answer in progress it does
+    nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationCancel: _TypeAlias = ConversationCancel  # noqa: Y015
+
+@_typing.final
+class ConversationFinish(_message.Message):
+    """ConversationFinish ends the conversation well."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationFinish: _TypeAlias = ConversationFinish  # noqa: Y015
+
+@_typing.final
+class ConverseResponse(_message.Message):
+    """ConverseResponse is one message of the server in a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TURN_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    CLOSING_FIELD_NUMBER: _builtins.int
+    turn: _builtins.int
+    """The turn that it belongs to, from 1; 0 for what belongs to no turn, such as
+    the `error` of a message that was refused and began none.
+    """
+    @_builtins.property
+    def event(self) -> _chat_pb2.ChatEvent:
+        """One step of the turn's answer. The last one is `finished`."""
+
+    @_builtins.property
+    def cancelled(self) -> Global___ConversationCancelled:
+        """The turn ended because of `cancel`."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """The turn failed, or a message was refused; refusals come in the order of
+        their messages. The conversation goes on as if it had not been tried.
+        """
+
+    @_builtins.property
+    def limits(self) -> Global___ConversationLimits:
+        """How the tightest limits stand; before the first event of a turn, where
+        that differs from what was told last.
+        """
+
+    @_builtins.property
+    def closing(self) -> Global___ConversationClosing:
+        """The server ends the conversation; the last message."""
+
+    def __init__(
+        self,
+        *,
+        turn: _builtins.int = ...,
+        event: _chat_pb2.ChatEvent | None = ...,
+        cancelled: Global___ConversationCancelled | None = ...,
+        error: _status_pb2.Status | None = ...,
+        limits: Global___ConversationLimits | None = ...,
+        closing: Global___ConversationClosing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "closing", b"closing", "error", b"error", "event", b"event", "kind", b"kind", "limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "closing", b"closing", "error", b"error", "event", b"event", "kind", b"kind", "limits", b"limits", "turn", b"turn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["event", "cancelled", "error", "limits", "closing"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___ConverseResponse: _TypeAlias = ConverseResponse  # noqa: Y015
+
+@_typing.final
+class ConversationCancelled(_message.Message):
+    """ConversationCancelled closes a turn that the client has cancelled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_KEPT_FIELD_NUMBER: _builtins.int
+    answer_kept: _builtins.bool
+    """Whether some of the answer stays in the conversation."""
+    def __init__(
+        self,
+        *,
+        answer_kept: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_kept", b"answer_kept"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationCancelled: _TypeAlias = ConversationCancelled  # noqa: Y015
+
+@_typing.final
+class ConversationLimits(_message.Message):
+    """ConversationLimits tells how limits stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STANDINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def standings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitStanding]:
+        """The tightest of each kind that the principal has."""
+
+    def __init__(
+        self,
+        *,
+        standings: _abc.Iterable[Global___LimitStanding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["standings", b"standings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationLimits: _TypeAlias = ConversationLimits  # noqa: Y015
+
+@_typing.final
+class LimitStanding(_message.Message):
+    """LimitStanding tells how one limit stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What is limited: `requests` or `tokens`."""
+    amount: _builtins.int
+    """How much there is in all."""
+    remaining: _builtins.int
+    """How much of it is left."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        remaining: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "kind", b"kind", "remaining", b"remaining"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitStanding: _TypeAlias = LimitStanding  # noqa: Y015
+
+@_typing.final
+class ConversationClosing(_message.Message):
+    """ConversationClosing says why the server ends the conversation. To go on,
+    begin another one with what was said as its `messages`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: Global___ConversationClosingReason.ValueType
+    """Why."""
+    def __init__(
+        self,
+        *,
+        reason: Global___ConversationClosingReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConversationClosing: _TypeAlias = ConversationClosing  # noqa: Y015
+
+@_typing.final
+class EmbedRequest(_message.Message):
+    """EmbedRequest asks for the vectors of texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    EXTRA_JSON_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The public name of the model. Required."""
+    dimensions: _builtins.int
+    """How long the vectors are to be, where the model can choose."""
+    extra_json: _builtins.bytes
+    """A JSON object of what the provider knows and this message does not; its
+    members are added to the upstream's request.
+    """
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What to turn into vectors. Required."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+        dimensions: _builtins.int | None = ...,
+        extra_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "dimensions", b"dimensions", "extra_json", b"extra_json", "model", b"model", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dimensions: _TypeAlias = _typing.Literal["dimensions"]  # noqa: Y015
+    _WhichOneofArgType__dimensions: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dimensions) -> _WhichOneofReturnType__dimensions | None: ...
+
+Global___EmbedRequest: _TypeAlias = EmbedRequest  # noqa: Y015
+
+@_typing.final
+class EmbedResponse(_message.Message):
+    """EmbedResponse holds one vector for each text, in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVED_MODEL_FIELD_NUMBER: _builtins.int
+    EMBEDDINGS_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    served_model: _builtins.str
+    """The model that answered, as the upstream names it."""
+    dimensions: _builtins.int
+    """How long each of them is."""
+    @_builtins.property
+    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
+        """The vectors."""
+
+    @_builtins.property
+    def usage(self) -> _usage_pb2.Usage:
+        """What it consumed."""
+
+    def __init__(
+        self,
+        *,
+        served_model: _builtins.str = ...,
+        embeddings: _abc.Iterable[Global___Embedding] | None = ...,
+        dimensions: _builtins.int = ...,
+        usage: _usage_pb2.Usage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "embeddings", b"embeddings", "served_model", b"served_model", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbedResponse: _TypeAlias = EmbedResponse  # noqa: Y015
+
+@_typing.final
+class Embedding(_message.Message):
+    """Embedding is the vector of one text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Its numbers."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Embedding: _TypeAlias = Embedding  # noqa: Y015
+
+@_typing.final
+class ListModelsRequest(_message.Message):
+    """ListModelsRequest asks for a page of models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most so many; 0 stands for 100, and more than 1,000 for 1,000."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; nothing for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
+
+@_typing.final
+class ListModelsResponse(_message.Message):
+    """ListModelsResponse is a page of models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the page that comes next; nothing where there is none."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
+        """In the order of their names."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[Global___Model] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class Model(_message.Message):
+    """Model is what may be asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its public name, for `model` in requests."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Model: _TypeAlias = Model  # noqa: Y015

@@ -48,6 +48,21 @@ class GatewayServiceStub:
                 request_serializer=meshgate_dot_v1_dot_gateway__service__pb2.StreamChatRequest.SerializeToString,
                 response_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.StreamChatResponse.FromString,
                 _registered_method=True)
+        self.Converse = channel.stream_stream(
+                '/meshgate.v1.GatewayService/Converse',
+                request_serializer=meshgate_dot_v1_dot_gateway__service__pb2.ConverseRequest.SerializeToString,
+                response_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.ConverseResponse.FromString,
+                _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/meshgate.v1.GatewayService/Embed',
+                request_serializer=meshgate_dot_v1_dot_gateway__service__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.EmbedResponse.FromString,
+                _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/meshgate.v1.GatewayService/ListModels',
+                request_serializer=meshgate_dot_v1_dot_gateway__service__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
 
 
 class GatewayServiceServicer:
@@ -79,6 +94,43 @@ class GatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Converse(self, request_iterator, context):
+        """Converse holds a conversation: turn after turn on one stream, whose server
+        remembers what was said. Native gRPC only. `start` comes first; then each
+        `user` or `tool_results` begins a turn, which is answered as StreamChat
+        answers, with limits, retries and fallbacks of its own. Not idempotent; what
+        was said is gone when the stream ends. The deadline of the call bounds the
+        whole conversation, the metadata `x-meshgate-timeout` each turn. Cancelling
+        the call cancels the upstream's work.
+
+        A turn that fails is told as an `error`, leaves no trace in the conversation
+        and ends nothing else. The call itself fails for want of a good credential,
+        also when one is revoked meanwhile, and where the first message is no
+        `start` that can be answered. Reasons: those of Chat, and
+        FAILED_PRECONDITION (a message out of turn) and REQUEST_TOO_LARGE (the
+        conversation is full), both only as an `error`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Embed(self, request, context):
+        """Embed turns texts into vectors. Idempotent as far as the model is. Failed
+        attempts are retried and fallen back from. Reasons: those of Chat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """ListModels lists the models that the principal may use, by name. Idempotent.
+        Reasons: CREDENTIAL_MISSING, CREDENTIAL_INVALID, INVALID_REQUEST (a page
+        token that was not given out, a negative size), SERVICE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -91,6 +143,21 @@ def add_GatewayServiceServicer_to_server(servicer, server):
                     servicer.StreamChat,
                     request_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.StreamChatRequest.FromString,
                     response_serializer=meshgate_dot_v1_dot_gateway__service__pb2.StreamChatResponse.SerializeToString,
+            ),
+            'Converse': grpc.stream_stream_rpc_method_handler(
+                    servicer.Converse,
+                    request_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.ConverseRequest.FromString,
+                    response_serializer=meshgate_dot_v1_dot_gateway__service__pb2.ConverseResponse.SerializeToString,
+            ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.EmbedRequest.FromString,
+                    response_serializer=meshgate_dot_v1_dot_gateway__service__pb2.EmbedResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=meshgate_dot_v1_dot_gateway__service__pb2.ListModelsRequest.FromString,
+                    response_serializer=meshgate_dot_v1_dot_gateway__service__pb2.ListModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -151,6 +218,87 @@ class GatewayService:
             '/meshgate.v1.GatewayService/StreamChat',
             meshgate_dot_v1_dot_gateway__service__pb2.StreamChatRequest.SerializeToString,
             meshgate_dot_v1_dot_gateway__service__pb2.StreamChatResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Converse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/meshgate.v1.GatewayService/Converse',
+            meshgate_dot_v1_dot_gateway__service__pb2.ConverseRequest.SerializeToString,
+            meshgate_dot_v1_dot_gateway__service__pb2.ConverseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meshgate.v1.GatewayService/Embed',
+            meshgate_dot_v1_dot_gateway__service__pb2.EmbedRequest.SerializeToString,
+            meshgate_dot_v1_dot_gateway__service__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meshgate.v1.GatewayService/ListModels',
+            meshgate_dot_v1_dot_gateway__service__pb2.ListModelsRequest.SerializeToString,
+            meshgate_dot_v1_dot_gateway__service__pb2.ListModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

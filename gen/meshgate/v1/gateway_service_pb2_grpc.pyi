@@ -34,6 +34,31 @@ class GatewayServiceStub:
     the stream ends with UPSTREAM_FAILED or UPSTREAM_TIMEOUT and no `finished`
     event. Cancelling the call cancels the upstream's work.
     """
+    Converse: _aio.StreamStreamMultiCallable[_gateway_service_pb2.ConverseRequest, _gateway_service_pb2.ConverseResponse]
+    """Converse holds a conversation: turn after turn on one stream, whose server
+    remembers what was said. Native gRPC only. `start` comes first; then each
+    `user` or `tool_results` begins a turn, which is answered as StreamChat
+    answers, with limits, retries and fallbacks of its own. Not idempotent; what
+    was said is gone when the stream ends. The deadline of the call bounds the
+    whole conversation, the metadata `x-meshgate-timeout` each turn. Cancelling
+    the call cancels the upstream's work.
+
+    A turn that fails is told as an `error`, leaves no trace in the conversation
+    and ends nothing else. The call itself fails for want of a good credential,
+    also when one is revoked meanwhile, and where the first message is no
+    `start` that can be answered. Reasons: those of Chat, and
+    FAILED_PRECONDITION (a message out of turn) and REQUEST_TOO_LARGE (the
+    conversation is full), both only as an `error`.
+    """
+    Embed: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.EmbedRequest, _gateway_service_pb2.EmbedResponse]
+    """Embed turns texts into vectors. Idempotent as far as the model is. Failed
+    attempts are retried and fallen back from. Reasons: those of Chat.
+    """
+    ListModels: _aio.UnaryUnaryMultiCallable[_gateway_service_pb2.ListModelsRequest, _gateway_service_pb2.ListModelsResponse]
+    """ListModels lists the models that the principal may use, by name. Idempotent.
+    Reasons: CREDENTIAL_MISSING, CREDENTIAL_INVALID, INVALID_REQUEST (a page
+    token that was not given out, a negative size), SERVICE_UNAVAILABLE.
+    """
 
 class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
     """GatewayService is the typed public API: native gRPC on the public port, and
@@ -66,6 +91,49 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         idempotent. Errors before the first event are the same as Chat's; after it,
         the stream ends with UPSTREAM_FAILED or UPSTREAM_TIMEOUT and no `finished`
         event. Cancelling the call cancels the upstream's work.
+        """
+
+    @_abc_1.abstractmethod
+    def Converse(
+        self,
+        request_iterator: _abc.AsyncIterator[_gateway_service_pb2.ConverseRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_gateway_service_pb2.ConverseRequest], _abc.AsyncIterator[_gateway_service_pb2.ConverseResponse]],
+    ) -> _abc.AsyncIterator[_gateway_service_pb2.ConverseResponse]:
+        """Converse holds a conversation: turn after turn on one stream, whose server
+        remembers what was said. Native gRPC only. `start` comes first; then each
+        `user` or `tool_results` begins a turn, which is answered as StreamChat
+        answers, with limits, retries and fallbacks of its own. Not idempotent; what
+        was said is gone when the stream ends. The deadline of the call bounds the
+        whole conversation, the metadata `x-meshgate-timeout` each turn. Cancelling
+        the call cancels the upstream's work.
+
+        A turn that fails is told as an `error`, leaves no trace in the conversation
+        and ends nothing else. The call itself fails for want of a good credential,
+        also when one is revoked meanwhile, and where the first message is no
+        `start` that can be answered. Reasons: those of Chat, and
+        FAILED_PRECONDITION (a message out of turn) and REQUEST_TOO_LARGE (the
+        conversation is full), both only as an `error`.
+        """
+
+    @_abc_1.abstractmethod
+    def Embed(
+        self,
+        request: _gateway_service_pb2.EmbedRequest,
+        context: _aio.ServicerContext[_gateway_service_pb2.EmbedRequest, _abc.Awaitable[_gateway_service_pb2.EmbedResponse]],
+    ) -> _abc.Awaitable[_gateway_service_pb2.EmbedResponse]:
+        """Embed turns texts into vectors. Idempotent as far as the model is. Failed
+        attempts are retried and fallen back from. Reasons: those of Chat.
+        """
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _gateway_service_pb2.ListModelsRequest,
+        context: _aio.ServicerContext[_gateway_service_pb2.ListModelsRequest, _abc.Awaitable[_gateway_service_pb2.ListModelsResponse]],
+    ) -> _abc.Awaitable[_gateway_service_pb2.ListModelsResponse]:
+        """ListModels lists the models that the principal may use, by name. Idempotent.
+        Reasons: CREDENTIAL_MISSING, CREDENTIAL_INVALID, INVALID_REQUEST (a page
+        token that was not given out, a negative size), SERVICE_UNAVAILABLE.
         """
 
 def add_GatewayServiceServicer_to_server(servicer: GatewayServiceServicer, server: _aio.Server) -> None: ...

@@ -45,6 +45,11 @@ class OpenAiServiceStub:
                 request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.Completions = channel.unary_stream(
+                '/meshgate.v1.OpenAiService/Completions',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
         self.Embeddings = channel.unary_stream(
                 '/meshgate.v1.OpenAiService/Embeddings',
                 request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
@@ -80,6 +85,15 @@ class OpenAiServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Completions(self, request, context):
+        """Completions answers POST /v1/completions, OpenAI's older API without
+        messages, as ChatCompletions does. Not idempotent. Only targets that speak
+        this API themselves can answer. Reasons: those of GatewayService.Chat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Embeddings(self, request, context):
         """Embeddings answers POST /v1/embeddings with one message. Idempotent as far
         as the model is. Reasons: those of GatewayService.Chat.
@@ -110,6 +124,11 @@ def add_OpenAiServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'ChatCompletions': grpc.unary_stream_rpc_method_handler(
                     servicer.ChatCompletions,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'Completions': grpc.unary_stream_rpc_method_handler(
+                    servicer.Completions,
                     request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
@@ -158,6 +177,33 @@ class OpenAiService:
             request,
             target,
             '/meshgate.v1.OpenAiService/ChatCompletions',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Completions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/meshgate.v1.OpenAiService/Completions',
             google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,

@@ -29,6 +29,11 @@ class OpenAiServiceStub:
     first byte; after it, an error event ends the stream. Reasons: those of
     GatewayService.Chat.
     """
+    Completions: _aio.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]
+    """Completions answers POST /v1/completions, OpenAI's older API without
+    messages, as ChatCompletions does. Not idempotent. Only targets that speak
+    this API themselves can answer. Reasons: those of GatewayService.Chat.
+    """
     Embeddings: _aio.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]
     """Embeddings answers POST /v1/embeddings with one message. Idempotent as far
     as the model is. Reasons: those of GatewayService.Chat.
@@ -61,6 +66,17 @@ class OpenAiServiceServicer(metaclass=_abc_1.ABCMeta):
         idempotent. Failed attempts are retried and fallen back from before the
         first byte; after it, an error event ends the stream. Reasons: those of
         GatewayService.Chat.
+        """
+
+    @_abc_1.abstractmethod
+    def Completions(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _aio.ServicerContext[_httpbody_pb2.HttpBody, _abc.AsyncIterator[_httpbody_pb2.HttpBody]],
+    ) -> _abc.AsyncIterator[_httpbody_pb2.HttpBody]:
+        """Completions answers POST /v1/completions, OpenAI's older API without
+        messages, as ChatCompletions does. Not idempotent. Only targets that speak
+        this API themselves can answer. Reasons: those of GatewayService.Chat.
         """
 
     @_abc_1.abstractmethod

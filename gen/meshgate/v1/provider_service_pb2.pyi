@@ -40,6 +40,8 @@ class _DialectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dialect.Value
     """GatewayService's own messages: the request is a ChatRequest, a plain answer
     a ChatResponse, a chunk a ChatEvents.
     """
+    DIALECT_OPENAI_COMPLETIONS: _Dialect.ValueType  # 4
+    """OpenAI's older completions, without messages."""
 
 class Dialect(_Dialect, metaclass=_DialectEnumTypeWrapper):
     """Dialect is the wire format of one API."""
@@ -54,6 +56,8 @@ DIALECT_MESHGATE_CHAT: Dialect.ValueType  # 3
 """GatewayService's own messages: the request is a ChatRequest, a plain answer
 a ChatResponse, a chunk a ChatEvents.
 """
+DIALECT_OPENAI_COMPLETIONS: Dialect.ValueType  # 4
+"""OpenAI's older completions, without messages."""
 Global___Dialect: _TypeAlias = Dialect  # noqa: Y015
 
 class _FailureKind:

@@ -85,13 +85,19 @@ class StreamWriterFactory(Protocol):
 
 
 @dataclass(frozen=True)
-class ChatDialect:
-    """The jobs of one dialect."""
+class CallerDialect:
+    """The jobs of a dialect that only callers speak: to read what they ask, and to answer."""
 
     read_head: RequestHeadReader
     read_request: RequestReader
+    write_response: ResponseWriter
+    stream_writer: StreamWriterFactory
+
+
+@dataclass(frozen=True)
+class ChatDialect(CallerDialect):
+    """The jobs of one dialect."""
+
     write_request: RequestWriter
     read_response: ResponseReader
-    write_response: ResponseWriter
     stream_reader: StreamReaderFactory
-    stream_writer: StreamWriterFactory

@@ -13,6 +13,8 @@ from meshgate.dialects.meshgate_chat.tally import OutputTally as MeshgateChatTal
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_chat import texts as openai_chat_texts
 from meshgate.dialects.openai_chat.tally import OutputTally as OpenAiChatTally
+from meshgate.dialects.openai_completions import texts as openai_completions_texts
+from meshgate.dialects.openai_completions.tally import OutputTally as OpenAiCompletionsTally
 from meshgate.dialects.openai_embeddings import texts as openai_embeddings_texts
 from meshgate.runtime.errors import UnsupportedError
 
@@ -105,6 +107,11 @@ _METERS = {
         countable_text=meshgate_chat_texts.countable_text,
         answer_texts=meshgate_chat_texts.answer_texts,
         tally=MeshgateChatTally,
+    ),
+    "openai_completions": Meter(
+        countable_text=openai_completions_texts.countable_text,
+        answer_texts=openai_completions_texts.answer_texts,
+        tally=OpenAiCompletionsTally,
     ),
     "openai_embeddings": Meter(
         countable_text=openai_embeddings_texts.countable_text,

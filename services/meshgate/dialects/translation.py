@@ -11,13 +11,20 @@ from typing import Protocol
 from msgspec import Struct
 
 from meshgate.dialects.answers import AnswerGlance, AnswerStream, RequestHead, UpstreamErrorEvent
-from meshgate.dialects.chat_dialect import ChatDialect, StreamReader, StreamWriter
+from meshgate.dialects.chat_dialect import (
+    CallerDialect,
+    ChatDialect,
+    StreamReader,
+    StreamWriter,
+)
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.openai_chat import passthrough as openai_chat
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
 from meshgate.dialects.openai_chat.dialect import dialect as openai_chat_dialect
+from meshgate.dialects.openai_completions import passthrough as openai_completions
+from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
 from meshgate.dialects.openai_embeddings import passthrough as openai_embeddings
 from meshgate.dialects.openai_embeddings.read_request import read_head as read_embeddings_head
 from meshgate.runtime.errors import UnsupportedError
@@ -25,6 +32,11 @@ from meshgate.runtime.errors import UnsupportedError
 CHAT_DIALECTS: dict[str, ChatDialect] = {
     "openai_chat": OPENAI_CHAT,
     "meshgate_chat": MESHGATE_CHAT,
+}
+
+CALLER_DIALECTS: dict[str, CallerDialect] = {
+    **CHAT_DIALECTS,
+    "openai_completions": OPENAI_COMPLETIONS,
 }
 
 
@@ -120,6 +132,28 @@ class ChatPassthrough:
         return openai_chat.StreamTracker(include_usage=include_usage)
 
 
+class CompletionsPassthrough:
+    """Completions for an upstream that speaks them too."""
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. Whether to stream stands in the body already."""
+        del stream
+        head = OPENAI_COMPLETIONS.read_head(body)
+        return UpstreamRequest(openai_completions.retarget(body, model, head, output_cap), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on, which has a `created` of its own."""
+        del created
+        return CallerAnswer(body, openai_completions.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Follow the stream, whose chunks have a `created` of their own."""
+        del created
+        return openai_completions.StreamTracker(include_usage=include_usage)
+
+
 class EmbeddingsPassthrough:
     """Embeddings for an upstream that speaks the same dialect."""
 
@@ -213,12 +247,17 @@ def _embeddings_passthrough(_bound: OutputBound) -> Translator:
     return EmbeddingsPassthrough()
 
 
+def _completions_passthrough(_bound: OutputBound) -> Translator:
+    return CompletionsPassthrough()
+
+
 def _typed_chat(bound: OutputBound) -> Translator:
     return ChatTranslation(MESHGATE_CHAT, openai_chat_dialect(bound))
 
 
 _TRANSLATORS: dict[tuple[str, str], Callable[[OutputBound], Translator]] = {
     ("openai_chat", "openai_chat"): ChatPassthrough,
+    ("openai_completions", "openai_completions"): _completions_passthrough,
     ("openai_embeddings", "openai_embeddings"): _embeddings_passthrough,
     ("meshgate_chat", "openai_chat"): _typed_chat,
 }

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from meshgate.config.snapshot import DemoFault, DemoProvider
-from meshgate.dialects.chat_dialect import ChatDialect
+from meshgate.dialects.chat_dialect import CallerDialect
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_embeddings import read_request as embeddings_request
 from meshgate.dialects.openai_embeddings import write_response as embeddings_response
 from meshgate.dialects.output_cap import capped
-from meshgate.dialects.translation import CHAT_DIALECTS
+from meshgate.dialects.translation import CALLER_DIALECTS
 from meshgate.provider import failures
 from meshgate.provider.attempt import Answer, Attempt, Step, StreamDone, StreamHead, Timings
 from meshgate.provider.demo_chat import DemoChat
@@ -128,8 +128,8 @@ def _clock(timeouts: PhaseTimeouts) -> Iterator[PhaseClock]:
         clock.close()
 
 
-def _chat_dialect(attempt: Attempt) -> ChatDialect:
-    dialect = CHAT_DIALECTS.get(attempt.dialect)
+def _chat_dialect(attempt: Attempt) -> CallerDialect:
+    dialect = CALLER_DIALECTS.get(attempt.dialect)
     if dialect is None:
         raise UnsupportedError(
             f"the demo provider does not stream {attempt.dialect}", dialect=attempt.dialect
@@ -137,7 +137,7 @@ def _chat_dialect(attempt: Attempt) -> ChatDialect:
     return dialect
 
 
-def _chat(dialect: ChatDialect, attempt: Attempt) -> DemoChat:
+def _chat(dialect: CallerDialect, attempt: Attempt) -> DemoChat:
     request = capped(dialect.read_request(attempt.body), attempt.output_cap)
     return DemoChat(request, attempt.model)
 

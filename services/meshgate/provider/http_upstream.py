@@ -32,6 +32,8 @@ from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
 from meshgate.runtime.trace_context import is_trace_context
 
 _GOOD = range(200, 300)
+# Where the caller's body says whether the answer is to be streamed, it must say so.
+_SAY_STREAM = {"openai_chat", "openai_completions"}
 _ERROR_LIMIT_BYTES = MIB
 _SHOWN_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -227,7 +229,7 @@ async def _error_body(response: UpstreamResponse) -> bytes:
 
 
 def _check_streams(attempt: Attempt, request: UpstreamRequest) -> None:
-    if attempt.dialect == "openai_chat" and not request.head.stream:
+    if attempt.dialect in _SAY_STREAM and not request.head.stream:
         raise InvalidRequestError("this request does not ask for a stream", field="stream")
 
 

@@ -39,6 +39,9 @@ def openai_api(
         endpoints={
             "openai_chat": Endpoint(chat, translator("openai_chat", "openai_chat", bound)),
             "meshgate_chat": Endpoint(chat, translator("meshgate_chat", "openai_chat", bound)),
+            "openai_completions": Endpoint(
+                f"{base_url}/completions", translator("openai_completions", "openai_completions")
+            ),
             "openai_embeddings": Endpoint(
                 f"{base_url}/embeddings", translator("openai_embeddings", "openai_embeddings")
             ),

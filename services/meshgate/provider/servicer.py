@@ -30,6 +30,7 @@ _DIALECTS: dict[int, str] = {
     pb.DIALECT_OPENAI_CHAT: "openai_chat",
     pb.DIALECT_OPENAI_EMBEDDINGS: "openai_embeddings",
     pb.DIALECT_MESHGATE_CHAT: "meshgate_chat",
+    pb.DIALECT_OPENAI_COMPLETIONS: "openai_completions",
 }
 _KINDS = {kind: pb.FailureKind.Value(f"FAILURE_KIND_{kind.name}") for kind in FailureKind}
 _HEALTH = {health: pb.TargetHealth.Value(f"TARGET_HEALTH_{health.name}") for health in TargetHealth}

@@ -8,6 +8,7 @@ from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.caching import Caching
 from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
@@ -47,6 +48,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
         source.current,
         Beside(caching=Caching(cache), guarding=Guarding(checks), tracer=tracer),
     )
+    conversations = Conversations(pipeline, settings.idle_seconds)
     statuses = status.StatusServicer(principals, providers, {**channels, **helpers}, source.current)
     try:
         yield Service(
@@ -55,7 +57,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                 Implementation(
                     openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
                 ),
-                Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline)),
+                Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline, conversations)),
                 Implementation(status.SERVICE, statuses),
             ),
             tasks={
@@ -65,6 +67,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                 "follow the configuration": lambda: _follow(source),
                 **({"keep answers": cache.store} if cache is not None else {}),
             },
+            drain=conversations.drain,
         )
     finally:
         await providers.close()

@@ -139,9 +139,9 @@ class Demands:
 
 def _of_media(question: Question) -> int:
     """What pictures, sounds and documents may take."""
-    if question.head.max_output_tokens == 0:
-        return 0  # embeddings are of text
     dialect, body = DIALECT_NAMES[question.dialect], question.body
+    if question.head.max_output_tokens == 0 or dialect == "openai_completions":
+        return 0  # embeddings and completions are of text
     if dialect == "openai_chat" and not _mentions_media(body):
         return 0
     return MEDIA_ALLOWANCE * dialects.meter(dialect).countable_text(body).other_tokens

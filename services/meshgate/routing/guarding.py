@@ -119,15 +119,17 @@ class Guard:
         """The question as it may go to an upstream.
 
         Raises:
+            UnsupportedError: Requests and answers of its dialect cannot be looked at.
             InvalidRequestError: It cannot be read.
             ContentBlockedError: It may not go.
             ServiceUnavailableError: Nobody can look at it, and unseen it may not go.
             DeadlineExceededError: There was no time.
         """
+        dialect = inspection(DIALECT_NAMES[question.dialect])  # also for the answer to come
         policies = self._policies.input
         if not policies.names:
             return question
-        cut = inspection(DIALECT_NAMES[question.dialect]).cut_request(question.body)
+        cut = dialect.cut_request(question.body)
         verdict = await self._verdict(question, policies, pb.CHECK_PHASE_INPUT, cut.segments)
         if verdict.blocked_by is not None:
             raise _blocked(verdict.blocked_by)

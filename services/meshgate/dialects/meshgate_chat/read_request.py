@@ -77,7 +77,15 @@ def read(body: bytes) -> ChatRequest:
     Raises:
         InvalidRequestError: The request breaks a rule that its proto states.
     """
-    request = _parsed(body)
+    return read_message(_parsed(body))
+
+
+def read_message(request: gateway_service_pb2.ChatRequest) -> ChatRequest:
+    """Read all of a request that is parsed already; it may lack model and messages.
+
+    Raises:
+        InvalidRequestError: The request breaks a rule that its proto states.
+    """
     _check_object(request.extra_json, "extra_json")
     return ChatRequest(
         model=request.model,

@@ -62,7 +62,7 @@ class StreamReader:
             events = chat_pb2.ChatEvents.FromString(data).events
         except DecodeError as error:
             raise MalformedAnswerError("a chunk of the answer is no ChatEvents") from error
-        return [self._read(event) for event in events]
+        return [self.read(event) for event in events]
 
     def close(self) -> list[ChatEvent]:
         """Take the end of the stream; nothing is owed.
@@ -74,7 +74,12 @@ class StreamReader:
             raise CutStreamError("the stream ended before the answer did")
         return []
 
-    def _read(self, event: chat_pb2.ChatEvent) -> ChatEvent:
+    def read(self, event: chat_pb2.ChatEvent) -> ChatEvent:
+        """Take one event, and return what it says.
+
+        Raises:
+            MalformedAnswerError: It has no kind.
+        """
         match event.WhichOneof("kind"):
             case "started":
                 self.started = True

@@ -32,13 +32,23 @@ def retarget(
     Raises:
         InvalidRequestError: The body is not a JSON object.
     """
+    members = retargeted(body, model, head)
+    if output_cap is not None:
+        write_cap(members, output_cap, bound)
+    return _ENCODER.encode(members)
+
+
+def retargeted(body: bytes, model: str, head: RequestHead) -> dict[str, Raw]:
+    """The members of a body with the model's name replaced, and streams asked for usage.
+
+    Raises:
+        InvalidRequestError: The body is not a JSON object.
+    """
     members = decode(_MEMBERS, body)
     members["model"] = Raw(_ENCODER.encode(model))
     if head.stream and not head.include_usage:
         members["stream_options"] = _with_usage(members.get("stream_options"))
-    if output_cap is not None:
-        write_cap(members, output_cap, bound)
-    return _ENCODER.encode(members)
+    return members
 
 
 def _with_usage(options: Raw | None) -> Raw:

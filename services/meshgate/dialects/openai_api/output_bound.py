@@ -32,6 +32,12 @@ def write_cap(members: dict[str, Raw], output_cap: int, bound: OutputBound) -> N
         members[bound.value] = _number(output_cap)
 
 
+def write_max_tokens(members: dict[str, Raw], output_cap: int) -> None:
+    """Lower each bound to the cap, and have `max_tokens` among them, whatever else there is."""
+    if OutputBound.MAX_TOKENS.value not in lower_bounds(members, output_cap):
+        members[OutputBound.MAX_TOKENS.value] = _number(output_cap)
+
+
 def lower_bounds(members: dict[str, Raw], output_cap: int) -> set[str]:
     """Lower each bound in the members of a request to the cap, and return their names.
 

@@ -6,7 +6,11 @@ from typing import Any
 
 from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.meshgate_chat.read_request import head_of
+from meshgate.dialects.openai_embeddings import read_request as read_embeddings
+from meshgate.routing import model_pages
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.edges import embedding
+from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import InvalidRequestError
@@ -21,8 +25,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["GatewayService"]
 class GatewayServicer(rpc.GatewayServiceServicer):
     """GatewayService, by way of the pipeline."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, conversations: Conversations) -> None:
         self._pipeline = pipeline
+        self._conversations = conversations
 
     async def Chat(self, request: pb.ChatRequest, context: Any) -> pb.ChatResponse:
         arrival = Arrival.from_context(context, "GatewayService.Chat")
@@ -46,6 +51,36 @@ class GatewayServicer(rpc.GatewayServiceServicer):
                     headers = ()
                 for event in chat_pb2.ChatEvents.FromString(chunk).events:
                     yield pb.StreamChatResponse(event=event)
+
+    async def Converse(
+        self, request_iterator: AsyncIterator[pb.ConverseRequest], context: Any
+    ) -> AsyncIterator[pb.ConverseResponse]:
+        async with aclosing(self._conversations.hold(request_iterator, context)) as responses:
+            async for response in responses:
+                yield response
+
+    async def Embed(self, request: pb.EmbedRequest, context: Any) -> pb.EmbedResponse:
+        arrival = Arrival.from_context(context, "GatewayService.Embed")
+        await self._pipeline.authenticate(arrival)  # before the request is looked at
+        reply = await self._pipeline.answer(
+            arrival,
+            provider_pb.DIALECT_OPENAI_EMBEDDINGS,
+            embedding.written_request(request),
+            read_embeddings.read_head,
+        )
+        response = embedding.read_answer(reply.body, len(request.texts))
+        await context.send_initial_metadata(reply.headers)
+        return response
+
+    async def ListModels(
+        self, request: pb.ListModelsRequest, context: Any
+    ) -> pb.ListModelsResponse:
+        arrival = Arrival.from_context(context, "GatewayService.ListModels")
+        names = await self._pipeline.models(arrival)
+        page = model_pages.page(names, request.page_size, request.page_token)
+        return pb.ListModelsResponse(
+            models=[pb.Model(name=name) for name in page.names], next_page_token=page.next_token
+        )
 
     async def _answer(self, arrival: Arrival, request: pb.ChatRequest, *, stream: bool) -> Reply:
         def read_head(_body: bytes) -> RequestHead:

@@ -9,6 +9,7 @@ from google.api.httpbody_pb2 import HttpBody
 from meshgate.dialects.openai_api import model_list
 from meshgate.dialects.openai_chat import errors as chat_errors
 from meshgate.dialects.openai_chat import read_request as read_chat
+from meshgate.dialects.openai_completions import read_request as read_completion
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.peers.provider import Headers
@@ -36,6 +37,18 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
         arrival = Arrival.from_context(context, "OpenAiService.ChatCompletions")
         reply = await self._pipeline.answer(
             arrival, provider_pb.DIALECT_OPENAI_CHAT, request.data, read_chat.read_head
+        )
+        if reply.chunks is None:
+            yield await _body(reply, context)
+            return
+        async with aclosing(_bodies(reply.headers, reply.chunks, context)) as bodies:
+            async for body in bodies:
+                yield body
+
+    async def Completions(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
+        arrival = Arrival.from_context(context, "OpenAiService.Completions")
+        reply = await self._pipeline.answer(
+            arrival, provider_pb.DIALECT_OPENAI_COMPLETIONS, request.data, read_completion.read_head
         )
         if reply.chunks is None:
             yield await _body(reply, context)

@@ -1,0 +1,1 @@
+"""OpenAI's older completions, without messages: spoken by callers and, passed through, by upstreams."""
