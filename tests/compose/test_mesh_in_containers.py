@@ -7,6 +7,7 @@ revoked again.
 import asyncio
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -55,7 +56,9 @@ async def make_key(admin: httpx.AsyncClient) -> AsyncIterator[Any]:
     made = []
 
     async def make(**fields: object) -> dict[str, Any]:
-        answer = await admin.post("/admin/v1/keys", json={"display_name": "compose", **fields})
+        answer = await admin.post(
+            "/admin/v1/keys", json={"name": f"compose-{time.time_ns()}", **fields}
+        )
         assert answer.status_code == 200, answer.text
         made.append(answer.json()["key"]["id"])
         return answer.json()
