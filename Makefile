@@ -9,10 +9,10 @@ GOOGLE_PROTOS = $(shell $(BIN)/python -c 'import pathlib, google.rpc as g; print
 DESCRIPTOR_EXTRAS := google/rpc/error_details.proto google/rpc/status.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check gen gen-check envoy envoy-check format lint types layers dependencies protos bench clean
+.PHONY: help run compose-secrets compose-up compose-down compose-check test check gen gen-check envoy envoy-check format lint types layers dependencies protos bench clean
 
 help:  ## what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------- set-up
 
@@ -42,6 +42,22 @@ test: $(VENV)/.test  ## run the whole test suite
 
 bench: $(VENV)/.test  ## measure the gateway beside plain Envoy, on this machine
 	@$(BIN)/python -m bench && $(BIN)/python bench/quota.py
+
+# ---------------------------------------------------------------- in containers
+
+COMPOSE ?= docker compose
+
+compose-secrets:  ## make the secrets of docker-compose.yml, in .env
+	@sh deploy/compose/secrets.sh
+
+compose-up: compose-secrets  ## build the image and start the mesh, each service in a container
+	@$(COMPOSE) up --detach --build
+
+compose-down:  ## stop those containers; what is kept in volumes stays
+	@$(COMPOSE) down
+
+compose-check: $(VENV)/.test  ## ask a mesh in containers, at MESHGATE_URL with the key in .env, for everything
+	@PYTHON=$(BIN)/python sh deploy/compose/check.sh
 
 # ---------------------------------------------------------------- for developers
 

@@ -3,11 +3,13 @@
 import asyncio
 import json
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from meshgate.auth.sql.database import Database
 from meshgate.cli.main import main
+from meshgate.cli.migrate import patiently
 
 
 @pytest.fixture
@@ -52,3 +54,56 @@ async def _check(url):
     database = Database(url)
     await database.check()
     await database.close()
+
+
+class Clock:
+    """Time that passes only while somebody pauses."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def now(self):
+        return self.seconds
+
+    def pause(self, seconds):
+        self.seconds += seconds
+
+
+class StartingDatabase:
+    """A database that can be used once so many tries have failed."""
+
+    def __init__(self, failures):
+        self.failures = failures
+
+    def migrated(self):
+        if self.failures:
+            self.failures -= 1
+            raise click.ClickException(f"it starts, {self.failures} to go")
+        return {"revision": "0001"}
+
+
+def test_a_database_that_starts_is_waited_for():
+    clock = Clock()
+
+    record = patiently(StartingDatabase(3).migrated, 60.0, now=clock.now, pause=clock.pause)
+
+    assert record == {"revision": "0001"}
+    assert clock.seconds == 3.0
+
+
+def test_the_wait_ends_with_what_the_last_try_said():
+    clock = Clock()
+
+    with pytest.raises(click.ClickException, match="94 to go"):
+        patiently(StartingDatabase(100).migrated, 5.0, now=clock.now, pause=clock.pause)
+
+    assert clock.seconds == 5.0
+
+
+def test_nobody_waits_without_being_asked():
+    clock = Clock()
+
+    with pytest.raises(click.ClickException, match="0 to go"):
+        patiently(StartingDatabase(1).migrated, 0.0, now=clock.now, pause=clock.pause)
+
+    assert clock.seconds == 0.0

@@ -13,7 +13,10 @@ SERVICES = ("auth", "quota", "cache", "guardrails", "provider", "routing")
 """Those that others call come first: that is the order in which they are assembled."""
 
 
-def _address(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+def host_and_port(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> str | None:
+    """Check an option or argument that names a place to serve at."""
     host, _, port = (value or "").rpartition(":")
     if value is not None and not (host and port.isdecimal()):
         raise click.BadParameter(f"{value!r} is not of the form HOST:PORT")
@@ -32,7 +35,7 @@ def _address(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option(
     "--listen",
     metavar="HOST:PORT",
-    callback=_address,
+    callback=host_and_port,
     help="Where to serve gRPC.  [default: MESHGATE_LISTEN, or else 127.0.0.1:9000]",
 )
 def serve_command(services: Sequence[str], listen: str | None) -> None:
