@@ -98,7 +98,7 @@ async def test_a_compact_gateway_has_everything_in_each_process(tmp_path, superv
     await Mesh(plan_for(tmp_path, TOGETHER, workers=2), supervisor).start()
 
     assert list(supervisor.programs) == ["compact-1", "compact-2", "envoy"]
-    assert supervisor.programs["compact-1"].argv[-6:] == (
+    assert supervisor.programs["compact-1"].argv[-7:] == (
         "serve",
         "auth",
         "quota",
