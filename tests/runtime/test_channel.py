@@ -334,6 +334,24 @@ async def test_run_resolves_until_it_is_cancelled(start: Start) -> None:
     await channel.close()
 
 
+async def test_a_peer_that_comes_back_at_another_address_is_found(start: Start) -> None:
+    first, second = await start(), await start()
+    names = NameServer(first.address)
+    channel = RemoteChannel("provider", ["provider:9000"], (), lookup=names.lookup)
+    running = asyncio.create_task(channel.run())
+    await until(lambda: channel.serving_count == 1)
+
+    await first.kill()
+    names.addresses = {second.address}
+    await until(
+        lambda: [each.address for each in channel.instances if each.serving] == [second.address]
+    )
+
+    running.cancel()
+    await asyncio.wait([running])
+    await channel.close()
+
+
 async def test_an_instance_on_ipv6_is_reached() -> None:
     replica = Replica()
     try:

@@ -24,6 +24,8 @@ from meshgate.runtime.deadline import DEFAULT_SECONDS
 _log = structlog.get_logger("meshgate.channel")
 
 _RESOLVE_SECONDS = 3.0
+# Where nobody serves: the one who does may have come back at another address.
+_RESOLVE_SOON_SECONDS = 0.5
 _WATCH_SECONDS = 3600.0
 _RETRY_SECONDS = (0.05, 1.0)
 _LARGEST_PORT = 65535
@@ -158,7 +160,7 @@ class RemoteChannel:
         """Keep the list of instances up to date, until cancelled."""
         while True:
             await self.resolve()
-            await asyncio.sleep(_RESOLVE_SECONDS)
+            await asyncio.sleep(_RESOLVE_SECONDS if self.serving_count else _RESOLVE_SOON_SECONDS)
 
     async def resolve(self) -> None:
         """Look the addresses up once, and meet or leave instances accordingly."""
