@@ -11,7 +11,7 @@ from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
 from meshgate.dialects.openai_completions.fields import INEXPRESSIBLE
 
 # How the answer travels, and what only tells the provider who asked.
-_WITHOUT = frozenset({"stream", "stream_options", "user"})
+_WITHOUT = frozenset({"stream", "stream_options", "user", "metadata"})
 # Neither what a filter has cut nor what ended in a way that nobody knows.
 _KEPT_REASONS = frozenset({"stop", "length"})
 
