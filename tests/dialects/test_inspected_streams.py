@@ -174,6 +174,19 @@ def test_held_text_comes_before_the_finish_reason() -> None:
     assert {event["id"] for event in events} == {"c1"}
 
 
+def test_a_choice_that_stands_twice_in_a_chunk_ends_once() -> None:
+    first, last = (
+        json.loads(openai_chunk(finish=finish, role="assistant", content=text)[6:])
+        for text, finish in (("hunt", None), ("er2", "stop"))
+    )
+    both = first | {"choices": first["choices"] + last["choices"]}
+
+    stream = openai_stream_of(b"data: " + json.dumps(both).encode() + b"\n\n", DONE)
+
+    openai_grammar.check(stream)
+    assert openai_texts(stream) == {(0, "content"): MASK}
+
+
 def test_tool_calls_are_told_apart_by_their_index() -> None:
     calls = [openai_call(1, SECRET), openai_call(0, "x")]
     checker = Checker()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from routing.metering_values import CHAT, EMBEDDINGS, TYPED, asked
+from routing.metering_values import CHAT, COMPLETIONS, EMBEDDINGS, TYPED, asked
 
 from meshgate.dialects.keeping import keeping
 from meshgate.routing import fingerprint as fingerprints
@@ -17,6 +17,7 @@ from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.v1 import gateway_service_pb2
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
+COMPLETE = b'{"model": "m", "prompt": "hi"}'
 EMBED = b'{"model": "m", "input": "hi"}'
 SAME = b'{"messages":[{"content":"h\\u0069","role":"user"}],"stream":true,"model":"m"}'
 QUESTION = asked(BODY)
@@ -60,10 +61,10 @@ def test_who_asks_and_when_does_not():
     assert fingerprint(other) == fingerprint(QUESTION)
 
 
-@pytest.mark.parametrize("dialect", [CHAT, EMBEDDINGS, TYPED])
+@pytest.mark.parametrize("dialect", [CHAT, COMPLETIONS, EMBEDDINGS, TYPED])
 def test_every_dialect_has_fingerprints(dialect: Any):
     typed = gateway_service_pb2.ChatRequest(model="m").SerializeToString()
-    body = {CHAT: BODY, EMBEDDINGS: EMBED, TYPED: typed}[dialect]
+    body = {CHAT: BODY, COMPLETIONS: COMPLETE, EMBEDDINGS: EMBED, TYPED: typed}[dialect]
 
     assert fingerprint(asked(body, dialect=dialect)) is not None
 

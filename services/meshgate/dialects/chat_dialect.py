@@ -95,9 +95,15 @@ class CallerDialect:
 
 
 @dataclass(frozen=True)
-class ChatDialect(CallerDialect):
+class RetoldDialect(CallerDialect):
+    """The jobs of a dialect whose answers can be read again, to be told in another way."""
+
+    read_response: ResponseReader
+    stream_reader: StreamReaderFactory
+
+
+@dataclass(frozen=True)
+class ChatDialect(RetoldDialect):
     """The jobs of one dialect."""
 
     write_request: RequestWriter
-    read_response: ResponseReader
-    stream_reader: StreamReaderFactory

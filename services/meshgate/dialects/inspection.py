@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from meshgate.dialects.meshgate_chat import segments as meshgate_chat
 from meshgate.dialects.meshgate_chat.inspected_stream import InspectedStream as MeshgateChatStream
 from meshgate.dialects.openai_chat import segments as openai_chat
-from meshgate.dialects.openai_chat.inspected_stream import InspectedStream as OpenAiChatStream
+from meshgate.dialects.openai_chat.inspected_stream import inspected_stream as openai_chat_stream
+from meshgate.dialects.openai_completions import segments as openai_completions
+from meshgate.dialects.openai_completions.inspected_stream import (
+    inspected_stream as openai_completions_stream,
+)
 from meshgate.dialects.openai_embeddings import segments as openai_embeddings
 from meshgate.dialects.segments import Cut, InspectedStream
 from meshgate.runtime.errors import UnsupportedError
@@ -54,7 +58,13 @@ _INSPECTIONS = {
         cut_request=openai_chat.cut_request,
         cut_answer=openai_chat.cut_answer,
         blocked_answer=openai_chat.blocked_answer,
-        stream=OpenAiChatStream,
+        stream=openai_chat_stream,
+    ),
+    "openai_completions": Inspection(
+        cut_request=openai_completions.cut_request,
+        cut_answer=openai_completions.cut_answer,
+        blocked_answer=openai_completions.blocked_answer,
+        stream=openai_completions_stream,
     ),
     "meshgate_chat": Inspection(
         cut_request=meshgate_chat.cut_request,

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from meshgate.dialects.answers import AnswerError
 from meshgate.dialects.canonical import CanonicalRequest
-from meshgate.dialects.chat_dialect import ChatDialect
+from meshgate.dialects.chat_dialect import RetoldDialect
 from meshgate.dialects.meshgate_chat import keeping as meshgate_chat
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_chat import keeping as openai_chat
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
+from meshgate.dialects.openai_completions import keeping as openai_completions
+from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
 from meshgate.dialects.openai_embeddings import keeping as openai_embeddings
 from meshgate.dialects.retelling import Collector, events_of
 from meshgate.runtime.errors import GatewayError
@@ -25,7 +27,7 @@ class KeptStream:
         limit_bytes: The most text that is kept.
     """
 
-    def __init__(self, chat: ChatDialect, created: int, limit_bytes: int) -> None:
+    def __init__(self, chat: RetoldDialect, created: int, limit_bytes: int) -> None:
         self._chat = chat
         self._created = created
         self._collector = Collector(chat.stream_reader(), limit_bytes)
@@ -57,7 +59,7 @@ class Keeping:
 
     canonical: Callable[[bytes], CanonicalRequest]
     good_end: Callable[[bytes], FinishReason | None]
-    chat: ChatDialect | None = None
+    chat: RetoldDialect | None = None
 
     def listen(self, created: int, limit_bytes: int) -> KeptStream | None:
         """Begin to listen to a stream; None where there are none."""
@@ -81,6 +83,9 @@ def keeping(dialect: str) -> Keeping | None:
 
 _KEEPINGS = {
     "openai_chat": Keeping(openai_chat.canonical, openai_chat.good_end, OPENAI_CHAT),
+    "openai_completions": Keeping(
+        openai_completions.canonical, openai_completions.good_end, OPENAI_COMPLETIONS
+    ),
     "meshgate_chat": Keeping(meshgate_chat.canonical, meshgate_chat.good_end, MESHGATE_CHAT),
     "openai_embeddings": Keeping(openai_embeddings.canonical, openai_embeddings.good_end),
 }

@@ -1,6 +1,10 @@
-"""Streamed chat completions, taken apart and written again with what may be shown of their texts."""
+"""Streamed chat completions, taken apart and written again with what may be shown of their texts.
 
-from collections.abc import Iterable, Iterator, Sequence
+Other streams of OpenAI's have choices as well, and are taken apart in the same way.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +23,23 @@ _CHUNK = msgspec.json.Decoder(dict[str, object])
 _DELTA = "delta"
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where texts stand in the choices of a stream's chunks.
+
+    Attributes:
+        texts_in: Finds them in a choice; `Path`s lead there from the chunk.
+        accumulates: Whether later chunks bring more of a text, or it is whole.
+        lasting: Turns a path within a choice into the one that holds for all of the stream.
+        write_more: Writes a chunk that brings more text at such a path, in the choice of an index.
+    """
+
+    texts_in: Callable[[object, Path], Iterator[Found]]
+    accumulates: Callable[[Found], bool]
+    lasting: Callable[[Path, object], Path]
+    write_more: Callable[[Identity, Path, str, int], bytes]
+
+
 class _Channel(Struct, frozen=True):
     """What belongs together: where in a choice it stands, tool calls by their own index."""
 
@@ -26,13 +47,14 @@ class _Channel(Struct, frozen=True):
     kind: SegmentKind
     choice: int
     path: Path
+    frame: Frame
 
     def last(self) -> Piece:
         return Piece(self.name, self.kind, "", is_last=True)
 
     def written(self, identity: Identity, text: str) -> bytes:
         """A chunk that brings more of it."""
-        return chunks.write_choice(identity, _delta_of(self.path, text), None, self.choice)
+        return self.frame.write_more(identity, self.path, text, self.choice)
 
 
 class _Event:
@@ -80,9 +102,14 @@ class _Event:
 
 
 class InspectedStream:
-    """Takes one stream apart."""
+    """Takes one stream apart.
 
-    def __init__(self) -> None:
+    Args:
+        frame: Of its chunks.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
         self._events = sse.EventReader()
         self._identity = Identity("", "", 0)
         self._open: dict[str, _Channel] = {}
@@ -127,14 +154,16 @@ class InspectedStream:
         self, choices: Sequence[object], finished: set[int]
     ) -> Iterator[tuple[Found, Piece]]:
         """The texts in a chunk, each with its piece; channels of choices that finish end with it."""
-        for at, choice in enumerate(choices):
-            index = _index(choice, at)
-            found = list(in_choice(choice, ("choices", at), _DELTA))
-            channels = [self._channel_of(each, choice, index) for each in found]
-            for number, (text, channel) in enumerate(zip(found, channels, strict=True)):
-                goes_on = channel in channels[number + 1 :]
-                is_last = not goes_on and (index in finished or not _accumulates(text))
-                yield text, self._piece(channel, text.text, is_last=is_last)
+        found = [
+            (each, self._channel_of(each, choice, _index(choice, at)))
+            for at, choice in enumerate(choices)
+            for each in self._frame.texts_in(choice, ("choices", at))
+        ]
+        channels = [channel for _, channel in found]
+        for number, (text, channel) in enumerate(found):
+            ends = channel.choice in finished or not self._frame.accumulates(text)
+            is_last = ends and channel not in channels[number + 1 :]
+            yield text, self._piece(channel, text.text, is_last=is_last)
 
     def _piece(self, channel: _Channel, text: str, *, is_last: bool) -> Piece:
         if is_last:
@@ -144,13 +173,13 @@ class InspectedStream:
         return Piece(channel.name, channel.kind, text, is_last)
 
     def _channel_of(self, found: Found, choice: object, index: int) -> _Channel:
-        path = _named(found.path[2:], choice)
-        if _accumulates(found):
+        path = self._frame.lasting(found.path[2:], choice)
+        if self._frame.accumulates(found):
             name = self._names.get((index, path)) or self._new_name(index, path)
         else:
             self._wholes += 1
             name = f"{locator(('choices', index, *path))}#whole{self._wholes}"
-        return _Channel(name, found.kind, index, path)
+        return _Channel(name, found.kind, index, path, self._frame)
 
     def _new_name(self, index: int, path: Path) -> str:
         name = locator(("choices", index, *path))
@@ -172,6 +201,24 @@ def _decoded(data: bytes) -> dict[str, object]:
         return _CHUNK.decode(data)
     except _UNREADABLE as error:
         raise MalformedAnswerError("an event of the stream is no chunk") from error
+
+
+def _ends(choice: object) -> bool:
+    return isinstance(choice, dict) and bool(choice.get("finish_reason"))
+
+
+def _index(item: object, place: int) -> int:
+    """The index that a choice or a call says, or its place."""
+    index = item.get("index") if isinstance(item, dict) else None
+    return index if isinstance(index, int) else place
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _in_choice(choice: object, path: Path) -> Iterator[Found]:
+    return in_choice(choice, path, _DELTA)
 
 
 def _accumulates(found: Found) -> bool:
@@ -205,15 +252,13 @@ def _nested(names: Iterable[str | int], text: str) -> dict[str, object]:
     return {str(first): _nested(rest, text) if rest else text}
 
 
-def _ends(choice: object) -> bool:
-    return isinstance(choice, dict) and bool(choice.get("finish_reason"))
+def _write_more(identity: Identity, path: Path, text: str, choice: int) -> bytes:
+    return chunks.write_choice(identity, _delta_of(path, text), None, choice)
 
 
-def _index(item: object, place: int) -> int:
-    """The index that a choice or a call says, or its place."""
-    index = item.get("index") if isinstance(item, dict) else None
-    return index if isinstance(index, int) else place
+_FRAME = Frame(_in_choice, _accumulates, _named, _write_more)
 
 
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def inspected_stream() -> InspectedStream:
+    """Begin to take a chat completion apart."""
+    return InspectedStream(_FRAME)

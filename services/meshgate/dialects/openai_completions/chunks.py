@@ -1,5 +1,8 @@
 """The chunks of a streamed completion, as they are written."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 
 from meshgate.dialects.neutral import Usage
@@ -10,11 +13,15 @@ __all__ = ["DONE", "Identity", "write_choice", "write_usage"]
 
 
 def write_choice(
-    identity: Identity, text: str, finish_reason: str | None = None, index: int = 0
+    identity: Identity,
+    text: str,
+    finish_reason: str | None = None,
+    index: int = 0,
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
-    """Write a chunk of one choice."""
+    """Write a chunk of one choice; `beside` is what it says that the API does not know."""
     choice = {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
-    return _written(identity, [choice], {})
+    return _written(identity, [choice | dict(beside)], {})
 
 
 def write_usage(identity: Identity, usage: Usage) -> bytes:

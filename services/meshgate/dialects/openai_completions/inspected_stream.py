@@ -1,0 +1,36 @@
+"""Streamed completions, taken apart and written again with what may be shown of their texts.
+
+What a choice says is streamed as its `text`, and so is what upstreams say beside it.
+"""
+
+from meshgate.dialects.json_text import Found, Path
+from meshgate.dialects.openai_chat.inspected_stream import Frame, InspectedStream
+from meshgate.dialects.openai_completions import chunks
+from meshgate.dialects.openai_completions.chunks import Identity
+from meshgate.dialects.openai_completions.segments import in_choice
+
+_LENGTH_OF_MEMBERS = len(("choices", 0, "text"))
+
+
+def inspected_stream() -> InspectedStream:
+    """Begin to take a completion apart."""
+    return InspectedStream(_FRAME)
+
+
+def _accumulates(found: Found) -> bool:
+    """Whether a text is a choice's member; what stands there as a value is whole."""
+    return len(found.path) == _LENGTH_OF_MEMBERS and not found.is_value
+
+
+def _lasting(path: Path, _choice: object) -> Path:
+    return path
+
+
+def _write_more(identity: Identity, path: Path, text: str, choice: int) -> bytes:
+    if path == ("text",):
+        return chunks.write_choice(identity, text, index=choice)
+    (name,) = path
+    return chunks.write_choice(identity, "", index=choice, beside={str(name): text})
+
+
+_FRAME = Frame(in_choice, _accumulates, _lasting, _write_more)
