@@ -10,10 +10,22 @@ from typing import Any
 import grpc
 import pytest
 from gateway_process import ADMIN_KEY, KEY, Gateway, running_gateway
-from google.rpc import error_details_pb2
 from mesh.administration import Admin
+from mesh.waiting import until
 from routing.gateway import credentials
-from routing.talking import CANCEL, FINISH, Talk, kinds, message, results, start, text, user
+from routing.talking import (
+    CANCEL,
+    FINISH,
+    Talk,
+    failure_of,
+    kinds,
+    message,
+    reason,
+    results,
+    start,
+    text,
+    user,
+)
 from upstream import Behaviour, Cut, Endless, Hang, RemoteUpstream, ToolCall
 from upstream.behaviours import DEFAULT_TEXT
 
@@ -51,27 +63,8 @@ async def admin(gateway: Gateway) -> AsyncIterator[Admin]:
         yield Admin(client)
 
 
-async def until(condition: Any) -> None:
-    """Wait for something that will come true by itself."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.02)
-
-
 def said(request: Any) -> list[tuple[str, Any]]:
     return [(each["role"], each.get("content")) for each in request.body["messages"]]
-
-
-def reason(heard: pb.ConverseResponse) -> str:
-    info = error_details_pb2.ErrorInfo()
-    assert heard.error.details[0].Unpack(info)
-    return info.reason.removeprefix("ERROR_REASON_")
-
-
-async def failure_of(talk: Talk) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await talk.rest()
-    return raised.value
 
 
 async def test_the_server_remembers_what_was_said(talk: Talk, upstream: RemoteUpstream) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from gateway_process import ADMIN_KEY, KEY, Gateway, running_gateway
+from mesh.waiting import until
 from upstream import Behaviour, Framing, Hang, RemoteUpstream
 
 pytestmark = pytest.mark.mesh
@@ -34,13 +35,6 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
 
 def chat(text: str = "hello", **more: object) -> dict[str, object]:
     return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}], **more}
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that will come true by itself."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def status_of(client: httpx.AsyncClient, key: str = KEY) -> int:

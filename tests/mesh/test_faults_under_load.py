@@ -10,7 +10,6 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import grpc
 import httpx
@@ -18,6 +17,7 @@ import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.administration import Admin
 from mesh.books import recorded, total
+from mesh.waiting import until
 from upstream import Behaviour, Hang, RemoteUpstream
 
 from meshgate.v1 import chat_pb2, usage_record_pb2
@@ -110,13 +110,6 @@ def processes(gateway: Gateway, name: str) -> list[int]:
     return pids if isinstance(pids, list) else [pids]
 
 
-async def until(condition: Any) -> None:
-    """Wait for something that will come true by itself."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.05)
-
-
 async def refused_at(gateway: Gateway, key: str, amount: int) -> bool:
     async with gateway.client(key) as client:
         answer = await client.post(CHAT, json=chat())
@@ -134,7 +127,7 @@ async def test_a_kill_costs_a_few_refusals_no_usage_and_no_limit(
     async def under_way() -> bool:
         return load.statuses[200] > ALLOWED // 4
 
-    await until(under_way)
+    await until(under_way, BOUND_SECONDS)
     for pid in processes(gateway, victim):
         os.kill(pid, signal.SIGKILL)
     killed_at = time.monotonic()
@@ -150,7 +143,7 @@ async def test_a_kill_costs_a_few_refusals_no_usage_and_no_limit(
     assert any(at > killed_at for at in load.good_at)
     # All that the upstream saw is booked or held, so that nothing is left of as much.
     await admin.limit(key_id, total("REQUESTS", seen))
-    await until(lambda: refused_at(gateway, key, seen))
+    await until(lambda: refused_at(gateway, key, seen), BOUND_SECONDS)
     assert len(await upstream.requests()) == seen
 
 

@@ -5,12 +5,13 @@ import os
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
+from mesh.waiting import until
 from redis.crc import key_slot
 from redis_cluster import RedisCluster, running_cluster
 from redis_servers import RedisServer, running_server
@@ -63,13 +64,6 @@ def clustered(
 
 def chat(text: str = "hello") -> dict[str, object]:
     return {"model": "one-try", "messages": [{"role": "user", "content": text}]}
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that will come true by itself."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 class LimitedKey:

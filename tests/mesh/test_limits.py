@@ -15,6 +15,7 @@ import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.administration import Admin
 from mesh.books import recorded, total
+from mesh.waiting import until
 from upstream import Behaviour, Hang, RemoteUpstream
 from upstream.behaviours import Cut, Endless, Usage
 
@@ -72,13 +73,6 @@ async def statuses(gateway: Gateway, key: str, count: int, **body: object) -> Co
     return Counter(await asyncio.gather(*(one() for _ in range(count))))
 
 
-async def until(condition: Any) -> None:
-    """Wait for something that will come true by itself."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.05)
-
-
 async def refused_at(gateway: Gateway, key: str, amount: int) -> bool:
     """Whether a request is refused by a limit of that amount."""
     async with gateway.client(key) as client:
@@ -107,7 +101,7 @@ class TestParallelRequests:
         async def raised() -> bool:
             return (await statuses(gateway, key, 1))[200] == 1
 
-        await until(raised)
+        await until(raised, BOUND_SECONDS)
         seen = await statuses(gateway, key, 60)
 
         assert seen[200] == 14
@@ -158,7 +152,7 @@ class TestCrashes:
         async def taken() -> bool:
             return len(await upstream.requests()) == 5
 
-        await until(taken)
+        await until(taken, BOUND_SECONDS)
         for pid in pids(gateway, "routing"):
             os.kill(pid, signal.SIGKILL)
         await asyncio.wait([waiting])
@@ -169,7 +163,7 @@ class TestCrashes:
             except httpx.TransportError:
                 return False
 
-        await until(free)
+        await until(free, BOUND_SECONDS)
 
     @pytest.mark.parametrize("service", ["routing", "quota", "redis"])
     async def test_after_a_crash_no_less_is_booked_than_the_upstream_saw(
@@ -190,7 +184,7 @@ class TestCrashes:
         async def under_way() -> bool:
             return len(await upstream.requests()) > 60
 
-        await until(under_way)
+        await until(under_way, BOUND_SECONDS)
         for pid in pids(gateway, service):
             os.kill(pid, signal.SIGKILL)
         await asyncio.gather(*loads)
@@ -200,7 +194,7 @@ class TestCrashes:
             # So many connections reach every process; some may not know of the change yet.
             return set(await statuses(gateway, key, 30)) == {429}
 
-        await until(refused_by_all)
+        await until(refused_by_all, BOUND_SECONDS)
         seen = len(await upstream.requests())
         if service == "redis":
             # It has forgotten the last second; who asked has not, and sends it again.
@@ -208,7 +202,7 @@ class TestCrashes:
 
         # All that the upstream saw is booked or held, so that nothing is left of as much.
         await admin.limit(key_id, total("REQUESTS", seen))
-        await until(lambda: refused_at(gateway, key, seen))
+        await until(lambda: refused_at(gateway, key, seen), BOUND_SECONDS)
         assert len(await upstream.requests()) == seen
 
 
@@ -220,7 +214,7 @@ class TestClientsThatLeave:
         await upstream.script("leaving", Behaviour(fault=Hang(at="head")))
         async with gateway.client(key) as client:
             asking = asyncio.create_task(client.post(CHAT, json=chat("leaving")))
-            await until(lambda: arrived(upstream))
+            await until(lambda: arrived(upstream), BOUND_SECONDS)
             asking.cancel()
             await asyncio.wait([asking])
 
@@ -349,7 +343,7 @@ class TestRevokedKeys:
         async def refused() -> bool:
             return await statuses(gateway, key, 30) == {401: 30}
 
-        await until(refused)
+        await until(refused, BOUND_SECONDS)
         assert await statuses(gateway, key, 30) == {401: 30}
 
 

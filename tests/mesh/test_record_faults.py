@@ -7,12 +7,13 @@ import secrets
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
+from mesh.waiting import until
 from postgres_server import PostgresServer, running_postgres
 
 pytestmark = pytest.mark.mesh
@@ -71,13 +72,6 @@ async def made(admin: httpx.AsyncClient, kind: str = "keys", **fields: Any) -> d
 async def chat(gateway: Gateway, key: str) -> httpx.Response:
     async with gateway.client(key) as client:
         return await client.post("/v1/chat/completions", json=CHAT)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that will come true by itself."""
-    async with asyncio.timeout(BOUND_SECONDS):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def is_administered(admin: httpx.AsyncClient) -> bool:

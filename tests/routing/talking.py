@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import grpc
+import pytest
+from google.rpc import error_details_pb2
 from routing.fakes import BOUND_SECONDS, chunk, done, head
 from routing.gateway import credentials
 
@@ -111,6 +114,20 @@ def kinds(heard: list[pb.ConverseResponse]) -> list[str | None]:
         each.event.WhichOneof("kind") if each.HasField("event") else each.WhichOneof("kind")
         for each in heard
     ]
+
+
+def reason(heard: pb.ConverseResponse) -> str:
+    """Why a turn has failed."""
+    info = error_details_pb2.ErrorInfo()
+    assert heard.error.details[0].Unpack(info)
+    return info.reason.removeprefix("ERROR_REASON_")
+
+
+async def failure_of(talk: Talk) -> grpc.aio.AioRpcError:
+    """How a conversation has failed."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await talk.rest()
+    return raised.value
 
 
 def text(heard: list[pb.ConverseResponse]) -> str:

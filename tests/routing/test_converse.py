@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
 from routing.fake_quota import FakeQuota
 from routing.fakes import (
     BOUND_SECONDS,
@@ -29,8 +28,10 @@ from routing.talking import (
     Talk,
     asked,
     beginning,
+    failure_of,
     kinds,
     message,
+    reason,
     results,
     saying,
     start,
@@ -67,18 +68,6 @@ async def talk(gateway: Gateway) -> AsyncIterator[Talk]:
     await talk.send(start("m", message(chat_pb2.ROLE_SYSTEM, "be brief")))
     yield talk
     talk.call.cancel()
-
-
-def reason(heard: pb.ConverseResponse) -> str:
-    info = error_details_pb2.ErrorInfo()
-    assert heard.error.details[0].Unpack(info)
-    return info.reason.removeprefix("ERROR_REASON_")
-
-
-async def failure_of(talk: Talk) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await talk.rest()
-    return raised.value
 
 
 class TestTurns:

@@ -136,7 +136,7 @@ async def test_a_helper_that_is_away_is_told_and_makes_nobody_wait(
     away = RemoteChannel("cache", ["127.0.0.1:1"], ())
     principals = PrincipalCache(channels["auth"], lambda: 30.0)
     providers = Providers(channels["provider"])
-    statuses = StatusServicer(principals, providers, channels, snapshot, {"cache": away})
+    statuses = StatusServicer(principals, providers, {**channels, "cache": away}, snapshot)
     methods = intercepted(Implementation(SERVICE, statuses), MeshIdentity(None))
     async with hosted("native", methods) as port, client_channel(port) as channel:
         stub = StatusServiceStub(channel)

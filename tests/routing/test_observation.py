@@ -12,10 +12,10 @@ from routing.metering_values import EMBEDDINGS, asked, at, chain, limit
 
 from meshgate.dialects.neutral import Usage
 from meshgate.routing.attempt_spans import attempts_within
-from meshgate.routing.consumption import consumption
+from meshgate.routing.consumption import Ending, consumption
 from meshgate.routing.failure import Failure
 from meshgate.routing.metered_attempt import MeteredAttempt
-from meshgate.routing.observation import Ending, concluded, described, operation_of
+from meshgate.routing.observation import concluded, described, operation_of
 from meshgate.routing.peers.provider import PlainAnswer
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import Question
@@ -55,7 +55,7 @@ def failed(provider: str, upstream_seconds: float = 0.25) -> MeteredAttempt:
 
 
 def ending(outcome: pb.RequestOutcome.ValueType = ANSWERED, at_seconds: float = 101.0) -> Ending:
-    return Ending(outcome, at_seconds, 1_800_000_000_000_000_000)
+    return Ending(outcome, 1, 0, 1_800_000_000_000_000_000, at_seconds)
 
 
 class TestMetrics:

@@ -19,7 +19,7 @@ def told(registry: CollectorRegistry) -> list[str]:
 @given(st.lists(st.sampled_from(BOUNDS_SECONDS) | st.floats(0, 400), min_size=1))
 def test_durations_are_told_as_by_the_librarys_own_histogram(seconds: list[float]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    histogram = DurationHistogram("took_seconds", "So long.", ("rpc",), ours).labels("Chat")
+    histogram = DurationHistogram("took_seconds", "So long.", ("rpc",), ours).of("Chat")
     other = Histogram(
         "took_seconds", "So long.", ["rpc"], buckets=BOUNDS_SECONDS, registry=theirs
     ).labels("Chat")
@@ -35,7 +35,7 @@ def test_what_was_never_observed_is_not_told() -> None:
     registry = CollectorRegistry()
     histogram = DurationHistogram("took_seconds", "So long.", ("rpc",), registry)
 
-    histogram.labels("Chat")
+    histogram.of("Chat")
 
     assert told(registry) == []
 
@@ -48,7 +48,7 @@ def test_when_there_are_too_many_labels_the_rest_is_told_together() -> None:
     counts = LabelledCounts("cost", "So much.", ("provider", "model"), registry, most=1)
 
     for model in ("m", "n", "o"):
-        histogram.labels("one", model).observe(2)
+        histogram.of("one", model).observe(2)
         counts.of("one", model).value += 0.5
 
     lines = told(registry)

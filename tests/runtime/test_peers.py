@@ -35,15 +35,6 @@ async def test_any_other_service_is_reached_at_its_addresses() -> None:
         assert set(channel._instances) == {("127.0.0.1", 1), ("127.0.0.1", 2)}
 
 
-async def test_a_service_is_known_if_it_is_hosted_here_or_has_an_address() -> None:
-    async with Peers(Environment({"MESHGATE_PEER_CACHE": "127.0.0.1:1"}), IDENTITY) as peers:
-        peers.host("provider", ())
-
-        known = [peers.knows(name) for name in ("provider", "cache", "guardrails")]
-
-    assert known == [True, True, False]
-
-
 async def test_a_peer_without_an_address_is_refused_by_the_variables_name() -> None:
     async with Peers(Environment({}), IDENTITY) as peers:
         with pytest.raises(SettingError, match="MESHGATE_PEER_PROVIDER is not set"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from meshgate.dialects.answer_parts import AnswerParts
 from meshgate.dialects.answers import AnswerError, MalformedAnswerError
 from meshgate.dialects.chat_dialect import StreamReader
 from meshgate.dialects.neutral import (
@@ -9,7 +10,6 @@ from meshgate.dialects.neutral import (
     ChatResponse,
     Finished,
     Message,
-    Part,
     Reasoning,
     ReasoningDelta,
     Refusal,
@@ -61,8 +61,7 @@ class Collector:
         self._bytes_left = limit_bytes
         self._is_given_up = False
         self._id = ""
-        self._texts: dict[type[ChatEvent], list[str]] = {}
-        self._calls: list[tuple[str, str, list[str]]] = []
+        self._parts = AnswerParts()
 
     def take(self, chunk: bytes) -> None:
         """Take note of a chunk; never raises for what it holds."""
@@ -83,7 +82,7 @@ class Collector:
         return ChatResponse(
             id=self._id,
             served_model=self._reader.served_model,
-            message=Message(role=Role.ASSISTANT, parts=tuple(self._parts())),
+            message=Message(role=Role.ASSISTANT, parts=tuple(self._parts.whole())),
             finish_reason=self._reader.finish_reason,
             usage=usage,
         )
@@ -92,40 +91,13 @@ class Collector:
         match event:
             case Started():
                 self._id = event.id
-            case TextDelta(text) | ReasoningDelta(text) | RefusalDelta(text):
-                self._count(text)
-                self._texts.setdefault(type(event), []).append(text)
-            case ToolCallDelta():
-                self._count(event.name + event.arguments_fragment)
-                self._take_call(event)
-
-    def _take_call(self, delta: ToolCallDelta) -> None:
-        if delta.index == len(self._calls):
-            self._calls.append((delta.id, delta.name, []))
-        if not 0 <= delta.index < len(self._calls):
-            raise MalformedAnswerError("a tool call is misnumbered")
-        self._calls[delta.index][2].append(delta.arguments_fragment)
-
-    def _count(self, text: str) -> None:
-        self._bytes_left -= len(text) if text.isascii() else len(text.encode(errors="replace"))
-
-    def _parts(self) -> Iterator[Part]:
-        if thought := self._said(ReasoningDelta):
-            yield Reasoning(text=thought)
-        if text := self._said(TextDelta):
-            yield Text(text)
-        if refusal := self._said(RefusalDelta):
-            yield Refusal(refusal)
-        for call_id, name, fragments in self._calls:
-            yield ToolCall(id=call_id, name=name, arguments_json="".join(fragments))
-
-    def _said(self, kind: type[ChatEvent]) -> str:
-        return "".join(self._texts.get(kind, ()))
+            case ToolCallDelta() if not 0 <= event.index <= self._parts.call_count:
+                raise MalformedAnswerError("a tool call is misnumbered")
+        self._bytes_left -= self._parts.take(event)
 
     def _give_up(self) -> None:
         self._is_given_up = True
-        self._texts.clear()
-        self._calls.clear()
+        self._parts.clear()
 
 
 def _call_event(index: int, call: ToolCall) -> ToolCallDelta:

@@ -18,7 +18,7 @@ _DURATION = DurationHistogram(
     "How long it took to look through a request, an answer, or a part of a stream.",
     ("phase",),
 )
-_DURATIONS = {phase: _DURATION.labels(phase.value) for phase in Phase}
+_DURATIONS = {phase: _DURATION.of(phase.value) for phase in Phase}
 
 
 def found(findings: Iterable[Finding], phase: Phase) -> None:

@@ -14,7 +14,8 @@ from meshgate.config.snapshot import Snapshot
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.provider.attempt import Answer, Attempt, StreamDone
 from meshgate.provider.failures import Failure
-from meshgate.runtime.durations import OTHER, DurationHistogram, Durations
+from meshgate.runtime.durations import DurationHistogram, Durations
+from meshgate.runtime.series import OTHER
 from meshgate.runtime.tracing import NO_SPAN, NO_TRACER, Span, Tracer, Value, error_type
 
 # The buckets are those that OpenTelemetry's semantic conventions advise.
@@ -59,13 +60,13 @@ class _Series:
 
     def __init__(self, labels: tuple[str, str, str]) -> None:
         self.labels = labels
-        self.successes: Durations = _DURATIONS.labels(*labels, "")
-        self.first_tokens = _FIRST_TOKENS.labels(*labels)
-        self.input_tokens = _TOKENS.labels(*labels, "input")
-        self.output_tokens = _TOKENS.labels(*labels, "output")
+        self.successes: Durations = _DURATIONS.of(*labels, "")
+        self.first_tokens = _FIRST_TOKENS.of(*labels)
+        self.input_tokens = _TOKENS.of(*labels, "input")
+        self.output_tokens = _TOKENS.of(*labels, "output")
 
     def failed(self, error: str, seconds: float) -> None:
-        _DURATIONS.labels(*self.labels, error).observe(seconds)
+        _DURATIONS.of(*self.labels, error).observe(seconds)
 
     def used(self, usage: Usage) -> None:
         self.input_tokens.observe(usage.input_tokens)

@@ -81,6 +81,7 @@ class Ending(Struct, frozen=True):
         attempts: How many were made.
         began_at_nanos: When it came, in nanoseconds since 1970.
         ended_at_nanos: When it ended.
+        ended_at: The same by the monotonic clock, in seconds.
         findings: What guardrails found in it and its answer.
     """
 
@@ -88,6 +89,7 @@ class Ending(Struct, frozen=True):
     attempts: int
     began_at_nanos: int
     ended_at_nanos: int
+    ended_at: float = 0.0
     findings: Sequence[guardrails_service_pb2.Finding] = ()
 
 

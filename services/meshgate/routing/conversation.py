@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
+from meshgate.dialects.answer_parts import text_bytes
 from meshgate.dialects.neutral import (
     Audio,
     ChatRequest,
@@ -165,8 +166,3 @@ def _sizes(parts: Iterable[Part]) -> Iterable[int]:
             case _:
                 yield text_bytes(part.text)
                 yield len(getattr(part, "signature", b""))
-
-
-def text_bytes(text: str) -> int:
-    """How long a text is in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode(errors="replace"))

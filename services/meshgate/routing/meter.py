@@ -14,12 +14,7 @@ from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.routing import observation
 from meshgate.routing.attempts import LEAST_SECONDS, Execute
 from meshgate.routing.chain import Chain
-from meshgate.routing.consumption import (
-    Consumption,
-    Ending,
-    consumption,
-    is_sensible,
-)
+from meshgate.routing.consumption import Consumption, Ending, consumption, is_sensible
 from meshgate.routing.demand import Demand
 from meshgate.routing.failure import Failure
 from meshgate.routing.gauges import Gauges
@@ -338,24 +333,18 @@ class Meter:
 
     def _book(self, outcome: pb.RequestOutcome.ValueType) -> None:
         """Book the whole request under the limits of its principal, with its record."""
-        observation.concluded(
-            self.question,
-            self._attempts,
-            observation.Ending(outcome, self._ended_at, self._ended_at_nanos),
+        ending = Ending(
+            outcome,
+            len(self._attempts),
+            self._began_at_nanos,
+            self._ended_at_nanos,
+            self._ended_at,
+            self.findings,
         )
+        observation.concluded(self.question, self._attempts, ending)
         consumptions = [each.consumption for each in self._attempts if each.consumption]
         record = self.gauges.records.record(
-            new_grant_id(),
-            self.question,
-            consumptions,
-            Ending(
-                outcome,
-                len(self._attempts),
-                self._began_at_nanos,
-                self._ended_at_nanos,
-                self.findings,
-            ),
-            notes=self._notes,
+            new_grant_id(), self.question, consumptions, ending, notes=self._notes
         )
         spent = REQUEST
         for each in consumptions:

@@ -5,8 +5,7 @@ All of it is seen to when a request is concluded, and nobody waits for it any mo
 
 from collections.abc import Sequence
 
-from msgspec import Struct
-
+from meshgate.routing.consumption import Ending
 from meshgate.routing.metered_attempt import MeteredAttempt
 from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.runtime.counts import LabelledCounts
@@ -25,7 +24,7 @@ _OVERHEAD = DurationHistogram(
     ("answer",),
     bounds=OVERHEAD_BOUNDS_SECONDS,
 )
-_PLAIN, _STREAMED = map(_OVERHEAD.labels, ("plain", "streamed"))
+_PLAIN, _STREAMED = map(_OVERHEAD.of, ("plain", "streamed"))
 _COST = LabelledCounts(
     "meshgate_cost_usd", "What attempts cost, in US dollars.", ("model", "provider")
 )
@@ -46,20 +45,6 @@ _LAST_ATTEMPT = {
     pb.REQUEST_OUTCOME_FAILED: "broken",
     pb.REQUEST_OUTCOME_CANCELLED: "cancelled",
 }
-
-
-class Ending(Struct, frozen=True):
-    """How a request ended.
-
-    Attributes:
-        outcome: In a word of the usage record.
-        at: By the monotonic clock.
-        at_nanos: In nanoseconds since 1970.
-    """
-
-    outcome: pb.RequestOutcome.ValueType
-    at: float
-    at_nanos: int
 
 
 def concluded(question: Question, attempts: Sequence[MeteredAttempt], ending: Ending) -> None:
@@ -94,7 +79,7 @@ def _note_overhead(question: Question, attempts: Sequence[MeteredAttempt], endin
         upstream_seconds += attempt.upstream_seconds
     overhead = _STREAMED if question.head.stream else _PLAIN
     # Two clocks of two processes: the difference of what they measured may be less than nothing.
-    overhead.observe(max(0.0, ending.at - question.arrival.arrived_at - upstream_seconds))
+    overhead.observe(max(0.0, ending.ended_at - question.arrival.arrived_at - upstream_seconds))
 
 
 # ------------------------------------------------------------- spans
@@ -142,4 +127,4 @@ def _conclude(span: Span, attempts: Sequence[MeteredAttempt], ending: Ending) ->
     span.note(noted)
     if ending.outcome == pb.REQUEST_OUTCOME_CANCELLED:
         span.fail("cancelled", is_ours=False)
-    span.end(ending.at_nanos)
+    span.end(ending.ended_at_nanos)

@@ -2,21 +2,18 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import accumulate
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.metrics_core import HistogramMetricFamily
 
+from meshgate.runtime.series import MOST_SERIES, BoundedSeries
+
 BOUNDS_SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0),
 )
-
-
-OTHER = "other"
-"""What stands for the values of labels that came when there were too many."""
-
-_MOST_LABELS = 2000
 
 
 class Durations:
@@ -54,11 +51,8 @@ class Durations:
         return list(zip(names, map(float, accumulate(self._counts)), strict=True))
 
 
-class DurationHistogram:
-    """Durations by labels; those that were never observed are not told.
-
-    However many values its labels take, it does not grow without end: what comes when there are
-    too many is told together, as `other`.
+class DurationHistogram(BoundedSeries[Durations]):
+    """Durations by the values of labels; those that were never observed are not told.
 
     Args:
         name: Of the metric, with its unit.
@@ -76,31 +70,20 @@ class DurationHistogram:
         labels: Sequence[str],
         registry: CollectorRegistry = REGISTRY,
         bounds: Sequence[float] = BOUNDS_SECONDS,
-        most: int = _MOST_LABELS,
+        most: int = MOST_SERIES,
     ) -> None:
+        super().__init__(partial(Durations, bounds), most)
         self._name = name
         self._documentation = documentation
         self._label_names = labels
-        self._bounds = bounds
-        self._most = most
-        self._children: dict[tuple[str, ...], Durations] = {}
         registry.register(self)
-
-    def labels(self, *values: str) -> Durations:
-        """The durations with these values of the labels; made at the first call."""
-        found = self._children.get(values)
-        if found is None:
-            if len(self._children) >= self._most:
-                values = (OTHER,) * len(values)
-            found = self._children.setdefault(values, Durations(self._bounds))
-        return found
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """What Prometheus reads."""
         family = HistogramMetricFamily(
             self._name, self._documentation, labels=list(self._label_names)
         )
-        for values, durations in list(self._children.items()):
+        for values, durations in self.series():
             if durations.count:
-                family.add_metric(list(values), durations.buckets(), durations.seconds)
+                family.add_metric(values, durations.buckets(), durations.seconds)
         return [family]

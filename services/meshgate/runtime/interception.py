@@ -118,7 +118,7 @@ class _Interceptor:
 
 def durations_of(service: str, method: str) -> Mapping[grpc.StatusCode, Durations]:
     """Where the durations of an RPC are observed, also of those that come as items of a batch."""
-    return {code: _DURATION.labels(service, method, code.name) for code in grpc.StatusCode}
+    return {code: _DURATION.of(service, method, code.name) for code in grpc.StatusCode}
 
 
 def request_id_of(context: Any) -> str:
