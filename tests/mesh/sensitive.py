@@ -31,6 +31,11 @@ def named(request_id: str) -> dict[str, str]:
     return {"x-request-id": request_id}
 
 
+def content(answer: httpx.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
 def told(stream: httpx.Response) -> list[dict[str, Any]]:
     """The events of a stream that is whole."""
     assert stream.status_code == 200, stream.text

@@ -1,7 +1,6 @@
-"""What may pass, through a whole gateway: requests, plain answers, streams, and answers that are kept."""
+"""What may pass, through a whole gateway: requests, plain answers and streams."""
 
 import asyncio
-import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,7 +13,6 @@ from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.administration import Admin
 from mesh.books import total
 from mesh.sensitive import (
-    BOUND_SECONDS,
     CARD,
     CHAT,
     EMAIL,
@@ -22,7 +20,7 @@ from mesh.sensitive import (
     SECRET,
     asking,
     booked,
-    kept,
+    content,
     named,
     said,
     told,
@@ -36,8 +34,6 @@ from meshgate.v1 import guardrails_service_pb2, usage_record_pb2
 
 pytestmark = pytest.mark.mesh
 
-# A busy machine may take long to find something: here that is no miss, and nobody is away.
-PATIENT = {"CACHE_LOOKUP_TIMEOUT": "5s", "ROUTING_CACHE_TIMEOUT": "5s"}
 BLOCKED = usage_record_pb2.REQUEST_OUTCOME_BLOCKED
 ANSWERED = usage_record_pb2.REQUEST_OUTCOME_ANSWERED
 
@@ -57,7 +53,6 @@ def gateway(
 ) -> Iterator[Gateway]:
     directory = tmp_path_factory.mktemp("guarded-gateway")
     variables = {
-        **PATIENT,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_TRACES_SAMPLER_ARG": "1",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
@@ -83,11 +78,6 @@ async def sdk(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
         ) as client,
     ):
         yield client
-
-
-def content(answer: httpx.Response) -> str:
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["choices"][0]["message"]["content"])
 
 
 def found(record: usage_record_pb2.UsageRecord) -> list[tuple[str, str]]:
@@ -152,11 +142,11 @@ async def test_a_blocked_request_counts_as_one_and_costs_nothing(gateway: Gatewa
 async def test_the_older_api_has_no_way_around(
     client: httpx.AsyncClient, upstream: RemoteUpstream
 ) -> None:
-    body = {"model": "guarded", "prompt": f"I am {EMAIL}"}
+    body = {"model": "guarded", "prompt": f"use {SECRET}"}
     answer = await client.post("/v1/completions", json=body)
 
     assert answer.status_code == 400
-    assert EMAIL not in answer.text
+    assert SECRET not in answer.text
     assert await upstream.requests() == []
 
 
@@ -204,10 +194,11 @@ async def streamed(
     """The stream of each behaviour."""
     for number, behaviour in enumerate(behaviours):
         await upstream.script(f"case {number}.", behaviour)
-    answers = []
-    for batch in itertools.batched(range(len(behaviours)), 8):
-        asked = [client.post(CHAT, json=asking(f"case {number}.", stream=True)) for number in batch]
-        answers += await asyncio.gather(*asked)
+    asked = [
+        client.post(CHAT, json=asking(f"case {number}.", stream=True))
+        for number in range(len(behaviours))
+    ]
+    answers = await asyncio.gather(*asked)
     for answer in answers:
         grammar.check(answer.content)
     return answers
@@ -317,85 +308,6 @@ async def test_arguments_of_tool_calls_stay_json(
             fragments[each["index"]] += each["function"].get("arguments", "")
     assert json.loads(fragments[0]) == masked
     assert fragments[1] == '{"n": 1}'
-
-
-# ------------------------------------------------------------- answers that are kept
-
-
-async def test_what_is_kept_is_what_the_caller_saw(
-    gateway: Gateway, client: httpx.AsyncClient, upstream: RemoteUpstream
-) -> None:
-    await upstream.script("kept", Behaviour(text=f"Ask {EMAIL}."))
-    await upstream.script("streamed", Behaviour(text=f"Ask {EMAIL}!", chunks=9))
-
-    plain = await client.post(CHAT, json=asking("kept", "guarded-cached"))
-    again = await client.post(CHAT, json=asking("kept", "guarded-cached", stream=True))
-    stream = await client.post(CHAT, json=asking("streamed", "guarded-cached", stream=True))
-    after = await client.post(CHAT, json=asking("streamed", "guarded-cached"))
-
-    words = [each.headers["x-meshgate-cache"] for each in (plain, again, stream, after)]
-    assert words == ["miss", "hit", "miss", "hit"]
-    assert content(plain) == said(again)[0] == "Ask [EMAIL]."
-    assert said(stream)[0] == content(after) == "Ask [EMAIL]!"
-    assert b"[EMAIL]" in kept(gateway)
-    assert EMAIL.encode() not in kept(gateway)
-
-
-async def test_requests_that_differ_only_in_what_is_masked_share_an_answer(
-    client: httpx.AsyncClient, upstream: RemoteUpstream
-) -> None:
-    first = await client.post(CHAT, json=asking(f"shared by {EMAIL}", "guarded-cached"))
-    other = await client.post(CHAT, json=asking("shared by a@b.co", "guarded-cached"))
-
-    assert content(other) == content(first)
-    assert other.headers["x-meshgate-cache"] == "hit"
-    assert len(await upstream.requests()) == 1
-
-
-async def test_what_is_blocked_is_not_kept(
-    client: httpx.AsyncClient, upstream: RemoteUpstream
-) -> None:
-    await upstream.script("never", Behaviour(text=f"It is {SECRET}."))
-    answers = [
-        await client.post(CHAT, json=asking("never", "guarded-cached", stream=stream))
-        for stream in (False, False, True, True)
-    ]
-
-    assert {each.headers["x-meshgate-cache"] for each in answers} == {"miss"}
-    assert len(await upstream.requests()) == 4
-
-
-async def test_a_blocked_request_is_not_answered_from_what_is_kept(
-    client: httpx.AsyncClient,
-) -> None:
-    body = asking(f"kept? {SECRET}", "guarded-cached")
-
-    assert [(await client.post(CHAT, json=body)).status_code for _ in range(2)] == [400, 400]
-
-
-async def test_a_policy_that_changes_is_a_miss_and_fails_nobody(
-    gateway: Gateway, client: httpx.AsyncClient, upstream: RemoteUpstream
-) -> None:
-    await upstream.script("colour", Behaviour(text="The bluebird sings."))
-    body = asking("which colour?", "guarded-cached")
-    await client.post(CHAT, json=body)
-    before = await client.post(CHAT, json=body)
-    written = gateway.configuration.read_text()
-    rule = "output: [{action: mask, phrases: [bluebird]}, "
-    gateway.configuration.write_text(written.replace("output: [", rule))
-    try:
-        async with asyncio.timeout(BOUND_SECONDS):
-            while content(changed := await client.post(CHAT, json=body)) == content(before):
-                assert changed.headers["x-meshgate-cache"] == "hit"
-                await asyncio.sleep(0.02)
-        after = await client.post(CHAT, json=body)
-    finally:
-        gateway.configuration.write_text(written)
-
-    assert before.headers["x-meshgate-cache"] == "hit"
-    assert changed.headers["x-meshgate-cache"] == "miss"
-    assert content(changed) == content(after) == "The [PHRASE] sings."
-    assert after.headers["x-meshgate-cache"] == "hit"
 
 
 # ------------------------------------------------------------- what is written down
