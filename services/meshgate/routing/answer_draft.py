@@ -5,6 +5,7 @@ from msgspec import Struct
 from meshgate.dialects.neutral import (
     ChatEvent,
     Finished,
+    FinishReason,
     Message,
     Part,
     Reasoning,
@@ -19,6 +20,8 @@ from meshgate.dialects.neutral import (
 )
 from meshgate.routing.conversation import text_bytes
 from meshgate.runtime.errors import RequestTooLargeError
+
+_CUT = {FinishReason.LENGTH, FinishReason.CONTENT_FILTER}
 
 
 class _Call(Struct):
@@ -39,6 +42,7 @@ class AnswerDraft:
 
     def __init__(self, most_bytes: int) -> None:
         self.is_finished = False
+        self._is_cut = False
         self._room_bytes = most_bytes
         self._texts: dict[type, list[str]] = {}
         self._calls: dict[int, _Call] = {}
@@ -59,9 +63,16 @@ class AnswerDraft:
                 call.fragments.append(event.arguments_fragment)
             case Finished():
                 self.is_finished = True
+                self._is_cut = event.reason in _CUT
 
     def whole(self) -> Message | None:
-        """The answer; None where nothing was said."""
+        """The answer; None where nothing was said.
+
+        Of one that was cut before its end stays what was said aloud: nobody can tell whether its last
+        tool call is whole, and no result of one would ever come.
+        """
+        if self._is_cut:
+            return self.spoken()
         parts: list[Part] = []
         if thought := self._text(ReasoningDelta):
             parts.append(Reasoning(text=thought))
