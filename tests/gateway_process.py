@@ -48,10 +48,27 @@ models:
   cached:
     targets: [{{provider: main, model: gpt-4o-mini}}]
     cache: {{mode: exact, ttl: 1h}}
+  guarded:
+    targets: [{{provider: main, model: gpt-4o-mini}}]
+    retries: {{attempts: 1}}
+    guardrails: [careful]
+  guarded-open:
+    targets: [{{provider: main, model: gpt-4o-mini}}]
+    retries: {{attempts: 1}}
+    guardrails: [lenient]
+  guarded-cached:
+    targets: [{{provider: main, model: gpt-4o-mini}}]
+    cache: {{mode: exact, ttl: 1h}}
+    guardrails: [careful]
   text-embedding-3-small:
     targets: [{{provider: main}}]
   vendor/demo:
     targets: [{{provider: demo, model: demo}}]
+guardrails:
+  careful: &careful
+    input: [{{action: block, detect: secrets}}, {{action: mask, detect: pii}}]
+    output: [{{action: block, detect: secrets}}, {{action: mask, detect: pii}}]
+  lenient: {{<<: *careful, on_error: open}}
 keys:
   - {{name: test, key: "${{env:TEST_KEY}}"}}
   - {{name: small, key: "${{env:SMALL_KEY}}", models: ["vendor/*"]}}

@@ -56,7 +56,10 @@ def test_an_unknown_service_is_a_usage_error(run):
     result = run("serve", "auth", "nobody")
 
     assert result.exit_code == 2
-    assert "'nobody' is not one of 'auth', 'quota', 'cache', 'provider', 'routing'" in result.stderr
+    assert (
+        "'nobody' is not one of 'auth', 'quota', 'cache', 'guardrails', 'provider', 'routing'"
+        in result.stderr
+    )
 
 
 @pytest.mark.parametrize("address", ["localhost", ":8080", "localhost:http"])

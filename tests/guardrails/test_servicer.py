@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from meshgate.config.snapshot import DetectRule, GuardrailPolicy, PhraseRule, Snapshot
 from meshgate.guardrails.assembly import SERVICE
 from meshgate.guardrails.policies import Policies
+from meshgate.guardrails.revisions import Revisions
 from meshgate.guardrails.servicer import MAXIMUM_ITEMS, GuardrailsServicer
 from meshgate.runtime.in_process import InProcessChannel
 from meshgate.runtime.service import Implementation
@@ -37,8 +38,10 @@ USABLE = [n for n in BINDINGS if n != "in-process" or hasattr(InProcessChannel, 
 @pytest.fixture(params=USABLE)
 async def stub(request):
     policies = Policies()
-    policies.follow(Snapshot("r1", guardrails=POLICIES))
-    implementation = Implementation(SERVICE, GuardrailsServicer(policies))
+    snapshot = Snapshot("r1", guardrails=POLICIES)
+    policies.follow(snapshot)
+    servicer = GuardrailsServicer(Revisions(policies, lambda: snapshot))
+    implementation = Implementation(SERVICE, servicer)
     async with BINDINGS[request.param]([implementation]) as channel:
         yield GuardrailsServiceStub(channel)
 

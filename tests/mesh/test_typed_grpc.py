@@ -207,7 +207,7 @@ async def test_models_are_listed_page_by_page(stub: Any, metadata: Any) -> None:
             break
         page.page_token = answer.next_page_token
 
-    assert len(names) == 7
+    assert len(set(names)) == len(names) > page.page_size
     assert names == sorted(names)
     assert "vendor/demo" in names
 

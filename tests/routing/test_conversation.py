@@ -216,6 +216,13 @@ class TestDrafts:
             ToolCall(id="c2", name="clock"),
         )
 
+    @pytest.mark.parametrize("reason", [FinishReason.LENGTH, FinishReason.CONTENT_FILTER])
+    def test_of_an_answer_that_was_cut_stays_what_was_said_aloud(self, reason):
+        gathered = draft(*self.EVENTS, Finished(reason=reason))
+
+        assert gathered.is_finished
+        assert gathered.whole() == assistant(Text("Hello"), Refusal("no"))
+
     def test_only_what_was_said_aloud_stays_of_one_that_is_cancelled(self):
         gathered = draft(*self.EVENTS)
 

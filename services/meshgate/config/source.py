@@ -25,6 +25,10 @@ class ConfigSource(Protocol):
         """The latest snapshot that was good. Does no input or output."""
         ...
 
+    def poll(self) -> Snapshot:
+        """Look whether it has changed, and return what is current now. May be called in a thread."""
+        ...
+
     def changes(self) -> AsyncIterator[Snapshot]:
         """Every snapshot after the one that is current at the call, without end.
 
@@ -41,6 +45,9 @@ class FixedSource:
         self._snapshot = snapshot
 
     def current(self) -> Snapshot:
+        return self._snapshot
+
+    def poll(self) -> Snapshot:
         return self._snapshot
 
     async def changes(self) -> AsyncIterator[Snapshot]:

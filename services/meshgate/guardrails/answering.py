@@ -8,7 +8,8 @@ from typing import ParamSpec, TypeVar
 from meshgate.guardrails import observation
 from meshgate.guardrails.checking import AnswerCheck, TextSegment, Verdict, check
 from meshgate.guardrails.messages import blocked_of, findings_of, kind_of
-from meshgate.guardrails.policies import Phase, Policies
+from meshgate.guardrails.policies import Phase
+from meshgate.guardrails.revisions import Revisions
 from meshgate.guardrails.ruleset import Ruleset
 from meshgate.runtime.errors import InvalidRequestError, RequestTooLargeError
 from meshgate.v1 import guardrails_service_pb2 as pb
@@ -55,8 +56,8 @@ class Answering:
         is_over: Whether the last answer has been given.
     """
 
-    def __init__(self, policies: Policies, looking: Looking) -> None:
-        self._policies = policies
+    def __init__(self, revisions: Revisions, looking: Looking) -> None:
+        self._revisions = revisions
         self._looking = looking
         self._check: AnswerCheck | None = None
         self._size = 0
@@ -79,7 +80,8 @@ class Answering:
         if step is None:
             raise InvalidRequestError("the step is empty", field="step")
         start = request.start
-        rules = self._policies.ruleset(start.context.config_revision, start.policies, Phase.OUTPUT)
+        revision = start.context.config_revision
+        rules = await self._revisions.ruleset(revision, start.policies, Phase.OUTPUT)
         self._check = AnswerCheck(rules)
         return []
 

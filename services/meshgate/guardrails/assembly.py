@@ -1,6 +1,5 @@
 """Builds the guardrails service."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +8,7 @@ import structlog
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.guardrails.policies import Policies
+from meshgate.guardrails.revisions import Revisions
 from meshgate.guardrails.servicer import GuardrailsServicer
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.peers import Peers
@@ -27,18 +27,19 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     source = open_source(env)
     policies = Policies()
     policies.follow(source.current())
+    revisions = Revisions(policies, source.poll)
     yield Service(
         name="guardrails",
-        implementations=(Implementation(SERVICE, GuardrailsServicer(policies), internal=True),),
-        tasks={"follow the configuration": lambda: _follow(source, policies)},
+        implementations=(Implementation(SERVICE, GuardrailsServicer(revisions), internal=True),),
+        tasks={"follow the configuration": lambda: _follow(source, revisions)},
     )
 
 
-async def _follow(source: ConfigSource, policies: Policies) -> None:
-    """Know each new configuration. In a thread, for long lists of phrases take their time."""
+async def _follow(source: ConfigSource, revisions: Revisions) -> None:
+    """Know each new configuration, also while nobody asks."""
     changes = source.changes()
     snapshot = source.current()
     while True:
-        await asyncio.to_thread(policies.follow, snapshot)
+        await revisions.follow(snapshot)
         _log.info("policies are ready", revision=snapshot.revision, count=len(snapshot.guardrails))
         snapshot = await anext(changes)

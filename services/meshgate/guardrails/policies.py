@@ -40,6 +40,10 @@ class Policies:
         while len(self._revisions) > KEPT_REVISIONS:
             self._revisions.popitem(last=False)
 
+    def knows(self, revision: str) -> bool:
+        """Whether the policies of a revision can be applied."""
+        return revision in self._revisions
+
     def ruleset(self, revision: str, names: Sequence[str], phase: Phase) -> Ruleset:
         """The rules of these policies, in order.
 

@@ -6,7 +6,7 @@ from typing import Any
 from meshgate.guardrails import observation
 from meshgate.guardrails.answering import Answering, Looking
 from meshgate.guardrails.messages import phase_of, result_of, segments_of
-from meshgate.guardrails.policies import Policies
+from meshgate.guardrails.revisions import Revisions
 from meshgate.runtime.errors import GatewayError, InvalidRequestError, RequestTooLargeError
 from meshgate.runtime.status import status_of
 from meshgate.v1 import guardrails_service_pb2 as pb
@@ -20,11 +20,11 @@ class GuardrailsServicer(GuardrailsServiceServicer):
     """Looks through texts.
 
     Args:
-        policies: What is looked for.
+        revisions: What is looked for.
     """
 
-    def __init__(self, policies: Policies) -> None:
-        self._policies = policies
+    def __init__(self, revisions: Revisions) -> None:
+        self._revisions = revisions
         self._looking = Looking()
 
     async def BatchCheck(
@@ -38,7 +38,7 @@ class GuardrailsServicer(GuardrailsServiceServicer):
     async def CheckStream(
         self, request_iterator: AsyncIterator[pb.CheckStreamRequest], context: Any
     ) -> AsyncIterator[pb.CheckStreamResponse]:
-        answering = Answering(self._policies, self._looking)
+        answering = Answering(self._revisions, self._looking)
         try:
             async for request in request_iterator:
                 for response in await answering.take(request):
@@ -52,7 +52,8 @@ class GuardrailsServicer(GuardrailsServiceServicer):
     async def _result(self, item: pb.CheckItem, size: int) -> pb.CheckResult:
         try:
             phase = phase_of(item.phase)
-            rules = self._policies.ruleset(item.context.config_revision, item.policies, phase)
+            revision = item.context.config_revision
+            rules = await self._revisions.ruleset(revision, item.policies, phase)
             verdict = await self._looking.through(size, phase, rules, segments_of(item))
         except GatewayError as error:
             return pb.CheckResult(refusal=status_of(error))

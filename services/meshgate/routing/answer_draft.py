@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from meshgate.dialects.answer_parts import AnswerParts
-from meshgate.dialects.neutral import ChatEvent, Finished, Message, Part, Role
+from meshgate.dialects.neutral import ChatEvent, Finished, FinishReason, Message, Part, Role
 from meshgate.runtime.errors import RequestTooLargeError
+
+_CUT = {FinishReason.LENGTH, FinishReason.CONTENT_FILTER}
 
 
 class AnswerDraft:
@@ -19,6 +21,7 @@ class AnswerDraft:
 
     def __init__(self, most_bytes: int) -> None:
         self.is_finished = False
+        self._is_cut = False
         self._room_bytes = most_bytes
         self._parts = AnswerParts()
 
@@ -35,10 +38,15 @@ class AnswerDraft:
             )
         if isinstance(event, Finished):
             self.is_finished = True
+            self._is_cut = event.reason in _CUT
 
     def whole(self) -> Message | None:
-        """The answer; None where nothing was said."""
-        return _message(self._parts.whole())
+        """The answer; None where nothing was said.
+
+        Of one that was cut before its end stays what was said aloud: nobody can tell whether its last
+        tool call is whole, and no result of one would ever come.
+        """
+        return self.spoken() if self._is_cut else _message(self._parts.whole())
 
     def spoken(self) -> Message | None:
         """What was said aloud until now, without thoughts and tool calls; None where nothing was."""
