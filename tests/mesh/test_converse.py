@@ -43,7 +43,12 @@ SYSTEM = message(chat_pb2.ROLE_SYSTEM, "be brief")
 @asynccontextmanager
 async def talking(gateway: Gateway, key: str = KEY, *, first: Any = None) -> AsyncIterator[Talk]:
     """A conversation that has begun, on a connection of its own."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    options = [
+        ("grpc.use_local_subchannel_pool", 1),
+        # What a client takes in without reading it must not be as much as a conversation may hold.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 64 * 1024),
+    ]
     async with grpc.aio.insecure_channel(gateway.grpc_target, options=options) as channel:
         talk = Talk(GatewayServiceStub(channel), credentials(key))
         await talk.send(*([start(MODEL, SYSTEM)] if first is None else first))
