@@ -115,11 +115,13 @@ async def test_a_server_that_comes_back_is_used_again(valkey: RedisServer):
         store._breaker = Breaker(failures=1, now=clock)
         valkey.kill()
         await fail(store, 2)
+        was_away = store.is_away
         valkey.restart()
 
         await store.look()
 
         assert await store.find([place(1)]) == [None]
+        assert (was_away, store.is_away) == (True, False)
 
 
 async def test_a_generation_that_was_evicted_takes_its_answers_along(

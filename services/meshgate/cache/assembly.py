@@ -34,6 +34,7 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
             name="cache",
             implementations=(Implementation(SERVICE, servicer, internal=True),),
             tasks={"look for a store that is away": lambda: _look(store)},
+            lacks=lambda: ("its store does not answer",) if store.is_away else (),
         )
     finally:
         await store.close()

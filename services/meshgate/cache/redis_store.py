@@ -85,6 +85,11 @@ class RedisEntryStore:
             self._keep_seconds,
         )
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it has not answered lately, and is not asked for now."""
+        return self._breaker.is_open
+
     async def look(self) -> None:
         """See whether a server that was left alone answers again.
 

@@ -73,7 +73,10 @@ class StatusServicer(rpc.StatusServiceServicer):
         principal = await self._principals.authenticate(arrival)
         if not principal.admin:
             raise PermissionDeniedError("only the admin key may see the status of the gateway")
-        asking = [_peer(name, channel) for name, channel in self._peers.items()]
+        needed = self._needed()
+        asking = [
+            _peer(name, channel, required=name in needed) for name, channel in self._peers.items()
+        ]
         targets, *services = await asyncio.gather(self._targets(), *asking)
         return pb.GetStatusResponse(
             version=version("meshgate"),
@@ -116,14 +119,14 @@ def _this() -> pb.ServiceStatus:
     )
 
 
-async def _peer(name: str, channel: Any) -> pb.ServiceStatus:
+async def _peer(name: str, channel: Any, *, required: bool) -> pb.ServiceStatus:
     instances = await instances_of(name, channel, _ASK_SECONDS)
     return pb.ServiceStatus(
         service=name,
         health=_health(instances),
         serving_count=sum(instance.serving for instance in instances),
         instance_count=len(instances),
-        required=name not in DISPENSABLE,
+        required=required,
         instances=instances,
     )
 
