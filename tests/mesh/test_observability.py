@@ -19,6 +19,7 @@ from upstream import Behaviour, Refuse, RemoteUpstream
 pytestmark = pytest.mark.mesh
 
 BOUND_SECONDS = 30
+SERVICES = ("routing", "auth", "quota", "provider", "cache", "guardrails")
 CHAT = "/v1/chat/completions"
 GENAI = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "main"}
 GENAI["gen_ai_request_model"] = "gpt-4o-mini-2024-07-18"
@@ -113,10 +114,11 @@ async def test_the_status_tells_every_instance_and_what_it_runs(
     answer = await client.get("/meshgate/v1/status", headers=headers)
 
     services: dict[str, Any] = {one["service"]: one for one in answer.json()["services"]}
-    assert list(services) == ["routing", "auth", "quota", "provider"]
-    for service in services.values():
+    assert list(services) == [*SERVICES]
+    for name, service in services.items():
         assert service["health"] == "SERVICE_HEALTH_SERVING"
-        assert service["required"]
+        # Requests do without the cache; guardrails are needed by a policy of this configuration.
+        assert service["required"] == (name != "cache")
         assert [one["version"] for one in service["instances"]] == [version("meshgate")]
     assert {one["target"]["provider"] for one in answer.json()["targets"]} >= {"main", "demo"}
 
@@ -155,12 +157,7 @@ def test_meshgate_status_prints_it_and_ends_well(gateway: Gateway) -> None:
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stderr
-    assert {one["service"] for one in json.loads(ended.stdout)["services"]} == {
-        "routing",
-        "auth",
-        "quota",
-        "provider",
-    }
+    assert {one["service"] for one in json.loads(ended.stdout)["services"]} == {*SERVICES}
 
 
 async def test_readiness_is_json(client: httpx.AsyncClient) -> None:
