@@ -143,7 +143,9 @@ async def test_a_new_model_is_served_without_a_restart(
     gateway: Gateway, client: httpx.AsyncClient
 ) -> None:
     before = gateway.configuration.read_text()
-    added = before.replace("keys:", "  late-model:\n    targets: [{provider: demo}]\nkeys:")
+    added = before.replace(
+        "models:\n", "models:\n  late-model:\n    targets: [{provider: demo}]\n", 1
+    )
     gateway.configuration.write_text(added)
 
     async def served() -> bool:
