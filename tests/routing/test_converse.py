@@ -386,6 +386,7 @@ class TestEnds:
         provider.at("a", [*saying("x")[:2], go_on, *saying("x")[2:]])
         resting = Talk(gateway.typed)
         await resting.send(start())
+        await resting.call.initial_metadata()  # it has begun
         await talk.send(user())
         await talk.hear()
 
