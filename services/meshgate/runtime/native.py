@@ -210,7 +210,20 @@ class _Call:
     async def _plain(self, request: Any) -> None:
         response = await self.method.handler(request, self.context)
         self._kept = response.SerializeToString()
-        self._outbox.put(self._respond)
+        self._outbox.put(self._leave)
+
+    def _leave(self) -> None:
+        """Send what is kept. What cannot be sent is this call's failure, not that of others."""
+        try:
+            if self.method.response_streaming:
+                self._send()
+            else:
+                self._respond()
+        except Exception as error:
+            _log.error("answer cannot be sent", method=self.method.path, **described(error))
+            self._kept, self.closed, self.ended = None, True, False
+            self.context.trailing = ()
+            self._fail(grpc.StatusCode.INTERNAL, "internal error")
 
     def _respond(self) -> None:
         initial, trailing = list(self.context.initial), list(self.context.trailing)
@@ -227,13 +240,13 @@ class _Call:
                 if self.closed:
                     return
                 self._kept = response.SerializeToString()
-                self._outbox.put(self._send)
+                self._outbox.put(self._leave)
         finally:  # three calls fewer than contextlib's aclosing
             await responses.aclose()
         if self._retry is not None:
             await self._all_sent()  # a server that stops waits for slow readers, too
         self.ended = True
-        self._outbox.put(self._send)
+        self._outbox.put(self._leave)
 
     def _send(self) -> None:
         """Send what there is to send, or begin to ask again and again, ever more rarely.
