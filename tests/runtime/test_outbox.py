@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from meshgate.runtime.outbox import Outbox
 
 
@@ -25,14 +27,20 @@ async def test_what_is_put_in_leaves_in_order_and_not_before_the_turn_ends() -> 
     assert (before, sent.names) == ([], ["one", "two"])
 
 
-async def test_where_many_calls_are_in_flight_it_waits_for_others() -> None:
+async def test_where_many_calls_are_in_flight_it_waits_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sent = Sent()
     outbox = Outbox(lambda: 100)
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "time", lambda: 1000.0)  # no time passes
 
     outbox.put(lambda: sent("one"))
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
     outbox.put(lambda: sent("two"))
     before = list(sent.names)
+    monkeypatch.undo()
     while len(sent.names) < 2:
         await asyncio.sleep(0)
 

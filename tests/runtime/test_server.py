@@ -37,8 +37,8 @@ def provider() -> ScriptedProvider:
     return ScriptedProvider()
 
 
-async def calling(channel: grpc.aio.Channel, model: str) -> Any:
-    return await rpc.ProviderServiceStub(channel).Execute(asking(model), timeout=BOUND_SECONDS)
+async def calling(channel: grpc.aio.Channel, model: str, seconds: float = BOUND_SECONDS) -> Any:
+    return await rpc.ProviderServiceStub(channel).Execute(asking(model), timeout=seconds)
 
 
 async def test_nothing_is_served_before_all_is_assembled(
@@ -99,9 +99,11 @@ async def test_a_stream_in_flight_is_read_to_its_end_while_new_calls_are_refused
         refused = None
         while refused is None:
             try:
-                await calling(channel, "echo")
+                await calling(channel, "echo", seconds=1)
             except grpc.aio.AioRpcError as error:
-                refused = error.code()
+                # grpc.aio leaves a call without answer that comes in the moment it stops.
+                lost = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+                refused = None if lost and stack == "grpc" else error.code()
         provider.go_on.set()
         await asyncio.gather(reading, plain)
 

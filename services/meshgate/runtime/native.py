@@ -6,6 +6,7 @@ grpcio server on a unix socket behind it.
 """
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -37,6 +38,9 @@ _EVENTS_AT_ONCE = 64
 _FIRST_WAIT_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 0.1
 _CLEAN_UP_SECONDS = 5.0
+_LAST_WRITES_SECONDS = 1.0
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+_HTTP2_SETTINGS_TAKEN = b"\0\0\0\4\1\0\0\0\0"  # RFC 9113, 6.5: an acknowledgement is empty
 
 
 class NativeServer:
@@ -56,6 +60,7 @@ class NativeServer:
             limits,
             reflected={method.service_name for method in methods},
         )
+        self._address = ""
         self._directory: Path | None = None
         self._front: NativeGrpcFront | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -68,6 +73,7 @@ class NativeServer:
         Raises:
             OSError: The address is taken.
         """
+        self._address = address
         self._front = front = NativeGrpcFront(
             address,
             [(method.path, method.response_streaming) for method in self._methods],
@@ -102,9 +108,26 @@ class NativeServer:
             self._outbox.flush()
             await self._cancel_calls(front)
             await fallback
+            await self._written(front)
         finally:
             await asyncio.to_thread(front.close)
             shutil.rmtree(directory, ignore_errors=True)
+
+    async def _written(self, front: NativeGrpcFront) -> None:
+        """Wait until the front has written what it was given, or `_LAST_WRITES_SECONDS`.
+
+        Closing drops what is not written yet, and the front does not say when that is. Its one
+        I/O thread takes things in turn, so what it answers to a new connection comes after.
+        """
+        host = self._address.rpartition(":")[0].strip("[]")
+        with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(_LAST_WRITES_SECONDS):
+                reader, writer = await asyncio.open_connection(host, front.bound_port)
+                try:
+                    writer.write(_HTTP2_PREFACE)
+                    await reader.readuntil(_HTTP2_SETTINGS_TAKEN)
+                finally:
+                    writer.close()
 
     async def _cancel_calls(self, front: NativeGrpcFront) -> None:
         tasks = list(self._tasks.items())
