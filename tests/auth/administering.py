@@ -16,11 +16,12 @@ from bindings import BINDINGS
 from meshgate.auth.admin_api import admin_api
 from meshgate.auth.credentials import Peppers
 from meshgate.auth.directory import Directory
-from meshgate.auth.migration import migrate
 from meshgate.auth.principals import Principal, PrincipalKind, unknown
 from meshgate.auth.sql.opening import opened
+from meshgate.auth.sql.schema import SCHEMA
 from meshgate.config.snapshot import Snapshot
 from meshgate.config.source import FixedSource
+from meshgate.database.migration import migrate
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.status import error_of_call
 from meshgate.v1.key_service_pb2_grpc import KeyServiceStub
@@ -99,7 +100,7 @@ class Clock:
 def _empty_database() -> Path:
     """A database with its schema and nothing in it; made once."""
     file = Path(mkdtemp(prefix="meshgate-test-")) / "auth.db"
-    asyncio.run(migrate(f"sqlite:///{file}"))
+    asyncio.run(migrate(SCHEMA, f"sqlite:///{file}"))
     return file
 
 

@@ -10,8 +10,9 @@ import pytest
 from auth.opened_records import PEPPERS, Clock
 from postgres_server import PostgresServer, running_postgres
 
-from meshgate.auth.migration import migrate
 from meshgate.auth.sql.opening import opened
+from meshgate.auth.sql.schema import SCHEMA
+from meshgate.database.migration import migrate
 
 _EMPTY = (
     "DELETE FROM keys",
@@ -30,7 +31,7 @@ def postgres() -> Iterator[PostgresServer]:
     """One server for all tests, with a database to copy."""
     with running_postgres() as server:
         asyncio.run(_execute(server.url(), "CREATE DATABASE migrated"))
-        asyncio.run(migrate(server.url("migrated")))
+        asyncio.run(migrate(SCHEMA, server.url("migrated")))
         asyncio.run(_execute(server.url(), "CREATE DATABASE shared TEMPLATE migrated"))
         yield server
 
@@ -39,7 +40,7 @@ def postgres() -> Iterator[PostgresServer]:
 def sqlite_file(tmp_path_factory) -> Path:
     """A file to copy."""
     file = tmp_path_factory.mktemp("auth") / "migrated.sqlite"
-    asyncio.run(migrate(f"sqlite:///{file}"))
+    asyncio.run(migrate(SCHEMA, f"sqlite:///{file}"))
     return file
 
 

@@ -12,11 +12,11 @@ from auth.opened_records import PEPPERS, TEN_A_MINUTE, Clock, key, team
 from postgres_server import running_postgres
 from sqlalchemy import text
 
-from meshgate.auth.migration import Migration, migrate
 from meshgate.auth.principals import Principal
-from meshgate.auth.sql.database import Database, DatabaseUnusableError
 from meshgate.auth.sql.opening import opened
-from meshgate.auth.sql.schema import METADATA, REVISIONS
+from meshgate.auth.sql.schema import METADATA, SCHEMA
+from meshgate.database.database import Database, DatabaseUnusableError
+from meshgate.database.migration import Migration, migrate
 from meshgate.runtime.errors import ServiceUnavailableError
 
 
@@ -31,7 +31,7 @@ def file(tmp_path):
 
 
 async def execute(url, statement):
-    database = Database(url)
+    database = Database(SCHEMA, url)
     try:
         async with database.writing() as connection:
             await connection.execute(text(statement))
@@ -40,7 +40,7 @@ async def execute(url, statement):
 
 
 async def check(url):
-    database = Database(url)
+    database = Database(SCHEMA, url)
     try:
         await database.check()
     finally:
@@ -48,11 +48,11 @@ async def check(url):
 
 
 async def test_a_database_is_made_once_and_may_be_migrated_again(sqlite_url, file):
-    first = await migrate(sqlite_url)
-    second = await migrate(sqlite_url)
+    first = await migrate(SCHEMA, sqlite_url)
+    second = await migrate(SCHEMA, sqlite_url)
 
-    assert first == Migration(str(file), None, REVISIONS[-1])
-    assert second == Migration(str(file), REVISIONS[-1], REVISIONS[-1])
+    assert first == Migration(str(file), None, SCHEMA.latest)
+    assert second == Migration(str(file), SCHEMA.latest, SCHEMA.latest)
     assert file.stat().st_mode & 0o777 == 0o600
     await check(sqlite_url)
 
@@ -62,9 +62,9 @@ async def test_several_who_migrate_at_once_do_it_once(own_database_url):
     for table in reversed(METADATA.sorted_tables):
         await execute(own_database_url, f"DROP TABLE {table.name}")
 
-    done = await asyncio.gather(*(migrate(own_database_url) for _ in range(4)))
+    done = await asyncio.gather(*(migrate(SCHEMA, own_database_url) for _ in range(4)))
 
-    assert sorted(str(one.before) for one in done) == ["0001", "0001", "0001", "None"]
+    assert sorted(str(one.revision_before) for one in done) == ["0001", "0001", "0001", "None"]
     await check(own_database_url)
 
 
@@ -72,7 +72,7 @@ async def test_the_tables_are_those_that_the_migrations_make(own_database_url):
     def differences(connection):
         return compare_metadata(MigrationContext.configure(connection), METADATA)
 
-    database = Database(own_database_url)
+    database = Database(SCHEMA, own_database_url)
     async with database.reading() as connection:
         found = await connection.run_sync(differences)
     await database.close()
@@ -97,7 +97,7 @@ async def test_a_service_refuses_a_newer_database_and_so_does_migrate(own_databa
     with pytest.raises(DatabaseUnusableError, match="newer than this version"):
         await check(own_database_url)
     with pytest.raises(DatabaseUnusableError, match="newer than this version"):
-        await migrate(own_database_url)
+        await migrate(SCHEMA, own_database_url)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_service_refuses_a_newer_database_and_so_does_migrate(own_databa
 )
 def test_a_url_that_is_none_is_refused_without_its_password(url):
     with pytest.raises(DatabaseUnusableError, match="AUTH_DATABASE_URL") as caught:
-        Database(url)
+        Database(SCHEMA, url)
 
     assert "hunter2" not in str(caught.value)
 
@@ -125,11 +125,11 @@ async def test_a_file_that_is_no_database_is_told(sqlite_url, file):
     with pytest.raises(DatabaseUnusableError, match="cannot be used"):
         await check(sqlite_url)
     with pytest.raises(DatabaseUnusableError, match="cannot be used"):
-        await migrate(sqlite_url)
+        await migrate(SCHEMA, sqlite_url)
 
 
 async def test_a_locked_file_is_read_and_writes_to_it_are_refused_in_time(sqlite_url, file):
-    await migrate(sqlite_url)
+    await migrate(SCHEMA, sqlite_url)
     async with opened(sqlite_url, PEPPERS, Clock()) as records:
         issued = await records.directory.keys.issue(key())
         locker = sqlite3.connect(file, isolation_level=None)
@@ -146,7 +146,7 @@ async def test_a_locked_file_is_read_and_writes_to_it_are_refused_in_time(sqlite
 
 
 async def test_a_write_waits_for_a_lock_that_goes_away(sqlite_url, file):
-    await migrate(sqlite_url)
+    await migrate(SCHEMA, sqlite_url)
     async with opened(sqlite_url, PEPPERS, Clock()) as records:
         locker = sqlite3.connect(file, isolation_level=None)
         locker.execute("BEGIN IMMEDIATE")
@@ -179,7 +179,7 @@ async def own_postgres():
 async def test_who_is_known_stays_known_for_as_long_as_changes_were_seen_and_nobody_after(
     own_postgres,
 ):
-    await migrate(own_postgres.url())
+    await migrate(SCHEMA, own_postgres.url())
     async with running_instance(own_postgres.url(), Clock()) as instance:
         known, unheard = [
             await instance.directory.keys.issue(key(name, limits=(TEN_A_MINUTE,)))
@@ -204,7 +204,7 @@ async def test_who_is_known_stays_known_for_as_long_as_changes_were_seen_and_nob
 
 
 async def test_a_server_that_does_not_answer_is_given_up_in_time(own_postgres):
-    await migrate(own_postgres.url())
+    await migrate(SCHEMA, own_postgres.url())
     async with running_instance(own_postgres.url(), Clock()) as instance:
         issued = await instance.directory.keys.issue(key())
 

@@ -10,10 +10,10 @@ from sqlalchemy import insert, text
 from meshgate.auth.credentials import Peppers
 from meshgate.auth.directory import KeyState, Query
 from meshgate.auth.page_tokens import PageTokens, Position
-from meshgate.auth.sql.database import Database
 from meshgate.auth.sql.opening import opened
 from meshgate.auth.sql.rows import key_values, micros
-from meshgate.auth.sql.schema import KEYS
+from meshgate.auth.sql.schema import KEYS, SCHEMA
+from meshgate.database.database import Database
 from meshgate.runtime.errors import InvalidRequestError
 
 
@@ -195,7 +195,7 @@ async def insert_keys(database_url, one, count):
     rows = [
         {**shared, "key_id": f"key_{number}", "name": f"k{number:05}"} for number in range(1, count)
     ]
-    database = Database(database_url, wait_seconds=30)
+    database = Database(SCHEMA, database_url, wait_seconds=30)
     async with database.writing() as connection:
         await connection.execute(insert(KEYS), rows)
     async with database.writing() as connection:
@@ -207,7 +207,7 @@ async def plan(database_url, team_id):
     """How the database finds a page of a team's keys."""
     statement = "SELECT * FROM keys WHERE team_id = :team AND (name, key_id) > ('k05', '') "
     explain = "EXPLAIN QUERY PLAN " if database_url.startswith("sqlite") else "EXPLAIN "
-    database = Database(database_url)
+    database = Database(SCHEMA, database_url)
     async with database.reading() as connection:
         rows = await connection.execute(
             text(explain + statement + "ORDER BY name, key_id LIMIT 51"), {"team": team_id}

@@ -7,15 +7,17 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from meshgate.auth.sql.database import Database
+from meshgate.auth.sql.schema import SCHEMA as AUTH
 from meshgate.cli.main import main
 from meshgate.cli.migrate import patiently
+from meshgate.database.database import Database
+from meshgate.quota.ledger.schema import SCHEMA as LEDGER
 
 
 @pytest.fixture
 def migrate(tmp_path):
     def run(*arguments, **variables):
-        environment = {"AUTH_DATABASE_URL": None, **variables}
+        environment = {"AUTH_DATABASE_URL": None, "LEDGER_DATABASE_URL": None, **variables}
         where = ["--data-dir", str(tmp_path / "data")]
         return CliRunner().invoke(main, ["migrate", *where, *arguments], env=environment)
 
@@ -23,13 +25,30 @@ def migrate(tmp_path):
 
 
 def test_the_database_of_the_data_directory_is_made_and_then_left_alone(migrate, tmp_path):
-    file = tmp_path / "data" / "auth.sqlite"
+    auth, ledger = tmp_path / "data" / "auth.sqlite", tmp_path / "data" / "ledger.sqlite"
 
     first, second = migrate(), migrate()
 
-    assert first.output == f"auth: made the schema 0001 in {file}.\n"
-    assert second.output == f"auth: {file} has the schema 0001 already.\n"
-    asyncio.run(_check(f"sqlite:///{file}"))
+    assert first.output == (
+        f"auth: made the schema {AUTH.latest} in {auth}.\n"
+        f"ledger: made the schema {LEDGER.latest} in {ledger}.\n"
+    )
+    assert second.output == (
+        f"auth: {auth} has the schema {AUTH.latest} already.\n"
+        f"ledger: {ledger} has the schema {LEDGER.latest} already.\n"
+    )
+    asyncio.run(_check(AUTH, f"sqlite:///{auth}"))
+    asyncio.run(_check(LEDGER, f"sqlite:///{ledger}"))
+
+
+def test_both_may_be_in_one_database(migrate, tmp_path):
+    url = f"sqlite:///{tmp_path / 'both.sqlite'}"
+
+    result = migrate(AUTH_DATABASE_URL=url, LEDGER_DATABASE_URL=url)
+
+    assert result.exit_code == 0
+    asyncio.run(_check(AUTH, url))
+    asyncio.run(_check(LEDGER, url))
 
 
 def test_the_environment_may_name_another_database(migrate, tmp_path):
@@ -37,8 +56,10 @@ def test_the_environment_may_name_another_database(migrate, tmp_path):
 
     result = migrate("--json", AUTH_DATABASE_URL=f"sqlite:///{file}")
 
-    assert json.loads(result.output) == {
-        "auth": {"database": str(file), "revision_before": None, "revision": "0001"}
+    assert json.loads(result.output)["auth"] == {
+        "database": str(file),
+        "revision_before": None,
+        "revision": AUTH.latest,
     }
 
 
@@ -50,8 +71,8 @@ def test_a_database_that_cannot_be_used_is_one_sentence_without_its_password(mig
     assert "hunter2" not in result.output
 
 
-async def _check(url):
-    database = Database(url)
+async def _check(schema, url):
+    database = Database(schema, url)
     await database.check()
     await database.close()
 

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from meshgate.v1 import call_context_pb2 as meshgate_dot_v1_dot_call__context__pb2
 from meshgate.v1 import guardrails_service_pb2 as meshgate_dot_v1_dot_guardrails__service__pb2
+from meshgate.v1 import limit_pb2 as meshgate_dot_v1_dot_limit__pb2
 from meshgate.v1 import usage_pb2 as meshgate_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emeshgate/v1/usage_record.proto\x12\x0bmeshgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emeshgate/v1/call_context.proto\x1a$meshgate/v1/guardrails_service.proto\x1a\x17meshgate/v1/usage.proto\"\xa4\x05\n\x0bUsageRecord\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0btraceparent\x18\x03 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x04 \x01(\t\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12\x0f\n\x07team_id\x18\x07 \x01(\t\x12\x17\n\x0forganization_id\x18\x08 \x01(\t\x12\x30\n\x04tags\x18\t \x03(\x0b\x32\".meshgate.v1.UsageRecord.TagsEntry\x12\r\n\x05model\x18\n \x01(\t\x12\x0f\n\x07\x64ialect\x18\x0b \x01(\t\x12$\n\x07\x63harges\x18\x0c \x03(\x0b\x32\x13.meshgate.v1.Charge\x12,\n\x07outcome\x18\r \x01(\x0e\x32\x1b.meshgate.v1.RequestOutcome\x12\x17\n\x0f\x63onfig_revision\x18\x0e \x01(\t\x12#\n\x06origin\x18\x0f \x01(\x0e\x32\x13.meshgate.v1.Origin\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x12 \x01(\x05\x12(\n\x05\x63\x61\x63he\x18\x13 \x01(\x0e\x32\x19.meshgate.v1.CacheOutcome\x12&\n\x08\x66indings\x18\x14 \x03(\x0b\x32\x14.meshgate.v1.Finding\x12\"\n\x05saved\x18\x15 \x01(\x0b\x32\x13.meshgate.v1.Charge\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x0cUsageRecords\x12)\n\x07records\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.UsageRecord\"\xb4\x01\n\x06\x43harge\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x14\n\x0cserved_model\x18\x03 \x01(\t\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x17\n\ncost_nanos\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rprice_version\x18\x06 \x01(\t\x12\x11\n\testimated\x18\x07 \x01(\x08\x42\r\n\x0b_cost_nanos*v\n\x0c\x43\x61\x63heOutcome\x12\x1d\n\x19\x43\x41\x43HE_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_OUTCOME_HIT\x10\x01\x12\x16\n\x12\x43\x41\x43HE_OUTCOME_MISS\x10\x02\x12\x18\n\x14\x43\x41\x43HE_OUTCOME_BYPASS\x10\x03*\xc4\x01\n\x0eRequestOutcome\x12\x1f\n\x1bREQUEST_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18REQUEST_OUTCOME_ANSWERED\x10\x01\x12\x1d\n\x19REQUEST_OUTCOME_CANCELLED\x10\x02\x12\x1a\n\x16REQUEST_OUTCOME_FAILED\x10\x03\x12\x1b\n\x17REQUEST_OUTCOME_LIMITED\x10\x04\x12\x1b\n\x17REQUEST_OUTCOME_BLOCKED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1emeshgate/v1/usage_record.proto\x12\x0bmeshgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1emeshgate/v1/call_context.proto\x1a$meshgate/v1/guardrails_service.proto\x1a\x17meshgate/v1/limit.proto\x1a\x17meshgate/v1/usage.proto\"\xa4\x05\n\x0bUsageRecord\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0btraceparent\x18\x03 \x01(\t\x12\x14\n\x0cprincipal_id\x18\x04 \x01(\t\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12\x0f\n\x07team_id\x18\x07 \x01(\t\x12\x17\n\x0forganization_id\x18\x08 \x01(\t\x12\x30\n\x04tags\x18\t \x03(\x0b\x32\".meshgate.v1.UsageRecord.TagsEntry\x12\r\n\x05model\x18\n \x01(\t\x12\x0f\n\x07\x64ialect\x18\x0b \x01(\t\x12$\n\x07\x63harges\x18\x0c \x03(\x0b\x32\x13.meshgate.v1.Charge\x12,\n\x07outcome\x18\r \x01(\x0e\x32\x1b.meshgate.v1.RequestOutcome\x12\x17\n\x0f\x63onfig_revision\x18\x0e \x01(\t\x12#\n\x06origin\x18\x0f \x01(\x0e\x32\x13.meshgate.v1.Origin\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rattempt_count\x18\x12 \x01(\x05\x12(\n\x05\x63\x61\x63he\x18\x13 \x01(\x0e\x32\x19.meshgate.v1.CacheOutcome\x12&\n\x08\x66indings\x18\x14 \x03(\x0b\x32\x14.meshgate.v1.Finding\x12\"\n\x05saved\x18\x15 \x01(\x0b\x32\x13.meshgate.v1.Charge\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"9\n\x0cUsageRecords\x12)\n\x07records\x18\x01 \x03(\x0b\x32\x18.meshgate.v1.UsageRecord\"\xca\x01\n\x06\x43harge\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x14\n\x0cserved_model\x18\x03 \x01(\t\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x17\n\ncost_nanos\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rprice_version\x18\x06 \x01(\t\x12\x11\n\testimated\x18\x07 \x01(\x08\x12\x14\n\x0cservice_tier\x18\x08 \x01(\tB\r\n\x0b_cost_nanos\"\xc6\x01\n\nAdjustment\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.meshgate.v1.AdjustmentKind\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x11\n\tpartition\x18\x03 \x01(\t\x12\x10\n\x08subjects\x18\x04 \x03(\t\x12%\n\x07\x61mounts\x18\x05 \x01(\x0b\x32\x14.meshgate.v1.Amounts\x12/\n\x0b\x62ooked_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*v\n\x0c\x43\x61\x63heOutcome\x12\x1d\n\x19\x43\x41\x43HE_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43\x41\x43HE_OUTCOME_HIT\x10\x01\x12\x16\n\x12\x43\x41\x43HE_OUTCOME_MISS\x10\x02\x12\x18\n\x14\x43\x41\x43HE_OUTCOME_BYPASS\x10\x03*n\n\x0e\x41\x64justmentKind\x12\x1f\n\x1b\x41\x44JUSTMENT_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41\x44JUSTMENT_KIND_ABANDONED\x10\x01\x12\x1c\n\x18\x41\x44JUSTMENT_KIND_RETURNED\x10\x02*\xc4\x01\n\x0eRequestOutcome\x12\x1f\n\x1bREQUEST_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18REQUEST_OUTCOME_ANSWERED\x10\x01\x12\x1d\n\x19REQUEST_OUTCOME_CANCELLED\x10\x02\x12\x1a\n\x16REQUEST_OUTCOME_FAILED\x10\x03\x12\x1b\n\x17REQUEST_OUTCOME_LIMITED\x10\x04\x12\x1b\n\x17REQUEST_OUTCOME_BLOCKED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,16 +38,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USAGERECORD_TAGSENTRY']._loaded_options = None
   _globals['_USAGERECORD_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_CACHEOUTCOME']._serialized_start=1096
-  _globals['_CACHEOUTCOME']._serialized_end=1214
-  _globals['_REQUESTOUTCOME']._serialized_start=1217
-  _globals['_REQUESTOUTCOME']._serialized_end=1413
-  _globals['_USAGERECORD']._serialized_start=176
-  _globals['_USAGERECORD']._serialized_end=852
-  _globals['_USAGERECORD_TAGSENTRY']._serialized_start=809
-  _globals['_USAGERECORD_TAGSENTRY']._serialized_end=852
-  _globals['_USAGERECORDS']._serialized_start=854
-  _globals['_USAGERECORDS']._serialized_end=911
-  _globals['_CHARGE']._serialized_start=914
-  _globals['_CHARGE']._serialized_end=1094
+  _globals['_CACHEOUTCOME']._serialized_start=1344
+  _globals['_CACHEOUTCOME']._serialized_end=1462
+  _globals['_ADJUSTMENTKIND']._serialized_start=1464
+  _globals['_ADJUSTMENTKIND']._serialized_end=1574
+  _globals['_REQUESTOUTCOME']._serialized_start=1577
+  _globals['_REQUESTOUTCOME']._serialized_end=1773
+  _globals['_USAGERECORD']._serialized_start=201
+  _globals['_USAGERECORD']._serialized_end=877
+  _globals['_USAGERECORD_TAGSENTRY']._serialized_start=834
+  _globals['_USAGERECORD_TAGSENTRY']._serialized_end=877
+  _globals['_USAGERECORDS']._serialized_start=879
+  _globals['_USAGERECORDS']._serialized_end=936
+  _globals['_CHARGE']._serialized_start=939
+  _globals['_CHARGE']._serialized_end=1141
+  _globals['_ADJUSTMENT']._serialized_start=1144
+  _globals['_ADJUSTMENT']._serialized_end=1342
 # @@protoc_insertion_point(module_scope)

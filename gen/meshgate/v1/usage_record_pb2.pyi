@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from meshgate.v1 import call_context_pb2 as _call_context_pb2
 from meshgate.v1 import guardrails_service_pb2 as _guardrails_service_pb2
+from meshgate.v1 import limit_pb2 as _limit_pb2
 from meshgate.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
@@ -50,6 +51,30 @@ CACHE_OUTCOME_MISS: CacheOutcome.ValueType  # 2
 CACHE_OUTCOME_BYPASS: CacheOutcome.ValueType  # 3
 """The client did not want it asked."""
 Global___CacheOutcome: _TypeAlias = CacheOutcome  # noqa: Y015
+
+class _AdjustmentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdjustmentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdjustmentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADJUSTMENT_KIND_UNSPECIFIED: _AdjustmentKind.ValueType  # 0
+    """Never written."""
+    ADJUSTMENT_KIND_ABANDONED: _AdjustmentKind.ValueType  # 1
+    """The owner of a grant is gone: what was not settled counts as spent."""
+    ADJUSTMENT_KIND_RETURNED: _AdjustmentKind.ValueType  # 2
+    """Of what was abandoned, so much was not spent after all, or was settled late."""
+
+class AdjustmentKind(_AdjustmentKind, metaclass=_AdjustmentKindEnumTypeWrapper):
+    """AdjustmentKind is a kind of adjustment."""
+
+ADJUSTMENT_KIND_UNSPECIFIED: AdjustmentKind.ValueType  # 0
+"""Never written."""
+ADJUSTMENT_KIND_ABANDONED: AdjustmentKind.ValueType  # 1
+"""The owner of a grant is gone: what was not settled counts as spent."""
+ADJUSTMENT_KIND_RETURNED: AdjustmentKind.ValueType  # 2
+"""Of what was abandoned, so much was not spent after all, or was settled late."""
+Global___AdjustmentKind: _TypeAlias = AdjustmentKind  # noqa: Y015
 
 class _RequestOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -264,6 +289,7 @@ class Charge(_message.Message):
     COST_NANOS_FIELD_NUMBER: _builtins.int
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
+    SERVICE_TIER_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider that was asked."""
     model: _builtins.str
@@ -273,9 +299,15 @@ class Charge(_message.Message):
     cost_nanos: _builtins.int
     """What it cost, in nano-dollars; absent where the model has no price."""
     price_version: _builtins.str
-    """The prices it was computed by."""
+    """The prices it was computed by: `table/<date>` for those that are shipped,
+    otherwise a name made from the prices themselves.
+    """
     estimated: _builtins.bool
     """Whether usage was counted here because the upstream did not report it."""
+    service_tier: _builtins.str
+    """The upstream's class of service that it was billed by, where it is not the
+    usual one: `batch`, `flex`, `priority`.
+    """
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
         """What was consumed."""
@@ -290,13 +322,64 @@ class Charge(_message.Message):
         cost_nanos: _builtins.int | None = ...,
         price_version: _builtins.str = ...,
         estimated: _builtins.bool = ...,
+        service_tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "estimated", b"estimated", "model", b"model", "price_version", b"price_version", "provider", b"provider", "served_model", b"served_model", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "estimated", b"estimated", "model", b"model", "price_version", b"price_version", "provider", b"provider", "served_model", b"served_model", "service_tier", b"service_tier", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_nanos: _TypeAlias = _typing.Literal["cost_nanos"]  # noqa: Y015
     _WhichOneofArgType__cost_nanos: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_nanos) -> _WhichOneofReturnType__cost_nanos | None: ...
 
 Global___Charge: _TypeAlias = Charge  # noqa: Y015
+
+@_typing.final
+class Adjustment(_message.Message):
+    """Adjustment is what the books say besides the records of requests: what was set
+    aside and never settled counts as spent, until somebody tells better.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    AMOUNTS_FIELD_NUMBER: _builtins.int
+    BOOKED_TIME_FIELD_NUMBER: _builtins.int
+    kind: Global___AdjustmentKind.ValueType
+    """What it is."""
+    grant_id: _builtins.str
+    """The grant."""
+    partition: _builtins.str
+    """Where its counters lie: an organization's id, or something wider."""
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose limits it was booked under: `key/k_123`, `organization/default`, ..."""
+
+    @_builtins.property
+    def amounts(self) -> _limit_pb2.Amounts:
+        """How much."""
+
+    @_builtins.property
+    def booked_time(self) -> _timestamp_pb2.Timestamp:
+        """The moment whose windows it counts in."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___AdjustmentKind.ValueType = ...,
+        grant_id: _builtins.str = ...,
+        partition: _builtins.str = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
+        amounts: _limit_pb2.Amounts | None = ...,
+        booked_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "booked_time", b"booked_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "booked_time", b"booked_time", "grant_id", b"grant_id", "kind", b"kind", "partition", b"partition", "subjects", b"subjects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015

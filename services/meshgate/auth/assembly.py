@@ -86,8 +86,8 @@ async def knowledge(
         yield _of_configuration(env, settings, source)
         return
     # Here, so that a service without a database loads nothing for one.
-    from meshgate.auth.sql.database import DatabaseUnusableError  # noqa: PLC0415
     from meshgate.auth.sql.opening import opened  # noqa: PLC0415
+    from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
 
     peppers = settings.peppers()
     try:

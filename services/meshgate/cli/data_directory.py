@@ -57,6 +57,11 @@ class DataDirectory:
         return f"sqlite:///{self.path / 'auth.sqlite'}"
 
     @property
+    def ledger_database_url(self) -> str:
+        """Where `quota` keeps the ledger unless it is told otherwise."""
+        return f"sqlite:///{self.path / 'ledger.sqlite'}"
+
+    @property
     def _key_pepper_file(self) -> Path:
         return self.path / "key.pepper"
 

@@ -16,7 +16,7 @@ from meshgate.cli.configuration import print_problems
 from meshgate.cli.data_directory import DataDirectory, data_directory_option
 from meshgate.cli.examples import examples
 from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan
-from meshgate.cli.migrate import migrated
+from meshgate.cli.migrate import database_urls, migrated
 from meshgate.cli.ports import free_port, is_free
 from meshgate.cli.redis_server import (
     ANSWERS,
@@ -44,6 +44,7 @@ _PRIVATE = (
     "MESHGATE_ADMIN_KEY",
     "MESHGATE_KEY_PEPPER",
     "AUTH_DATABASE_URL",
+    "LEDGER_DATABASE_URL",
     "REDIS_URL",
     "CACHE_REDIS_URL",
 )
@@ -109,14 +110,17 @@ def up_command(  # noqa: PLR0913 - one for each option
     with data_directory.locked(), data_directory.socket("envoy-admin.sock") as admin_socket:
         _check_machine(public)
         config_file, snapshot = _configuration(config)
-        auth = _auth_variables(data_directory)
-        migrated(auth["AUTH_DATABASE_URL"])
+        urls = database_urls(data_directory)
+        migrated(urls)
         plan = Plan(
             public=public,
             shape=TOGETHER if compact else SEPARATE,
             workers=workers,
             variables=_variables(config_file),
-            private={"auth": auth},
+            private={
+                "auth": _auth_variables(data_directory, urls["auth"]),
+                "quota": {"LEDGER_DATABASE_URL": urls["ledger"]},
+            },
             redis=_redis("REDIS_URL", COUNTERS, data_directory.redis),
             cache_redis=_redis("CACHE_REDIS_URL", ANSWERS, data_directory.cache_redis),
             directory=data_directory.path,
@@ -192,13 +196,13 @@ def _variables(config_file: Path | None) -> dict[str, str]:
     return variables
 
 
-def _auth_variables(data_directory: DataDirectory) -> dict[str, str]:
+def _auth_variables(data_directory: DataDirectory, database_url: str) -> dict[str, str]:
     """What `auth` alone is told: as the environment says, else as the data directory has it."""
     env = os.environ
     return {
         "MESHGATE_ADMIN_KEY": env.get("MESHGATE_ADMIN_KEY") or data_directory.made_admin_key(),
         "MESHGATE_KEY_PEPPER": env.get("MESHGATE_KEY_PEPPER") or data_directory.made_key_pepper(),
-        "AUTH_DATABASE_URL": env.get("AUTH_DATABASE_URL") or data_directory.auth_database_url,
+        "AUTH_DATABASE_URL": database_url,
     }
 
 

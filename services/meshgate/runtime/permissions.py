@@ -36,7 +36,7 @@ _WRITE = frozenset({"keys.write", "teams.write", "users.write"})
 ROLES: Mapping[str, Role] = {
     "admin": Role(
         Reach.EVERYTHING,
-        _READ | _WRITE | {"organizations.write"},
+        _READ | _WRITE | {"organizations.write", "usage.audit", "usage.write"},
         frozenset({"admin", "organization-admin", "team-admin", "viewer"}),
     ),
     # Not its own organization: the limits there are set by who runs the gateway.

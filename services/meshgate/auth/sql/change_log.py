@@ -8,9 +8,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.auth.feed import EVERYTHING_CHANGED, Changed, Changes
-from meshgate.auth.sql.database import Database
 from meshgate.auth.sql.rows import texts_of, written
 from meshgate.auth.sql.schema import CHANGE_HEAD, CHANGES
+from meshgate.database.database import Database
 
 # A process that has missed more of them starts afresh.
 KEPT_CHANGES = 10_000

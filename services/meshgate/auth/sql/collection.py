@@ -16,8 +16,8 @@ from meshgate.auth.page_tokens import page_size as size_of_page
 from meshgate.auth.records import Record
 from meshgate.auth.rules import check_text, is_id
 from meshgate.auth.sql.change_log import ChangeLog, Writing
-from meshgate.auth.sql.database import Database
 from meshgate.auth.sql.rows import Row, micros
+from meshgate.database.database import Database
 from meshgate.runtime.errors import (
     AlreadyExistsError,
     EtagMismatchError,

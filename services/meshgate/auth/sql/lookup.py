@@ -7,9 +7,9 @@ from sqlalchemy import select
 from meshgate.auth.issued_keys import StoredKey
 from meshgate.auth.rules import is_id
 from meshgate.auth.scopes import Scopes
-from meshgate.auth.sql.database import Database
 from meshgate.auth.sql.rows import Row, groups_of, key_of, limits_of, texts_of
 from meshgate.auth.sql.schema import KEYS, ORGANIZATIONS, TEAMS, USERS
+from meshgate.database.database import Database
 
 _STORED_KEYS = (
     select(

@@ -10,9 +10,10 @@ from meshgate.auth.directory import Directory
 from meshgate.auth.feed import ChangeReader
 from meshgate.auth.sql.change_log import ChangeLog
 from meshgate.auth.sql.collection import Tools
-from meshgate.auth.sql.database import Database
 from meshgate.auth.sql.directory import SqlDirectory
 from meshgate.auth.sql.lookup import SqlLookup
+from meshgate.auth.sql.schema import SCHEMA
+from meshgate.database.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ async def opened(
     Raises:
         DatabaseUnusableError: It cannot be reached, or has another schema than this version needs.
     """
-    database = Database(database_url)
+    database = Database(SCHEMA, database_url)
     try:
         await database.check()
         log = ChangeLog(database)

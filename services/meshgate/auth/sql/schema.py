@@ -1,8 +1,10 @@
 """The tables, as the last migration leaves them.
 
 Times are microseconds since the epoch. What is a list or a mapping in a record is JSON. A new table
-or column needs a migration, and its revision at the end of REVISIONS.
+or column needs a migration, and its revision at the end of SCHEMA's.
 """
+
+from pathlib import Path
 
 from sqlalchemy import (
     BigInteger,
@@ -18,8 +20,14 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001",)
-"""Those of all migrations, oldest first. Kept here so that services need no Alembic."""
+from meshgate.database.schema import Schema
+
+SCHEMA = Schema(
+    owner="auth",
+    url_variable="AUTH_DATABASE_URL",
+    revisions=("0001",),
+    scripts=Path(__file__).parent / "migrations",
+)
 
 METADATA = MetaData()
 
@@ -139,5 +147,3 @@ CHANGES = Table(
 # One row. Whoever writes anything counts it up first: so there is one writer at a time, as in
 # SQLite, and the sequence of changes is that of their commits.
 CHANGE_HEAD = Table("change_head", METADATA, Column("latest", BigInteger, nullable=False))
-
-SCHEMA_VERSION = Table("alembic_version", MetaData(), Column("version_num", Text))

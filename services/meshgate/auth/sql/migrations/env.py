@@ -4,6 +4,11 @@ from alembic import context
 
 # So Alembic calls it. Whoever else imports it wants nothing run.
 if __name__ == "env_py":
-    context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+    given = context.config.attributes
+    context.configure(
+        connection=given["connection"],
+        version_table=given["version_table"],
+        transactional_ddl=True,
+    )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,4 +1,4 @@
-"""Brings the database of auth to the schema of this version. Only `meshgate migrate` does that."""
+"""Brings a database to the schema of this version. Only `meshgate migrate` does that."""
 
 import io
 import os
@@ -9,12 +9,11 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
-from meshgate.auth.sql.database import Database, DatabaseUnusableError, revision_of
-from meshgate.auth.sql.schema import REVISIONS
+from meshgate.database.database import Database, DatabaseUnusableError, revision_of
+from meshgate.database.schema import Schema
 from meshgate.runtime.errors import ServiceUnavailableError
 
 _WAIT_SECONDS = 60.0
-_SCRIPTS = Path(__file__).parent / "sql" / "migrations"
 # Any number that nobody else uses: whoever migrates holds this lock of PostgreSQL.
 _LOCK = 0x6D657368
 
@@ -25,31 +24,33 @@ class Migration:
 
     Attributes:
         database: Which database, without any password.
-        before: The revision of the schema before; None if there was no schema.
-        after: The revision now.
+        revision_before: The revision of the schema before; None if there was no schema.
+        revision: The revision now.
     """
 
     database: str
-    before: str | None
-    after: str
+    revision_before: str | None
+    revision: str
 
 
-async def migrate(database_url: str, *, wait_seconds: float = _WAIT_SECONDS) -> Migration:
+async def migrate(
+    schema: Schema, database_url: str, *, wait_seconds: float = _WAIT_SECONDS
+) -> Migration:
     """Make the schema, or bring it up to date; all or nothing. Those who come second wait.
 
     Raises:
         DatabaseUnusableError: The database cannot be reached, or is of a newer version.
     """
-    database = Database(database_url, wait_seconds=wait_seconds)
+    database = Database(schema, database_url, wait_seconds=wait_seconds)
     try:
         if database.file is not None:
             _make_private(database.file)
         async with database.writing() as connection:
-            before = await connection.run_sync(_upgrade)
+            before = await connection.run_sync(_upgrade, schema)
     except ServiceUnavailableError as error:
         raise DatabaseUnusableError(
             f"the database {database} cannot be used ({error.values['cause']}): check that it "
-            "runs, and what AUTH_DATABASE_URL says"
+            f"runs, and what {schema.url_variable} says"
         ) from None
     except OSError as error:
         raise DatabaseUnusableError(
@@ -57,20 +58,21 @@ async def migrate(database_url: str, *, wait_seconds: float = _WAIT_SECONDS) -> 
         ) from None
     finally:
         await database.close()
-    return Migration(str(database), before, REVISIONS[-1])
+    return Migration(str(database), before, schema.latest)
 
 
-def _upgrade(connection: Connection) -> str | None:
+def _upgrade(connection: Connection, schema: Schema) -> str | None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    before = revision_of(connection)
-    if before is not None and before not in REVISIONS:
+    before = revision_of(connection, schema)
+    if before is not None and before not in schema.revisions:
         raise DatabaseUnusableError(
             "the schema of the database is newer than this version of Meshgate: run a newer one"
         )
     config = Config(stdout=io.StringIO())
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("script_location", str(schema.scripts).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["version_table"] = schema.version_table
     command.upgrade(config, "head")
     return before
 

@@ -1,4 +1,4 @@
-"""The database of auth: connections whose every wait is bounded."""
+"""A database: connections whose every wait is bounded."""
 
 import asyncio
 import sqlite3
@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from meshgate.auth.sql.schema import REVISIONS, SCHEMA_VERSION
+from meshgate.database.schema import Schema
 from meshgate.runtime.errors import ServiceUnavailableError
 
 _WAIT_SECONDS = 1.0
@@ -44,6 +44,7 @@ class Database:
     """Connections to one database, each transaction bounded in time.
 
     Args:
+        schema: Whose tables it holds.
         url: As users write it: `sqlite:///path` or `postgresql://user:password@host/name`.
         wait_seconds: The most that a transaction takes, with all that it waits for.
 
@@ -51,10 +52,11 @@ class Database:
         DatabaseUnusableError: The URL is not one.
     """
 
-    def __init__(self, url: str, *, wait_seconds: float = _WAIT_SECONDS) -> None:
-        self._url = _parsed(url)
+    def __init__(self, schema: Schema, url: str, *, wait_seconds: float = _WAIT_SECONDS) -> None:
+        self._schema = schema
+        self._url = _parsed(schema, url)
         self._wait_seconds = wait_seconds
-        self._engine = _engine(self._url, wait_seconds)
+        self._engine = _engine(self._url, schema.owner, wait_seconds)
 
     @property
     def file(self) -> Path | None:
@@ -95,7 +97,7 @@ class Database:
         except _BUGS:
             raise
         except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise _unavailable(error) from None
+            raise _unavailable(self._schema.owner, error) from None
 
     async def check(self) -> None:
         """Check that the schema is the one that this version works with.
@@ -109,15 +111,15 @@ class Database:
             )
         try:
             async with self.reading() as connection:
-                revision = await connection.run_sync(revision_of)
+                revision = await connection.run_sync(revision_of, self._schema)
         except ServiceUnavailableError as error:
             raise DatabaseUnusableError(
                 f"the database {self} cannot be used ({error.values['cause']}): check "
-                "that it runs, and what AUTH_DATABASE_URL says"
+                f"that it runs, and what {self._schema.url_variable} says"
             ) from None
-        if revision == REVISIONS[-1]:
+        if revision == self._schema.latest:
             return
-        if revision is None or revision in REVISIONS:
+        if revision is None or revision in self._schema.revisions:
             raise DatabaseUnusableError(
                 f"the schema of the database {self} is older than this version of "
                 "Meshgate: run `meshgate migrate` first"
@@ -132,15 +134,16 @@ class Database:
         await self._engine.dispose()
 
 
-def revision_of(connection: Connection) -> str | None:
-    """The revision of the schema; None if there is no schema."""
-    if not connection.dialect.has_table(connection, SCHEMA_VERSION.name):
+def revision_of(connection: Connection, schema: Schema) -> str | None:
+    """The revision of a schema; None if there is no such schema."""
+    version = schema.version
+    if not connection.dialect.has_table(connection, version.name):
         return None
-    revision: str | None = connection.scalar(select(SCHEMA_VERSION.c.version_num))
+    revision: str | None = connection.scalar(select(version.c.version_num))
     return revision
 
 
-def _unavailable(error: Exception) -> ServiceUnavailableError:
+def _unavailable(owner: str, error: Exception) -> ServiceUnavailableError:
     cause = "it does not answer in time"
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         cause = error.strerror or type(error).__name__
@@ -150,7 +153,7 @@ def _unavailable(error: Exception) -> ServiceUnavailableError:
     elif not isinstance(error, TimeoutError | PoolTimeoutError):
         cause = type(error).__name__
     return ServiceUnavailableError(
-        f"the records of auth cannot be reached: {cause}", retry_after_seconds=1, cause=cause
+        f"the records of {owner} cannot be reached: {cause}", retry_after_seconds=1, cause=cause
     )
 
 
@@ -158,7 +161,7 @@ def _is_locked(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
-def _parsed(text: str) -> URL:
+def _parsed(schema: Schema, text: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError:
@@ -166,13 +169,13 @@ def _parsed(text: str) -> URL:
     if url is None or url.drivername not in _DRIVERS:
         # The text may hold a password.
         raise DatabaseUnusableError(
-            "AUTH_DATABASE_URL is no URL of a database: it must be of the form "
+            f"{schema.url_variable} is no URL of a database: it must be of the form "
             "sqlite:///path or postgresql://user:password@host/name"
         )
     url = url.set(drivername=_DRIVERS[url.drivername])
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         raise DatabaseUnusableError(
-            "AUTH_DATABASE_URL names no file: it must be of the form sqlite:///path"
+            f"{schema.url_variable} names no file: it must be of the form sqlite:///path"
         )
     if "sslmode" in url.query:
         url = url.difference_update_query(["sslmode"]).update_query_dict(
@@ -192,7 +195,7 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]
         await super().close(timeout=min(timeout or _CLOSE_SECONDS, _CLOSE_SECONDS))
 
 
-def _engine(url: URL, wait_seconds: float) -> AsyncEngine:
+def _engine(url: URL, owner: str, wait_seconds: float) -> AsyncEngine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, wait_seconds)
     milliseconds = str(round(wait_seconds * 1_000))
@@ -206,7 +209,7 @@ def _engine(url: URL, wait_seconds: float) -> AsyncEngine:
             "timeout": wait_seconds,
             "connection_class": _Connection,
             "server_settings": {
-                "application_name": "meshgate-auth",
+                "application_name": f"meshgate-{owner}",
                 # The server must not go on with what nobody waits for any more.
                 "statement_timeout": milliseconds,
                 "lock_timeout": milliseconds,

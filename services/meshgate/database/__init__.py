@@ -1,0 +1,1 @@
+"""Databases of services: bounded connections to SQLite or PostgreSQL, and their migrations."""

@@ -1,0 +1,178 @@
+"""The tables of the ledger, as the last migration leaves them.
+
+Times are microseconds since the epoch, money is nano-dollars. A new table or column needs a migration,
+and its revision at the end of SCHEMA's. On PostgreSQL `ledger_entries` and `ledger_lines` are
+partitioned by month of `booked_time`; whoever writes makes the month first.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from meshgate.database.schema import Schema
+
+SCHEMA = Schema(
+    owner="ledger",
+    url_variable="LEDGER_DATABASE_URL",
+    revisions=("0001",),
+    scripts=Path(__file__).parent / "migrations",
+    version_table="ledger_version",
+)
+
+METADATA = MetaData()
+
+NO_LABEL = 0
+"""Where a line names none."""
+
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite counts up only a primary key that is called INTEGER.
+_SERIAL = BigInteger().with_variant(Integer(), "sqlite")
+_BY_MONTH = "RANGE (booked_time)"
+
+LABELS = Table(
+    "ledger_labels",
+    METADATA,
+    Column("label_id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("kind", SmallInteger, nullable=False),
+    Column("text", _TEXT, nullable=False),
+    UniqueConstraint("kind", "text", name="ledger_labels_text"),
+    info={
+        "about": "Names that lines refer to: of organizations, keys, models, ...; see labels.Kind."
+    },
+)
+
+IDS = Table(
+    "ledger_ids",
+    METADATA,
+    Column("entry_id", _TEXT, primary_key=True),
+    Column("shard", SmallInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("booked_time", BigInteger, nullable=False),
+    Index("ledger_ids_booked_time", "booked_time"),
+    info={
+        "about": "What is in the ledger, so that nothing comes in twice: a hold id, or an adjustment's."
+    },
+)
+
+ENTRIES = Table(
+    "ledger_entries",
+    METADATA,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    # The moment whose windows it counts in.
+    Column("booked_time", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_id", _TEXT, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    # A serialized UsageRecord or Adjustment; null once it was erased.
+    Column("content", LargeBinary),
+    # SHA-256 of what the content was.
+    Column("digest", LargeBinary, nullable=False),
+    # SHA-256 of the previous entry's chain, the sequence and the digest.
+    Column("chain", LargeBinary, nullable=False),
+    info={"about": "What was used, each entry chained to the one before it in its shard."},
+    postgresql_partition_by=_BY_MONTH,
+)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _label(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+LINES = Table(
+    "ledger_lines",
+    METADATA,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("booked_time", BigInteger, primary_key=True, autoincrement=False),
+    _label("organization"),
+    _label("team"),
+    _label("user"),
+    _label("key"),
+    _label("model"),
+    # `provider/model`
+    _label("target"),
+    # All tags together, as JSON with sorted names.
+    _label("tags"),
+    Column("outcome", SmallInteger, nullable=False, server_default="0"),
+    # 1 on the first line of a request, 0 on its others.
+    _count("requests"),
+    _count("cache_hits"),
+    _count("input_tokens"),
+    _count("cached_input_tokens"),
+    _count("cache_creation_input_tokens"),
+    _count("output_tokens"),
+    _count("reasoning_tokens"),
+    _count("cost_nanos"),
+    # Charges whose cost is not known, as their model has no price.
+    _count("unpriced_charges"),
+    # Charges whose usage was counted here, as no upstream reported it.
+    _count("estimated_charges"),
+    _count("saved_cost_nanos"),
+    _count("saved_tokens"),
+    Index("ledger_lines_booked_time", "booked_time"),
+    Index("ledger_lines_organization", "organization", "booked_time"),
+    info={
+        "about": "The entries as reports count them: one line for each charge, or one without any."
+    },
+    postgresql_partition_by=_BY_MONTH,
+)
+
+HEADS = Table(
+    "ledger_heads",
+    METADATA,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+    info={"about": "The last entry of each shard. Whoever appends locks the row."},
+)
+
+STARTS = Table(
+    "ledger_starts",
+    METADATA,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+    info={
+        "about": "The last entry of each shard that was dropped because of its age: there its chain begins."
+    },
+)
+
+ERASURES = Table(
+    "ledger_erasures",
+    METADATA,
+    Column("erasure_id", _SERIAL, primary_key=True, autoincrement=True),
+    Column("time", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("principal_id", Text, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    info={"about": "What was erased on demand: whose, when, and by whom."},
+)
+
+COUNTERS = Table(
+    "ledger_counters",
+    METADATA,
+    Column("partition", _TEXT, primary_key=True),
+    # As Subject.name: `key/k_123`.
+    Column("subject", _TEXT, primary_key=True),
+    # As the scripts call it, such as `cost/month/calendar/UTC`.
+    Column("rule", _TEXT, primary_key=True),
+    info={
+        "about": "The counters that quota has kept, so that they can be made again from the ledger."
+    },
+)
