@@ -299,9 +299,7 @@ class Charge(_message.Message):
     cost_nanos: _builtins.int
     """What it cost, in nano-dollars; absent where the model has no price."""
     price_version: _builtins.str
-    """The prices it was computed by: `table/<date>` for those that are shipped,
-    otherwise a name made from the prices themselves.
-    """
+    """The prices it was computed by."""
     estimated: _builtins.bool
     """Whether usage was counted here because the upstream did not report it."""
     service_tier: _builtins.str
