@@ -188,12 +188,16 @@ async def test_cancelling_the_task_that_writes_cancels_the_handler(
     call = stub.CheckStream(timeout=BOUND_SECONDS)
     await call.write(text("hang"))
 
+    begun = asyncio.Event()
+
     async def write() -> None:
+        begun.set()
         while True:
             await call.write(text("x" * 1_000_000))
 
     writing = asyncio.create_task(write())
     await happened(service.entered)
+    await happened(begun)  # a task that has not begun has nothing to cancel
     writing.cancel()
 
     await happened(service.cancelled)
