@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from gateway_process import Gateway, running_gateway
+from mesh.shared_gateways import PATIENT
 from upstream import RemoteUpstream
 
 from meshgate.dialects.openai_chat import grammar
@@ -19,8 +20,6 @@ pytestmark = pytest.mark.mesh
 
 BOUND_SECONDS = 30
 CHAT = "/v1/chat/completions"
-# A busy machine may take long to find something: here that is no miss.
-PATIENT = {"CACHE_LOOKUP_TIMEOUT": "5s", "ROUTING_CACHE_TIMEOUT": "5s"}
 
 
 @pytest.fixture(scope="module", params=[[], ["--compact"]], ids=["mesh", "compact"])
