@@ -94,18 +94,6 @@ async def test_an_entry_says_all_that_the_contract_wants(ask, cache: FakeCache, 
     assert item.entry.create_time.seconds > 1_700_000_000
 
 
-async def test_embeddings_are_kept_too(gateway: Gateway, provider: FakeProvider):
-    body = b'{"data": [{"index": 0, "embedding": [0.5]}], "model": "up"}'
-    provider.at("a", answered(body))
-    asked = HttpBody(data=b'{"model": "m", "input": "hi"}')
-
-    first = await ending_of(gateway.openai.Embeddings(asked, **credentials()))
-    second = await ending_of(gateway.openai.Embeddings(asked, **credentials()))
-
-    assert [word(first), word(second)] == ["miss", "hit"]
-    assert said(second) == body
-
-
 # ----------------------------------------------------------------- what clients say
 
 
