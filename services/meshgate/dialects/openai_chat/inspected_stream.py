@@ -12,9 +12,9 @@ from msgspec import Struct
 from meshgate.dialects import sse
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.json_text import Found, Path, locator, replaced
-from meshgate.dialects.openai_chat import chunks
-from meshgate.dialects.openai_chat.chunks import Identity
+from meshgate.dialects.openai_chat.chunks import write_delta
 from meshgate.dialects.openai_chat.segments import in_choice, logprobs_in
+from meshgate.dialects.openai_choices.chunks import Identity
 from meshgate.dialects.segments import Piece, SegmentKind
 
 _DONE = b"[DONE]"
@@ -253,7 +253,7 @@ def _nested(names: Iterable[str | int], text: str) -> dict[str, object]:
 
 
 def _write_more(identity: Identity, path: Path, text: str, choice: int) -> bytes:
-    return chunks.write_choice(identity, _delta_of(path, text), None, choice)
+    return write_delta(identity, _delta_of(path, text), choice)
 
 
 _FRAME = Frame(_in_choice, _accumulates, _named, _write_more)

@@ -18,8 +18,8 @@ from meshgate.dialects.answers import (
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_api.model_name import retarget
-from meshgate.dialects.openai_chat.error_event import find_error
-from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
+from meshgate.dialects.openai_choices.error_event import find_error
+from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
 
 __all__ = ["StreamTracker", "glance", "retarget"]
 

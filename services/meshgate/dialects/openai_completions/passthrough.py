@@ -13,8 +13,8 @@ from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError, Reques
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_api.model_name import retargeted
 from meshgate.dialects.openai_api.output_bound import write_max_tokens
-from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
 from meshgate.dialects.openai_chat.passthrough import StreamTracker
+from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
 
 __all__ = ["StreamTracker", "glance", "retarget"]
 
