@@ -4,8 +4,8 @@ What a choice says is streamed as its `text`, and so is what upstreams say besid
 """
 
 from meshgate.dialects.json_text import Found, Path
-from meshgate.dialects.openai_chat.inspected_stream import Frame, InspectedStream
 from meshgate.dialects.openai_choices.chunks import Identity
+from meshgate.dialects.openai_choices.inspected_stream import Frame, InspectedStream
 from meshgate.dialects.openai_completions.chunks import FORM
 from meshgate.dialects.openai_completions.segments import in_choice
 
