@@ -115,6 +115,10 @@ class Instance:
                 async with asyncio.timeout(grace_seconds):
                     await self._idle.wait()
         await self.channel.close()
+        # grpc tries to connect until the channel is freed. In a cycle it would not be, for garbage is
+        # collected rarely here: and a cancelled task holds the frames that it was cancelled in.
+        self.watch = None
+        self.callables.clear()
 
 
 class RemoteChannel:
