@@ -90,7 +90,9 @@ class BatchLookupRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CacheLookupItem]:
-        """One for each request; at most 256."""
+        """One for each answer that is sought, of a list of embeddings one for each
+        input; at most 256.
+        """
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class _CacheOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CacheOut
     CACHE_OUTCOME_HIT: _CacheOutcome.ValueType  # 1
     """The answer came from it."""
     CACHE_OUTCOME_MISS: _CacheOutcome.ValueType  # 2
-    """It had none, or did not answer."""
+    """It had none, not all that was asked for, or did not answer."""
     CACHE_OUTCOME_BYPASS: _CacheOutcome.ValueType  # 3
     """The client did not want it asked."""
 
@@ -47,7 +47,7 @@ CACHE_OUTCOME_UNSPECIFIED: CacheOutcome.ValueType  # 0
 CACHE_OUTCOME_HIT: CacheOutcome.ValueType  # 1
 """The answer came from it."""
 CACHE_OUTCOME_MISS: CacheOutcome.ValueType  # 2
-"""It had none, or did not answer."""
+"""It had none, not all that was asked for, or did not answer."""
 CACHE_OUTCOME_BYPASS: CacheOutcome.ValueType  # 3
 """The client did not want it asked."""
 Global___CacheOutcome: _TypeAlias = CacheOutcome  # noqa: Y015
@@ -214,7 +214,8 @@ class UsageRecord(_message.Message):
     @_builtins.property
     def saved(self) -> Global___Charge:
         """What the answer had consumed when it was made, where it came from the cache:
-        what was saved.
+        what was saved. Of a list of embeddings those inputs that came from it, also
+        where the rest was a miss.
         """
 
     def __init__(
