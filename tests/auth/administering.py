@@ -67,10 +67,7 @@ class Api:
         self.callers = callers
         self.directory = directory
         self.clock = clock
-        self._stubs = [
-            stub(channel)
-            for stub in _STUBS
-        ]
+        self._stubs = [stub(channel) for stub in _STUBS]
 
     async def call(self, rpc: str, request: Any, caller: str = "root") -> Any:
         """The answer of an RPC.
