@@ -24,6 +24,7 @@ from meshgate.config.source import FixedSource
 from meshgate.database.migration import migrate
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.status import error_of_call
+from meshgate.v1.balance_service_pb2_grpc import BalanceServiceStub
 from meshgate.v1.key_service_pb2_grpc import KeyServiceStub
 from meshgate.v1.organization_service_pb2_grpc import OrganizationServiceStub
 from meshgate.v1.team_service_pb2_grpc import TeamServiceStub
@@ -31,6 +32,15 @@ from meshgate.v1.user_service_pb2_grpc import UserServiceStub
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 PEPPER = "a pepper that is long enough"
+
+
+_STUBS = (
+    KeyServiceStub,
+    TeamServiceStub,
+    UserServiceStub,
+    OrganizationServiceStub,
+    BalanceServiceStub,
+)
 
 
 class Callers:
@@ -51,16 +61,13 @@ class Callers:
 
 
 class Api:
-    """The four services, as a client has them."""
+    """The services, as a client has them."""
 
     def __init__(self, channel: Any, callers: Callers, directory: Directory, clock: Any) -> None:
         self.callers = callers
         self.directory = directory
         self.clock = clock
-        self._stubs = [
-            stub(channel)
-            for stub in (KeyServiceStub, TeamServiceStub, UserServiceStub, OrganizationServiceStub)
-        ]
+        self._stubs = [stub(channel) for stub in _STUBS]
 
     async def call(self, rpc: str, request: Any, caller: str = "root") -> Any:
         """The answer of an RPC.

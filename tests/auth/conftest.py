@@ -19,6 +19,8 @@ _EMPTY = (
     "DELETE FROM users",
     "DELETE FROM teams",
     "DELETE FROM organizations WHERE organization_id <> 'default'",
+    "DELETE FROM top_ups",
+    "DELETE FROM balances",
     "DELETE FROM changes",
     "UPDATE organizations SET name = 'default', limits = '[]', model_groups = '{}', tags = '{}'",
     "UPDATE change_head SET latest = 0",

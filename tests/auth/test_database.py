@@ -64,7 +64,7 @@ async def test_several_who_migrate_at_once_do_it_once(own_database_url):
 
     done = await asyncio.gather(*(migrate(SCHEMA, own_database_url) for _ in range(4)))
 
-    assert sorted(str(one.revision_before) for one in done) == ["0001", "0001", "0001", "None"]
+    assert sorted(str(one.revision_before) for one in done) == ["0002", "0002", "0002", "None"]
     await check(own_database_url)
 
 

@@ -1,5 +1,6 @@
 from auth.opened_records import ONE_AT_A_TIME, TEN_A_MINUTE
 
+from meshgate.auth.balances import limit_of
 from meshgate.auth.records import Key
 from meshgate.auth.scopes import NO_SCOPES, Scopes, subjects_of
 from meshgate.config.snapshot import LimitsOptions
@@ -57,3 +58,29 @@ def test_a_soft_limit_does_not_take_the_place_of_a_default_one():
     [subject] = subjects_of(belonging((SOFT,)), NO_SCOPES, options)
 
     assert subject.limits == (SOFT, TEN_A_MINUTE)
+
+
+def test_a_balance_stands_beside_the_limits_of_whoever_has_it():
+    options = LimitsOptions(default=(TOKENS,))
+    scopes = Scopes(
+        limits={"team_a": (ONE_AT_A_TIME,)},
+        balances={of: limit_of(7, Enforcement.NORMAL) for of in ("key_a", "team_a", "user_a")},
+    )
+    balance = Limit.of(LimitKind.COST, 7, WindowUnit.TOTAL)
+
+    subjects = subjects_of(belonging((TEN_A_MINUTE,)), scopes, options)
+
+    assert subjects == (
+        Subject(SubjectKind.KEY, "key_a", (TEN_A_MINUTE, TOKENS, balance)),
+        Subject(SubjectKind.USER, "user_a", (balance,)),
+        Subject(SubjectKind.TEAM, "team_a", (ONE_AT_A_TIME, balance)),
+    )
+
+
+def test_a_balance_does_not_take_the_place_of_a_default_budget():
+    budget = Limit.of(LimitKind.COST, 5, WindowUnit.MONTH)
+    scopes = Scopes(balances={"key_a": limit_of(7, Enforcement.STRICT)})
+
+    [subject] = subjects_of(belonging(), scopes, LimitsOptions(default=(budget,)))
+
+    assert subject.limits == (budget, limit_of(7, Enforcement.STRICT))

@@ -51,6 +51,7 @@ EMPTY = {
         "etag": "1",
     },
 }
+TIME = "2027-01-01T00:00:00Z"
 IDS = {"keys": "key_", "teams": "team_", "users": "user_", "organizations": "org_"}
 
 
@@ -62,6 +63,7 @@ class RefusedError(Exception):
 class FakeAdminApi:
     def __init__(self):
         self.records = {kind: {} for kind in EMPTY}
+        self.balances = {}
         self.requests = []
         self.refusal = None
         self.url = ""
@@ -80,6 +82,8 @@ class FakeAdminApi:
         if self.refusal:
             raise RefusedError(*self.refusal)
         kind, _, rest = unquote(url.path).removeprefix(PREFIX).partition("/")
+        if kind == "balances":
+            return self._balances(method, rest, query, body)
         record_id, _, verb = rest.partition(":")
         if rest:
             return self._one(method, kind, record_id, verb, query, body)
@@ -103,8 +107,32 @@ class FakeAdminApi:
             record["state"] = "KEY_STATE_REVOKED"
         return {noun: record, "secret": "mg-rotated"} if verb == "rotate" else {noun: record}
 
+    def _balances(self, method, rest, query, body):
+        """The top-ups of each are kept, and the balance is their sum."""
+        subject, _, verb = rest.partition(":")
+        if not subject:
+            return _two([self._balance(subject) for subject in self.balances], "balances", query)
+        if method == "POST":
+            top_ups = self.balances.setdefault(subject, [])
+            top_ups.insert(0, {"id": body["top_up_id"], "creator_id": "admin", **body})
+            total = self._balance(subject)["amount_nanos"]
+            top_ups[0] |= {"create_time": TIME, "balance_nanos": total}
+            return {"balance": self._balance(subject), "top_up": top_ups[0]}
+        if verb == "topUps":
+            return _two(self.balances[subject], "top_ups", query)
+        return {"balance": self._balance(subject)}
+
+    def _balance(self, subject):
+        total = sum(int(top_up["amount_nanos"]) for top_up in self.balances[subject])
+        return {
+            "subject": subject,
+            "organization_id": "default",
+            "amount_nanos": str(total),
+            "enforcement": "ENFORCEMENT_NORMAL",
+            "update_time": TIME,
+        }
+
     def _page(self, kind, query):
-        """At most two, whatever is asked for, so that there are pages to follow."""
         fitting = [
             record
             for record in self.records[kind].values()
@@ -116,9 +144,14 @@ class FakeAdminApi:
                 if name in ("organization_id", "team_id", "user_id")
             )
         ]
-        start = int(query.get("page_token") or 0)
-        token = str(start + 2) if len(fitting) > start + 2 else ""
-        return {kind: fitting[start : start + 2], "next_page_token": token}
+        return _two(fitting, kind, query)
+
+
+def _two(fitting, member, query):
+    """A page of at most two, whatever is asked for, so that there are pages to follow."""
+    start = int(query.get("page_token") or 0)
+    token = str(start + 2) if len(fitting) > start + 2 else ""
+    return {member: fitting[start : start + 2], "next_page_token": token}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -139,7 +139,7 @@ async def test_a_limit_that_is_reached_says_how_much_is_left_in_its_own_terms(st
         (
             {
                 "subjects": [
-                    limits.Subject(kind=1, id="k", limits=[subject().limits[0] for _ in range(33)])
+                    limits.Subject(kind=1, id="k", limits=[subject().limits[0] for _ in range(34)])
                 ]
             },
             "subjects",

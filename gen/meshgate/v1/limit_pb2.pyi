@@ -278,7 +278,7 @@ class Subject(_message.Message):
     """
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Limit]:
-        """Its limits; at most 32."""
+        """Its limits; at most 33."""
 
     def __init__(
         self,

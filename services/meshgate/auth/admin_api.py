@@ -4,7 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from meshgate.auth.administered_balances import AdministeredBalances
 from meshgate.auth.administration import AdministeredKeys, AdministeredRecords
+from meshgate.auth.balance_servicer import BalanceServicer
 from meshgate.auth.declared_keys import KeysWithDeclared
 from meshgate.auth.directory import Directory
 from meshgate.auth.key_servicer import KeyServicer
@@ -19,6 +21,7 @@ from meshgate.runtime.credentials import Credential
 from meshgate.runtime.permissions import Caller
 from meshgate.runtime.service import Implementation
 from meshgate.v1 import (
+    balance_service_pb2,
     key_service_pb2,
     organization_service_pb2,
     team_service_pb2,
@@ -36,7 +39,7 @@ def admin_api(
     principals: PrincipalStore,
     now: Callable[[], datetime] = _now,
 ) -> tuple[Implementation, ...]:
-    """KeyService, TeamService, UserService and OrganizationService.
+    """KeyService, TeamService, UserService, OrganizationService and BalanceService.
 
     Args:
         directory: The records; None where there is no database.
@@ -46,7 +49,8 @@ def admin_api(
     """
     directory = directory or NoDirectory()
     authorizer = Authorizer(StoreAuthenticator(principals))
-    keys = AdministeredKeys(KeysWithDeclared(directory.keys, source))
+    all_keys = KeysWithDeclared(directory.keys, source)
+    keys = AdministeredKeys(all_keys)
     servicers = {
         key_service_pb2: KeyServicer(keys, now),
         team_service_pb2: TeamServicer(AdministeredRecords("team", directory.teams)),
@@ -54,6 +58,7 @@ def admin_api(
         organization_service_pb2: OrganizationServicer(
             AdministeredRecords("organization", directory.organizations)
         ),
+        balance_service_pb2: BalanceServicer(AdministeredBalances(directory, all_keys)),
     }
     return tuple(
         Implementation(service, servicer, authorizer=authorizer)

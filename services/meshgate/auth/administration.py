@@ -59,7 +59,7 @@ class Administered(Generic[R]):
             record = await self._found(caller, self._read, own_id)
             fits = record.name.startswith(query.name_prefix)
             return Page((record,) if fits else (), "")
-        return await self._records.list(_narrowed(query, caller, reach), page_size, page_token)
+        return await self._records.list(narrowed(query, caller, reach), page_size, page_token)
 
     async def update(
         self, caller: Caller, record_id: str, change: Callable[[R], R], etag: str
@@ -101,7 +101,7 @@ class Administered(Generic[R]):
             record = await self._records.get(record_id)
         except NotFoundError:
             raise self._not_found(record_id) from None
-        if not caller.covers(permission, *_place(record)):
+        if not caller.covers(permission, *place_of(record)):
             raise self._not_found(record_id)
         return record
 
@@ -197,7 +197,7 @@ class AdministeredKeys(Administered[Key]):
         return issued
 
 
-def _place(record: Record) -> tuple[str, str]:
+def place_of(record: Record) -> tuple[str, str]:
     """The ids of the organization and of the team that a record lies in."""
     match record:
         case Organization():
@@ -218,7 +218,7 @@ def _admitted(caller: Caller, permission: str, record: R) -> R:
         placed = replace(placed, organization_id=caller.organization_id)
     if reach is Reach.TEAM and isinstance(record, Key) and not record.team_id:
         placed = replace(placed, team_id=caller.team_id)
-    if not caller.covers(permission, *_place(placed)):
+    if not caller.covers(permission, *place_of(placed)):
         raise _outside(caller, reach)
     _check_names(placed)
     _check_roles(caller, placed)
@@ -226,7 +226,7 @@ def _admitted(caller: Caller, permission: str, record: R) -> R:
     return cast("R", placed)
 
 
-def _narrowed(query: Query, caller: Caller, reach: Reach) -> Query:
+def narrowed(query: Query, caller: Caller, reach: Reach) -> Query:
     """The query, for what the caller reaches.
 
     Raises:

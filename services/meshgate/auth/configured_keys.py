@@ -187,11 +187,11 @@ def _admin(options: LimitsOptions) -> Principal:
 
 
 def _belongings(snapshot: Snapshot) -> frozenset[str]:
-    """The ids of all records that keys of the configuration belong to."""
+    """The ids of all records that keys of the configuration belong to, and of the keys."""
     return frozenset(
         of
         for key in snapshot.keys.values()
-        for of in (key.organization_id, key.team_id, key.user_id)
+        for of in (key.key_id, key.organization_id, key.team_id, key.user_id)
         if of
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
+from meshgate.auth.balances import Balances
 from meshgate.auth.records import IssuedKey, Key, Organization, Record, Team, User
 
 USUAL_PAGE_SIZE = 50
@@ -187,3 +188,5 @@ class Directory(Protocol):
     def users(self) -> Records[User]: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def balances(self) -> Balances: ...

@@ -2,6 +2,7 @@
 
 from typing import Any, NoReturn
 
+from meshgate.auth.balances import BalancePage, Owner
 from meshgate.auth.directory import EVERYTHING, Page, Query
 from meshgate.runtime.errors import FailedPreconditionError, NotFoundError
 
@@ -29,6 +30,26 @@ class NoRecords:
     update = delete = issue = revoke = rotate = create
 
 
+class NoBalances:
+    """`Balances`, of which there can be none."""
+
+    async def get(self, owner: Owner) -> NoReturn:
+        shown = owner.name[:100]
+        raise NotFoundError(f"there is no balance {shown!r}", resource="balance", id=shown)
+
+    async def list(self, *_: object) -> BalancePage:
+        return BalancePage((), "")
+
+    async def top_ups(self, owner: Owner, *_: object) -> NoReturn:
+        await self.get(owner)
+
+    async def top_up(self, *_: object) -> NoReturn:
+        raise FailedPreconditionError(
+            "there is no database to keep a balance in: set AUTH_DATABASE_URL for auth",
+            resource="balance",
+        )
+
+
 class NoDirectory:
     """A `Directory` that is empty and stays so."""
 
@@ -36,3 +57,4 @@ class NoDirectory:
     teams = NoRecords("team")
     users = NoRecords("user")
     keys = NoRecords("key")
+    balances = NoBalances()

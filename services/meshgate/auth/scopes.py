@@ -15,11 +15,13 @@ class Scopes:
 
     Attributes:
         limits: Of those that have any.
+        balances: What was paid in advance for them, and for the keys themselves, as a limit.
         model_groups: Of organizations: models and patterns by group.
         roles: Of users.
     """
 
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    balances: Mapping[str, Limit] = field(default_factory=dict)
     model_groups: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -31,7 +33,7 @@ class ScopeSource(Protocol):
     """Knows the records that keys belong to."""
 
     async def scopes(self, ids: frozenset[str]) -> Scopes:
-        """What those of the organizations, teams and users add that there are.
+        """What those of the organizations, teams, users and keys add that there are.
 
         Raises:
             ServiceUnavailableError: It cannot be told now.
@@ -79,9 +81,13 @@ def subjects_of(key: Belonging, scopes: Scopes, options: LimitsOptions) -> tuple
         (SubjectKind.ORGANIZATION, key.organization_id),
     )
     tags = (f"{name}={value}" for name, value in sorted(key.tags.items()))
+    own = key.limits + _defaults(key.limits, options) + _balance(scopes, key.key_id)
     chain = [
-        Subject(SubjectKind.KEY, key.key_id, key.limits + _defaults(key.limits, options)),
-        *(Subject(kind, of, scopes.limits.get(of, ())) for kind, of in records),
+        Subject(SubjectKind.KEY, key.key_id, own),
+        *(
+            Subject(kind, of, scopes.limits.get(of, ()) + _balance(scopes, of))
+            for kind, of in records
+        ),
         *(Subject(SubjectKind.TAG, tag, options.tags.get(tag, ())) for tag in tags),
         everyone(options),
     ]
@@ -91,6 +97,12 @@ def subjects_of(key: Belonging, scopes: Scopes, options: LimitsOptions) -> tuple
 def everyone(options: LimitsOptions) -> Subject:
     """All traffic together."""
     return Subject(SubjectKind.EVERYONE, "", options.shared)
+
+
+def _balance(scopes: Scopes, of: str) -> tuple[Limit, ...]:
+    """It comes beside all limits: of several totals, the smallest holds."""
+    limit = scopes.balances.get(of)
+    return () if limit is None else (limit,)
 
 
 def _defaults(own: Iterable[Limit], options: LimitsOptions) -> tuple[Limit, ...]:

@@ -35,6 +35,8 @@ KEY = Kind("key", ("key_", "config/"))
 TEAM = Kind("team", ("team_",))
 USER = Kind("user", ("user_",))
 ORGANIZATION = Kind("organization", ("org_",))
+# Has no names: the id is that of whoever has it, after its kind.
+BALANCE = Kind("balance", ("",))
 
 
 class AdminApi:
@@ -62,20 +64,12 @@ class AdminApi:
 
     def list(self, kind: Kind, filters: Mapping[str, Any]) -> Sequence[Record]:
         """All that fit the filters; those that are empty are left out."""
-        records: list[Record] = []
         query = {name: value for name, value in filters.items() if value}
-        token = ""
-        while True:
-            page = self._ask(
-                "GET",
-                _path(kind),
-                kind.plural,
-                params={**query, "page_size": _PAGE_SIZE, "page_token": token},
-            )
-            records += page[kind.plural]
-            token = page.get("next_page_token", "")
-            if not token:
-                return records
+        return self._pages(_path(kind), kind.plural, query)
+
+    def top_ups(self, subject: str) -> Sequence[Record]:
+        """All top-ups of a balance, the newest first."""
+        return self._pages(f"{_path(BALANCE, subject)}:topUps", "top_ups", {})
 
     def update(self, kind: Kind, record: Record, names: Iterable[str]) -> Record:
         """The record as it is after these of its fields were changed; `id` says which."""
@@ -88,7 +82,7 @@ class AdminApi:
         self._ask("DELETE", _path(kind, record_id))
 
     def do(self, kind: Kind, record_id: str, verb: str, body: Record) -> Record:
-        """The answer to `revoke` or `rotate`."""
+        """The answer to `revoke`, `rotate` or `topUp`."""
         return self._ask("POST", f"{_path(kind, record_id)}:{verb}", kind.noun, body=body)
 
     def id_of(self, kind: Kind, text: str, organization_id: str = "") -> str:
@@ -114,6 +108,18 @@ class AdminApi:
                 f"several {kind.plural} are called {text}: use the id, one of {', '.join(found)}"
             )
         return found[0]
+
+    def _pages(self, path: str, member: str, query: Mapping[str, Any]) -> Sequence[Record]:
+        """What stands in a member of all pages of a list."""
+        records: list[Record] = []
+        token = ""
+        while True:
+            params = {**query, "page_size": _PAGE_SIZE, "page_token": token}
+            page = self._ask("GET", path, member, params=params)
+            records += page[member]
+            token = page.get("next_page_token", "")
+            if not token:
+                return records
 
     def _named(self, kind: Kind, name: str, filters: Mapping[str, str]) -> Sequence[str]:
         return [record["id"] for record in self.list(kind, filters) if record["name"] == name]

@@ -42,7 +42,7 @@ class _LimitType(click.ParamType[Limit]):
             raise click.BadParameter(f"{value!r}: {error}") from None
 
 
-class _UsdType(click.ParamType[int]):
+class UsdType(click.ParamType[int]):
     """An amount of money, in nano-dollars."""
 
     name = "usd"
@@ -64,7 +64,7 @@ def limit_options(command: Command) -> Command:
             click.option("--rpm", type=counted, help="Requests in a minute."),
             click.option("--tpm", type=counted, help="Tokens in a minute, read and written."),
             click.option("--concurrency", type=counted, help="Requests at the same time."),
-            click.option("--budget", type=_UsdType(), help="Dollars; needs --per."),
+            click.option("--budget", type=UsdType(), help="Dollars; needs --per."),
             click.option("--per", type=click.Choice(_PER), help="The time that --budget is for."),
             click.option(
                 "--limit",
@@ -168,13 +168,18 @@ def written(limit: Limit) -> str:
     """The limit as it can be typed again."""
     amount = str(limit.amount)
     if limit.kind is LimitKind.COST:
-        amount = f"{Decimal(limit.amount) / NANOS_PER_USD:f}"
+        amount = usd_text(limit.amount)
     text = f"{limit.name}={amount}"
     if limit.enforcement is not Enforcement.NORMAL:
         text += f",enforce={limit.enforcement.value}"
     if limit.unit and limit.mode is not Limit.of(limit.kind, limit.amount, limit.unit).mode:
         text += f",mode={limit.mode.value}" if limit.mode else ""
     return text if limit.time_zone == "UTC" else f"{text},time_zone={limit.time_zone}"
+
+
+def usd_text(nanos: int) -> str:
+    """An amount of money in dollars, as it can be typed again."""
+    return f"{Decimal(nanos) / NANOS_PER_USD:f}"
 
 
 def _nanos(text: str) -> int:

@@ -30,13 +30,22 @@ class Role:
     gives: frozenset[str]
 
 
-_READ = frozenset({"keys.read", "teams.read", "users.read", "organizations.read", "usage.read"})
+_READ = frozenset(
+    {
+        "keys.read",
+        "teams.read",
+        "users.read",
+        "organizations.read",
+        "balances.read",
+        "usage.read",
+    }
+)
 _WRITE = frozenset({"keys.write", "teams.write", "users.write"})
 
 ROLES: Mapping[str, Role] = {
     "admin": Role(
         Reach.EVERYTHING,
-        _READ | _WRITE | {"organizations.write", "usage.audit", "usage.write"},
+        _READ | _WRITE | {"organizations.write", "balances.write", "usage.audit", "usage.write"},
         frozenset({"admin", "organization-admin", "team-admin", "viewer"}),
     ),
     # Not its own organization: the limits there are set by who runs the gateway.
@@ -47,7 +56,7 @@ ROLES: Mapping[str, Role] = {
     ),
     "team-admin": Role(
         Reach.TEAM,
-        frozenset({"keys.read", "keys.write", "teams.read", "usage.read"}),
+        frozenset({"keys.read", "keys.write", "teams.read", "balances.read", "usage.read"}),
         frozenset({"team-admin"}),
     ),
     "viewer": Role(Reach.ORGANIZATION, _READ, frozenset({"viewer"})),

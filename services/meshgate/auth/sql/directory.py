@@ -1,7 +1,9 @@
 """All records in SQL."""
 
 from meshgate.auth import directory as port
+from meshgate.auth.balances import Balances
 from meshgate.auth.records import Organization, Team, User
+from meshgate.auth.sql.balances import SqlBalances
 from meshgate.auth.sql.collection import Tools
 from meshgate.auth.sql.groupings import Organizations, Teams, Users
 from meshgate.auth.sql.keys import Keys
@@ -15,6 +17,7 @@ class SqlDirectory:
         self._teams = Teams(tools)
         self._users = Users(tools)
         self._keys = Keys(tools)
+        self._balances = SqlBalances(tools)
 
     @property
     def organizations(self) -> port.Records[Organization]:
@@ -31,3 +34,7 @@ class SqlDirectory:
     @property
     def keys(self) -> port.Keys:
         return self._keys
+
+    @property
+    def balances(self) -> Balances:
+        return self._balances

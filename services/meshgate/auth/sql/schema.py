@@ -25,7 +25,7 @@ from meshgate.database.schema import Schema
 SCHEMA = Schema(
     owner="auth",
     url_variable="AUTH_DATABASE_URL",
-    revisions=("0001",),
+    revisions=("0001", "0002"),
     migrations=Path(__file__).parent / "migrations",
 )
 
@@ -129,6 +129,41 @@ KEYS = Table(
     Index("keys_organization", "organization_id", "name", "key_id"),
     Index("keys_team", "team_id", "name", "key_id"),
     Index("keys_user", "user_id", "name", "key_id"),
+)
+
+# No row goes with its record: what was paid stays. Where records belong never changes, but for those
+# of keys in the configuration, which are taken over with each top-up.
+BALANCES = Table(
+    "balances",
+    METADATA,
+    Column("record_id", SORTED_TEXT, primary_key=True),
+    Column("kind", SORTED_TEXT, nullable=False),
+    Column("organization_id", SORTED_TEXT, nullable=False),
+    Column("team_id", SORTED_TEXT, nullable=False),
+    # The sum of the top-ups.
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("enforcement", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    Column("update_time", BigInteger, nullable=False),
+    Column("top_up_count", BigInteger, nullable=False),
+    Index("balances_list", "kind", "record_id"),
+    Index("balances_organization", "organization_id", "kind", "record_id"),
+)
+
+# Never changed, never deleted.
+TOP_UPS = Table(
+    "top_ups",
+    METADATA,
+    Column("top_up_id", SORTED_TEXT, primary_key=True),
+    Column("record_id", SORTED_TEXT, ForeignKey("balances.record_id"), nullable=False),
+    # From 1 on, in each balance.
+    Column("number", BigInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("balance_nanos", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("creator_id", Text, nullable=False),
+    Column("create_time", BigInteger, nullable=False),
+    UniqueConstraint("record_id", "number", name="top_ups_list"),
 )
 
 CHANGES = Table(
