@@ -11,7 +11,7 @@ from meshgate.dialects.meshgate_chat.usage import set_usage
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_COST_NANOS
-from meshgate.pricing.prices import cost_nanos
+from meshgate.pricing.cost import cost_nanos
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.v1 import call_context_pb2, guardrails_service_pb2

@@ -8,7 +8,8 @@ from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects import metering as dialects
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_AMOUNT, LARGEST_COST_NANOS
-from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices, cost_nanos
+from meshgate.pricing.cost import cost_nanos
+from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices
 from meshgate.routing.chain import Chain
 from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.tokens.estimating import Estimator
