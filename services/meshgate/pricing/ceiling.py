@@ -14,11 +14,6 @@ BATCH = "batch"
 """No request is in it that goes upstream by itself."""
 
 
-def tier_named(named: str) -> str:
-    """A tier as prices name it."""
-    return named.strip().lower()
-
-
 def ceiling(choices: Sequence[Prices], asked_tier: str, *, is_bound: bool) -> Prices | None:
     """The highest prices that may apply to a request; None where there are no prices at all.
 

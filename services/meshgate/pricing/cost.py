@@ -36,16 +36,16 @@ def cost_nanos(  # noqa: PLR0913 - on the path of every request
     come first, then what was written to the cache, then what was read from it. Rounded up, once: no
     charge is booked below what it cost, and none is off by a whole nano-dollar.
     """
+    at = prices if prices.is_plain else prices.at(tier, input_tokens)
     plain_tokens = input_tokens - cached_input_tokens - cache_creation_input_tokens
-    if prices.is_plain and plain_tokens >= 0:
+    if at.is_flat and plain_tokens >= 0:
         scaled = (
-            plain_tokens * prices.input_nanos
-            + cached_input_tokens * prices.cached_input_nanos
-            + cache_creation_input_tokens * prices.cache_creation_nanos
-            + output_tokens * prices.output_nanos
+            plain_tokens * at.input_nanos
+            + cached_input_tokens * at.cached_input_nanos
+            + cache_creation_input_tokens * at.cache_creation_nanos
+            + output_tokens * at.output_nanos
         )
         return -(-scaled // TOKENS_PER_PRICE)
-    at = prices.at(tier, input_tokens)
     scaled = _read(at, input_tokens, cached_input_tokens, cache_creation_input_tokens, parts)
     scaled += _written(at, output_tokens, parts)
     return at.request_nanos - (-scaled // TOKENS_PER_PRICE)

@@ -30,6 +30,7 @@ class Prices:
         listed_as: Where the prices come from, if not from the configuration; else empty.
         version: The same wherever the same prices stand; written into usage records.
         is_plain: Whether there is nothing but the first four.
+        is_flat: Whether there is nothing else but for steps and tiers.
     """
 
     input_nanos: int
@@ -48,6 +49,7 @@ class Prices:
     listed_as: str = ""
     version: str = field(init=False)
     is_plain: bool = field(init=False)
+    is_flat: bool = field(init=False)
 
     def __post_init__(self) -> None:
         text = (
@@ -60,6 +62,7 @@ class Prices:
         version = hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
         object.__setattr__(self, "version", self.listed_as or version)
         object.__setattr__(self, "is_plain", not besides)
+        object.__setattr__(self, "is_flat", besides.keys() <= {"steps", "tiers"})
 
     @property
     def _besides(self) -> dict[str, object]:
@@ -81,11 +84,10 @@ class Prices:
             if each.name == tier:
                 found = each.prices
                 break
-        stepped = found
-        for step in found.steps:
+        for step in reversed(found.steps):
             if input_tokens > step.above_tokens:
-                stepped = step.prices
-        return stepped
+                return step.prices
+        return found
 
     @property
     def dearest_input_nanos(self) -> int:
