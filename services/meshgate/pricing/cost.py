@@ -38,7 +38,7 @@ def cost_nanos(  # noqa: PLR0913 - on the path of every request
     """
     at = prices if prices.is_plain else prices.at(tier, input_tokens)
     plain_tokens = input_tokens - cached_input_tokens - cache_creation_input_tokens
-    if at.is_flat and plain_tokens >= 0:
+    if prices.is_flat and plain_tokens >= 0:
         scaled = (
             plain_tokens * at.input_nanos
             + cached_input_tokens * at.cached_input_nanos

@@ -30,7 +30,7 @@ class Prices:
         listed_as: Where the prices come from, if not from the configuration; else empty.
         version: The same wherever the same prices stand; written into usage records.
         is_plain: Whether there is nothing but the first four.
-        is_flat: Whether there is nothing else but for steps and tiers.
+        is_flat: Whether there is nothing else but for steps and tiers that are so too.
     """
 
     input_nanos: int
@@ -62,7 +62,12 @@ class Prices:
         version = hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
         object.__setattr__(self, "version", self.listed_as or version)
         object.__setattr__(self, "is_plain", not besides)
-        object.__setattr__(self, "is_flat", besides.keys() <= {"steps", "tiers"})
+        is_flat = (
+            besides.keys() <= {"steps", "tiers"}
+            and all(step.prices.is_flat for step in self.steps)
+            and all(tier.prices.is_flat for tier in self.tiers)
+        )
+        object.__setattr__(self, "is_flat", is_flat)
 
     @property
     def _besides(self) -> dict[str, object]:
@@ -84,9 +89,10 @@ class Prices:
             if each.name == tier:
                 found = each.prices
                 break
-        for step in reversed(found.steps):
-            if input_tokens > step.above_tokens:
-                return step.prices
+        if found.steps:
+            for step in reversed(found.steps):
+                if input_tokens > step.above_tokens:
+                    return step.prices
         return found
 
     @property

@@ -72,22 +72,37 @@ def consumption(
     """
     prices, cost = target.prices, None
     if prices is not None:
-        cost = _cost_nanos(prices, usage, usage.service_tier)
-        if asked_tier and not usage.service_tier:
-            cost = max(cost, _cost_nanos(prices, usage, asked_tier))
+        if prices.is_plain:
+            cost = cost_nanos(
+                prices,
+                usage.input_tokens,
+                usage.cached_input_tokens,
+                usage.cache_creation_input_tokens,
+                usage.output_tokens,
+            )
+        else:
+            cost = _cost_nanos(prices, usage, asked_tier)
         cost = min(cost, LARGEST_COST_NANOS)  # more cannot be counted
     amounts = Amounts(0, usage.input_tokens, usage.output_tokens, cost or 0)
     return Consumption(target, usage, served_model, is_estimated, cost, amounts)
 
 
-def _cost_nanos(prices: Prices, usage: Usage, tier: str) -> int:
+def _cost_nanos(prices: Prices, usage: Usage, asked_tier: str) -> int:
+    """What it costs in the tier that was served, or else in the dearer of those that may have been."""
+    cost = _in_tier(prices, usage, usage.service_tier)
+    if asked_tier and not usage.service_tier:
+        return max(cost, _in_tier(prices, usage, asked_tier))
+    return cost
+
+
+def _in_tier(prices: Prices, usage: Usage, tier: str) -> int:
     return cost_nanos(
         prices,
         usage.input_tokens,
         usage.cached_input_tokens,
         usage.cache_creation_input_tokens,
         usage.output_tokens,
-        parts=NO_PARTS if prices.is_plain else _parts(usage),
+        parts=NO_PARTS if prices.is_flat else _parts(usage),
         tier=tier,
     )
 
