@@ -100,12 +100,13 @@ class TestTable:
             b'{"input": "1", "output": "1", "steps": [{"input": "1", "output": "1"}]}',
         ],
     )
-    def test_what_is_no_table_is_refused(self, written: bytes) -> None:
+    def test_what_are_no_prices_is_refused(self, written: bytes) -> None:
         entry = b'{"vendor": "a", "model": "b", "source": "c", "date": "d", "prices": %b}' % written
         text = b'{"version": "1", "gathered": "", "models": [%b]}' % entry
 
+        table = PriceTable.read(text)
         with pytest.raises(msgspec.DecodeError):
-            PriceTable.read(text)
+            table.prices(table.entries[0])
 
 
 class TestResolution:

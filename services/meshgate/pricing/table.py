@@ -5,7 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from meshgate.pricing.money import nanos_of_usd
 from meshgate.pricing.prices import Prices
@@ -62,14 +62,14 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         aliases: The other names of the same model there.
         source: The page on which the vendor states the prices.
         date: When they were last seen to be so.
-        prices: What it costs.
+        prices: What it costs, `TieredRates` in JSON: read when it is asked for, as few are.
     """
 
     vendor: str
     model: str
     source: str
     date: str
-    prices: TieredRates
+    prices: Raw
     aliases: tuple[str, ...] = ()
 
 
@@ -77,6 +77,17 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     gathered: str
     models: tuple[Entry, ...]
+
+
+def _usd(kind: type, written: object) -> Nanos:
+    """Money is written as text in the table, for JSON's numbers are not exact."""
+    if kind is not Nanos or not isinstance(written, str):
+        raise ValueError("must be an amount in USD, as text")
+    return Nanos(nanos_of_usd(written))
+
+
+_FILE = msgspec.json.Decoder(_File)
+_RATES = msgspec.json.Decoder(TieredRates, dec_hook=_usd)
 
 
 class PriceTable:
@@ -104,7 +115,7 @@ class PriceTable:
         Raises:
             msgspec.DecodeError: It is none.
         """
-        file = msgspec.json.decode(data, type=_File, dec_hook=_usd)
+        file = _FILE.decode(data)
         return cls(file.version, file.models)
 
     def find(self, base_url: str, model: str) -> Entry | None:
@@ -115,10 +126,14 @@ class PriceTable:
         return self._entries.get((vendor, plain_name(vendor, model)))
 
     def prices(self, entry: Entry) -> Prices:
-        """The prices in an entry."""
+        """The prices in an entry.
+
+        Raises:
+            msgspec.DecodeError: There are none.
+        """
         key = (entry.vendor, entry.model)
         if key not in self._prices:
-            self._prices[key] = prices_of(entry.prices, f"table/{self.version}")
+            self._prices[key] = prices_of(_RATES.decode(entry.prices), f"table/{self.version}")
         return self._prices[key]
 
     def __iter__(self) -> Iterator[Entry]:
@@ -129,10 +144,3 @@ class PriceTable:
 def shipped() -> PriceTable:
     """The table of this release."""
     return PriceTable.read(files("meshgate.pricing").joinpath("table.json").read_bytes())
-
-
-def _usd(kind: type, written: object) -> Nanos:
-    """Money is written as text in the table, for JSON's numbers are not exact."""
-    if kind is not Nanos or not isinstance(written, str):
-        raise ValueError("must be an amount in USD, as text")
-    return Nanos(nanos_of_usd(written))
