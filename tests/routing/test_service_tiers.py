@@ -1,22 +1,37 @@
 """Service tiers and what requests in them are held for and charged."""
 
+import json
 from typing import Any
 
 import pytest
+from google.api.httpbody_pb2 import HttpBody
 from msgspec.structs import replace
-from routing.fakes import snapshot
+from routing.fake_quota import FakeQuota
+from routing.fakes import (
+    KEY,
+    FakeAuth,
+    FakeProvider,
+    answer,
+    head,
+    key_of,
+    snapshot,
+    until,
+)
+from routing.gateway import credentials, ending_of, serving
 from routing.metering_bench import BODY, MeterBench
 from routing.metering_values import asked, at, chain, limit, model
 
 from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.neutral import Usage
-from meshgate.limits.limit import LARGEST_COST_NANOS
+from meshgate.limits.limit import LARGEST_COST_NANOS, Subject, SubjectKind
+from meshgate.limits.messages import subject_message
 from meshgate.pricing.prices import Prices, Step, Tier
 from meshgate.routing.consumption import consumption
 from meshgate.routing.demand import Demand, Demands
 from meshgate.routing.failure import Failure
 from meshgate.routing.peers.provider import PlainAnswer
 from meshgate.tokens.estimating import Estimator
+from meshgate.v1 import provider_service_pb2, usage_pb2
 from meshgate.v1 import usage_record_pb2 as pb
 
 USD = 1_000_000_000
@@ -195,3 +210,49 @@ class TestStrictBudgets:
         tiers = [(charge.usage.service_tier, charge.cost_nanos) for charge in record.charges]
         assert tiers == [("priority", 2_400_000), ("default", 1_200_000)]
         assert record.outcome == pb.REQUEST_OUTCOME_ANSWERED
+
+
+class TestThroughTheGateway:
+    """What a client asks for in its body, and an upstream says in its answer, is what is booked."""
+
+    @pytest.mark.parametrize("stream", [False, True])
+    @pytest.mark.parametrize(
+        ("asked_for", "served", "token_nanos"),
+        [("priority", "priority", 2_000), ("priority", "default", 1_000), ("auto", "flex", 500)],
+    )
+    async def test_requests_are_held_and_booked_by_their_tier(
+        self, *, stream: bool, asked_for: str, served: str, token_nanos: int
+    ) -> None:
+        auth, provider, quota = FakeAuth(), FakeProvider(), FakeQuota()
+        principal = key_of("alice")
+        principal.organization_id = "acme"
+        principal.subjects.append(
+            subject_message(Subject(SubjectKind.KEY, "k1", (limit("cost", 10**12, "strict"),)))
+        )
+        auth.found[KEY] = principal
+        usage = usage_pb2.Usage(input_tokens=40, output_tokens=5, service_tier=served)
+        text = json.dumps({"choices": [{"message": {"content": "hello"}}]})
+        plain = answer(text.encode())
+        plain.answer.usage.CopyFrom(usage)
+        done = provider_service_pb2.StreamDone(usage=usage)
+        steps = [head(), provider_service_pb2.StreamExecuteResponse(done=done)]
+        provider.at("one", steps if stream else plain)
+        body = {
+            "model": "m",
+            "stream": stream,
+            "messages": [{"role": "user", "content": "hi"}],
+            "service_tier": asked_for,
+            "max_tokens": 5,
+        }
+        configured = snapshot(model("m", at("one", TIERED)))
+
+        async with serving("compact", configured, auth, provider, quota=quota) as gateway:
+            asked_body = HttpBody(data=json.dumps(body).encode())
+            await ending_of(gateway.openai.ChatCompletions(asked_body, **credentials()))
+            await until(lambda: len(quota.records) == 1)
+
+        (charge,) = quota.records[0].charges
+        assert charge.usage.service_tier == served
+        assert charge.cost_nanos == (40 + 2 * 5) * token_nanos
+        assert quota.spent["key/k1", "cost/minute"] == charge.cost_nanos
+        assert json.loads(provider.requests[0].body)["service_tier"] == asked_for
