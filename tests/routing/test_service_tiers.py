@@ -12,6 +12,7 @@ from routing.fakes import (
     FakeAuth,
     FakeProvider,
     answer,
+    chunk,
     head,
     key_of,
     snapshot,
@@ -235,7 +236,9 @@ class TestThroughTheGateway:
         plain = answer(text.encode())
         plain.answer.usage.CopyFrom(usage)
         done = provider_service_pb2.StreamDone(usage=usage)
-        steps = [head(), provider_service_pb2.StreamExecuteResponse(done=done)]
+        said = {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"content": "hello"}}]}
+        event = chunk(b"data: " + json.dumps(said).encode() + b"\n\n")
+        steps = [head(), event, provider_service_pb2.StreamExecuteResponse(done=done)]
         provider.at("one", steps if stream else plain)
         body = {
             "model": "m",

@@ -37,6 +37,7 @@ class _Usage(Struct, gc=False):
     total_tokens: _Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek's word for what was cached
 
 
 _DECODER = msgspec.json.Decoder(_Usage)
@@ -61,7 +62,8 @@ def read(raw: Raw, service_tier: object = None) -> Usage | None:
         return None
     prompt = usage.prompt_tokens_details or _PromptDetails()
     completion = usage.completion_tokens_details or _CompletionDetails()
-    cached, written = prompt.cached_tokens or 0, prompt.cache_write_tokens or 0
+    cached = prompt.cached_tokens or usage.prompt_cache_hit_tokens or 0
+    written = prompt.cache_write_tokens or 0
     creation = prompt.cache_creation_token_details or _CreationDetails()
     return Usage(
         input_tokens=min(max(usage.prompt_tokens, cached + written), _LARGEST),

@@ -162,6 +162,19 @@ class TestParts:
         assert usage is not None
         assert usage.input_tokens == 159_220
 
+    @pytest.mark.parametrize("details", [None, {"cached_tokens": 64}])
+    def test_deepseeks_word_for_what_was_cached_is_understood(self, details) -> None:
+        object_ = {
+            "prompt_tokens": 100,
+            "prompt_tokens_details": details,
+            "prompt_cache_hit_tokens": 64,
+            "prompt_cache_miss_tokens": 36,
+        }
+
+        usage = usage_object.read(json.dumps(object_).encode())
+
+        assert usage == Usage(input_tokens=100, cached_input_tokens=64)
+
     def test_protobuf_holds_all_of_it(self) -> None:
         counts = dict.fromkeys(Usage.__struct_fields__[:-1], 0)
         usage = Usage(**{name: at for at, name in enumerate(counts)}, service_tier="flex")
