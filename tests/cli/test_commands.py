@@ -28,6 +28,7 @@ models:
         ["serve"],
         ["chat"],
         ["models"],
+        ["prices"],
         ["status"],
         ["config"],
         ["config", "check"],

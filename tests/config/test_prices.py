@@ -76,3 +76,117 @@ def test_prices_that_cannot_be_are_told_at_their_field(directory, fields, expect
     problems = [str(problem) for problem in check(directory.write(text))]
 
     assert any(f"yaml:3: {place}{expected}" in problem for problem in problems), problems
+
+
+def vendor(address: str, fields: str = "", model: str = "gpt-4o") -> str:
+    return f"""\
+providers:
+  one: {{kind: openai-compatible, base_url: "{address}"}}
+models:
+  {model}: {{targets: [{{provider: one, {fields}}}]}}
+"""
+
+
+def target_of(directory, text: str):
+    (target,) = next(iter(load(directory.write(text)).models.values())).targets
+    return target
+
+
+OPENAI = "https://api.openai.com/v1"
+
+
+def test_the_models_of_a_vendors_own_api_have_the_vendors_prices(directory):
+    target = target_of(directory, vendor(OPENAI))
+
+    assert target.price_status == "table"
+    assert target.prices.input_nanos == 2_500_000_000
+    assert target.prices.version.startswith("table/")
+
+
+def test_the_name_that_counts_is_the_upstreams(directory):
+    target = target_of(directory, vendor(OPENAI, "model: gpt-4o-mini-2024-07-18", "mine"))
+
+    assert target.prices.input_nanos == 150_000_000
+
+
+def test_prices_in_the_configuration_come_before_those_of_the_table(directory):
+    target = target_of(directory, vendor(OPENAI, "prices: {input: 1, output: 2}"))
+
+    assert target.price_status == "configured"
+    assert target.prices == Prices(1_000_000_000, 1_000_000_000, 1_000_000_000, 2_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("address", "model"),
+    [
+        (OPENAI, "gpt-of-tomorrow"),
+        ("https://eu.api.openai.com/v1", "gpt-4o"),
+        ("http://127.0.0.1:8000/v1", "gpt-4o"),
+    ],
+)
+def test_what_the_table_does_not_know_has_no_price(directory, address, model):
+    target = target_of(directory, vendor(address, model=model))
+
+    assert target.price_status == "unpriced"
+    assert target.prices is None
+
+
+def test_the_demo_has_no_price_whatever_its_models_are_called(directory):
+    text = "providers: {d: {kind: demo}}\nmodels: {gpt-4o: {targets: [{provider: d}]}}\n"
+
+    assert target_of(directory, text).price_status == "unpriced"
+
+
+def test_all_that_a_vendor_may_charge_can_be_stated(directory):
+    text = """\
+providers: {demo: {kind: demo}}
+models:
+  a:
+    targets: [{provider: demo}]
+    prices:
+      input: 1
+      output: 4
+      long_cache_creation: 2
+      reasoning: 5
+      input_audio: 6
+      output_audio: 7
+      input_image: 8
+      output_image: 9
+      request: 0.001
+      steps: [{above: 1000, input: 2, output: 8}]
+      tiers:
+        flex: {input: 0.5, output: 2, steps: [{above: 1000, input: 1, output: 4}]}
+"""
+
+    prices = target_of(directory, text).prices
+
+    usd = 1_000_000_000
+    assert (prices.long_cache_creation_nanos, prices.reasoning_nanos) == (2 * usd, 5 * usd)
+    assert (prices.input_audio_nanos, prices.output_audio_nanos) == (6 * usd, 7 * usd)
+    assert (prices.input_image_nanos, prices.output_image_nanos) == (8 * usd, 9 * usd)
+    assert prices.request_nanos == 1_000_000
+    assert prices.at("", 1001).input_nanos == 2 * usd
+    assert prices.at("flex", 1000).output_nanos == 2 * usd
+    assert prices.at("flex", 1001).output_nanos == 4 * usd
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("steps: [{input: 1, output: 1}]", "prices.steps[0].above: is missing"),
+        ("steps: [{above: 0, input: 1, output: 1}]", "prices.steps[0].above"),
+        ("tiers: {flex: {input: 1}}", "prices.tiers.flex.output: is missing"),
+        ("tiers: {flex: {input: -1, output: 1}}", "prices.tiers.flex.input: must be an amount"),
+        ("request: -1", "prices.request: must be an amount in USD from 0 on"),
+        (
+            "steps: [{above: 2, input: 1, output: 1}, {above: 2, input: 1, output: 1}]",
+            "prices.steps: must rise: `above: 2` comes after `above: 2`",
+        ),
+    ],
+)
+def test_steps_and_tiers_that_cannot_be_are_told_at_their_field(directory, fields, expected):
+    text = model(f"prices: {{input: 1, output: 1, {fields}}}")
+
+    problems = [str(problem) for problem in check(directory.write(text))]
+
+    assert any(expected in problem for problem in problems), problems

@@ -34,6 +34,12 @@ async def test_answers_have_snake_case_names_and_zero_fields(rest, script):
             "cache_creation_input_tokens": 0,
             "output_tokens": 0,
             "reasoning_tokens": 0,
+            "long_cache_creation_input_tokens": 0,
+            "input_audio_tokens": 0,
+            "output_audio_tokens": 0,
+            "input_image_tokens": 0,
+            "output_image_tokens": 0,
+            "service_tier": "",
         },
     }
 

@@ -91,7 +91,7 @@ async def test_requests_are_told_to_prometheus_by_genai_names(
     assert growth("gen_ai_server_time_to_first_token_seconds_count", **GENAI) == 1
     assert growth(overhead, answer="plain") == 1
     assert growth("meshgate_attempts_total", provider="main", outcome="answered") == 2
-    assert growth("meshgate_price_lookups_total", status="missing") >= 1
+    assert growth("meshgate_price_lookups_total", status="unpriced") >= 1
 
 
 async def test_a_failed_attempt_is_told_and_its_time_is_not_the_gateways(

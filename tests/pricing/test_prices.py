@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshgate.pricing.prices import Prices, cost_nanos
+from meshgate.pricing.cost import cost_nanos
+from meshgate.pricing.prices import Prices
 
 USD = 1_000_000_000
 DEAR = Prices(
@@ -51,8 +52,9 @@ def test_what_is_left_of_a_nano_dollar_is_rounded_up_once_for_the_whole_charge()
     assert cost_nanos(prices, 1_000_000, 0, 0, 1) == 2
 
 
-def test_parts_that_are_more_than_the_whole_are_paid_for_and_nothing_is_given_back():
-    assert cost_nanos(DEAR, 10, 1_000_000, 0, 0) == USD // 2
+def test_parts_that_are_more_than_the_whole_are_paid_for_as_far_as_the_whole_goes():
+    assert cost_nanos(DEAR, 10, 1_000_000, 0, 0) == 10 * 500
+    assert cost_nanos(DEAR, 10, 8, 7, 0) == 7 * 6_250 + 3 * 500
 
 
 @given(PRICES, uses())

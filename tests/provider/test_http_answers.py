@@ -42,7 +42,11 @@ async def test_a_plain_answer_passes_untouched(upstream):
     assert answer.served_model == "upstream-model"
     assert answer.finish_reason is FinishReason.STOP
     assert answer.usage == Usage(
-        input_tokens=5, cached_input_tokens=2, output_tokens=9, reasoning_tokens=1
+        input_tokens=5,
+        cached_input_tokens=2,
+        output_tokens=9,
+        reasoning_tokens=1,
+        service_tier="default",
     )
     assert 0 < answer.timings.first_byte_seconds <= answer.timings.total_seconds
 
@@ -118,6 +122,14 @@ async def test_the_usage_of_a_stream_is_known_though_the_caller_did_not_ask(upst
     assert stream.text() == TEXT
     assert b'"usage":{' not in stream.body
     assert stream.done.usage.input_tokens == 5
+
+
+async def test_the_service_tier_that_was_served_is_known(upstream):
+    plain = await upstream.answer(attempt(chat(service_tier="priority")))
+    stream = await streamed(upstream, attempt(streamed_chat(service_tier="flex")))
+
+    assert plain.usage.service_tier == "priority"
+    assert stream.done.usage.service_tier == "flex"
 
 
 async def test_streams_leave_their_connection_for_the_next(upstream, fake):

@@ -77,7 +77,7 @@ class TestConsumption:
         assert is_sensible(USAGE)
         assert is_sensible(Usage())
 
-    @pytest.mark.parametrize("field", Usage.__struct_fields__)
+    @pytest.mark.parametrize("field", Usage.__struct_fields__[:-1])
     def test_and_not_if_anything_is(self, field: str) -> None:
         assert not is_sensible(replace(USAGE, **{field: -1}))
 

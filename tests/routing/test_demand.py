@@ -17,6 +17,7 @@ from routing.metering_values import (
 )
 
 from meshgate.config.snapshot import Model
+from meshgate.dialects.answers import RequestHead
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_COST_NANOS
 from meshgate.pricing.prices import Prices
@@ -119,7 +120,7 @@ class TestEstimates:
         assert of(question).amounts.output_tokens == 0
 
     def test_more_costs_what_it_costs_at_the_dearest(self) -> None:
-        assert demands().more_output("m", 100) == Amounts(0, 0, 100, 200_000, 0)
+        assert demands().more_output(RequestHead("m"), 100, 10) == Amounts(0, 0, 100, 200_000, 0)
 
 
 class TestUpperBounds:

@@ -11,6 +11,7 @@ from routing.metering_bench import BODY, MeterBench
 from routing.metering_values import EMBEDDINGS, asked, at, chain, limit
 
 from meshgate.dialects.neutral import Usage
+from meshgate.pricing.prices import Prices
 from meshgate.routing.attempt_spans import attempts_within
 from meshgate.routing.consumption import Ending, consumption
 from meshgate.routing.failure import Failure
@@ -110,16 +111,19 @@ class TestMetrics:
         cost = told("meshgate_cost_usd_total", model="costly", provider="p3")
         assert cost == pytest.approx(20e-6)  # 10 tokens in at 1 USD a million, 5 out at 2
 
-    def test_a_target_without_a_price_is_told_of(self) -> None:
-        lookups = "meshgate_price_lookups_total"
-        found, missing = told(lookups, status="found"), told(lookups, status="missing")
-        unpriced = MeteredAttempt(at("one", None))
-        unpriced.settle(consumption(unpriced.target, USAGE))
+    def test_it_is_told_where_prices_come_from(self) -> None:
+        statuses = ("configured", "table", "unpriced")
+        before = [told("meshgate_price_lookups_total", status=word) for word in statuses]
+        attempts = [answered("one")]
+        for prices in (Prices(1, 1, 1, 1, listed_as="table/1"), None, None):
+            attempt = MeteredAttempt(at("one", prices))
+            attempt.settle(consumption(attempt.target, USAGE))
+            attempts.append(attempt)
 
-        concluded(arrived(asked()), [answered("one"), unpriced], ending())
+        concluded(arrived(asked()), attempts, ending())
 
-        assert told(lookups, status="found") == found + 1
-        assert told(lookups, status="missing") == missing + 1
+        after = [told("meshgate_price_lookups_total", status=word) for word in statuses]
+        assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 2]
 
     async def test_a_meter_concludes_what_it_has_followed(self) -> None:
         bench = MeterBench()

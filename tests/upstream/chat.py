@@ -26,6 +26,7 @@ class Chat:
         tool_calls: Instead of the content.
         finish_reason: Of every choice.
         usage: None if it is not sent.
+        service_tier: The one asked for, as far as OpenAI serves such.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Chat:
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str
     usage: Usage | None
+    service_tier: str = "default"
 
 
 def compose(body: Body, behaviour: Behaviour, number: int, text: str) -> Chat:
@@ -51,7 +53,13 @@ def compose(body: Body, behaviour: Behaviour, number: int, text: str) -> Chat:
         tool_calls=calls,
         finish_reason=behaviour.finish_reason or reason,
         usage=_usage(body, behaviour, said or "".join(c.arguments for c in calls), choices),
+        service_tier=_tier(body),
     )
+
+
+def _tier(body: Body) -> str:
+    asked = body.get("service_tier")
+    return asked if asked in {"flex", "priority"} else "default"
 
 
 def _usage(body: Body, behaviour: Behaviour, said: str, choices: int) -> Usage | None:
@@ -116,7 +124,7 @@ def whole(chat: Chat) -> bytes:
         "model": chat.model,
         "choices": [{"index": index, **choice} for index in range(chat.choices)],
         **({} if chat.usage is None else {"usage": usage_json(chat.usage)}),
-        "service_tier": "default",
+        "service_tier": chat.service_tier,
         "system_fingerprint": "fp_fake",
     }
 
@@ -198,7 +206,7 @@ class _Shape:
                 "object": "chat.completion.chunk",
                 "created": CREATED,
                 "model": self.chat.model,
-                "service_tier": "default",
+                "service_tier": self.chat.service_tier,
                 "system_fingerprint": "fp_fake",
                 "choices": choices,
                 **tail,

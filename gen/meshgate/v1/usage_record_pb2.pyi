@@ -299,7 +299,9 @@ class Charge(_message.Message):
     cost_nanos: _builtins.int
     """What it cost, in nano-dollars; absent where the model has no price."""
     price_version: _builtins.str
-    """The prices it was computed by."""
+    """The prices it was computed by: `table/` and the version of the gateway's own
+    table, or a hash of what the configuration states.
+    """
     estimated: _builtins.bool
     """Whether usage was counted here because the upstream did not report it."""
     @_builtins.property

@@ -18,6 +18,7 @@ _COMMANDS = {
     "balances": ("meshgate.cli.balances", "balances_commands"),
     "chat": ("meshgate.cli.chat", "chat_command"),
     "models": ("meshgate.cli.models", "models_command"),
+    "prices": ("meshgate.cli.prices", "prices_command"),
     "health": ("meshgate.cli.health", "health_command"),
     "status": ("meshgate.cli.status", "status_command"),
     "config": ("meshgate.cli.configuration", "config_commands"),

@@ -31,7 +31,9 @@ class TargetSection(Section):
         description="Targets with the lowest number come first, the others when those have failed.",
     )
     prices: PricesSection | None = Field(
-        None, description="What the upstream charges; as the model's own `prices` if not given."
+        None,
+        description="What the upstream charges; as the model's own `prices` if not given, else as "
+        "in the table of vendors' prices (docs/prices.md).",
     )
     limits: LimitsSection = Field(
         default_factory=no_limits,
@@ -132,8 +134,9 @@ class ModelSection(Section):
     )
     prices: PricesSection | None = Field(
         None,
-        description="For targets that state none. A model without prices is never taken as free: "
-        "where a budget holds, its requests are refused.",
+        description="For targets that state none. A model that has no prices here or in the table of "
+        "vendors' prices (docs/prices.md) is never taken as free: where a budget holds, its requests "
+        "are refused.",
     )
     limits: LimitsSection = Field(
         default_factory=no_limits, description="How much of the model may be used by all together."

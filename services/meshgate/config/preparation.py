@@ -48,6 +48,7 @@ from meshgate.config.snapshot import (
 from meshgate.config.stated_limits import stated_limits
 from meshgate.limits.limit import Limit
 from meshgate.pricing.prices import Prices
+from meshgate.pricing.table import shipped
 
 REVISION_LENGTH = 12
 
@@ -59,7 +60,9 @@ def prepare(configuration: Configuration) -> Snapshot:
     """The snapshot of a configuration whose references have been checked."""
     providers = {name: _provider(name, item) for name, item in configuration.providers.items()}
     wide = _target_limits(configuration)
-    models = {name: _model(name, item, wide) for name, item in configuration.models.items()}
+    models = {
+        name: _model(name, item, wide, providers) for name, item in configuration.models.items()
+    }
     keys = {key.key_id: key for key in map(_key, configuration.keys)}
     auth = AuthOptions(stale_for_seconds=configuration.auth.stale_for)
     limits = _limits(configuration.limits)
@@ -113,9 +116,15 @@ def _target_limits(configuration: Configuration) -> _TargetLimits:
     }
 
 
-def _model(name: str, section: ModelSection, wide: _TargetLimits) -> Model:
-    prices = _prices(section.prices)
-    targets = [_target(item, item.model or name, prices, wide) for item in section.targets]
+def _model(
+    name: str, section: ModelSection, wide: _TargetLimits, providers: Mapping[str, Provider]
+) -> Model:
+    usual = _prices(section.prices)
+    targets = []
+    for item in section.targets:
+        model = item.model or name
+        prices = _prices(item.prices) or usual or _listed(providers[item.provider], model)
+        targets.append(_target(item, model, prices, wide))
     if section.strategy == "priority":
         targets.sort(key=lambda target: target.priority)
     return Model(
@@ -138,28 +147,29 @@ def _cache(section: CacheSection | None) -> CachePolicy | None:
 
 
 def _target(
-    section: TargetSection, model: str, usual: Prices | None, wide: _TargetLimits
+    section: TargetSection, model: str, prices: Prices | None, wide: _TargetLimits
 ) -> Target:
     return Target(
         section.provider,
         model,
         weight=section.weight,
         priority=section.priority,
-        prices=_prices(section.prices) or usual,
+        prices=prices,
         limits=wide.get((section.provider, model), ()),
     )
 
 
 def _prices(section: PricesSection | None) -> Prices | None:
-    if section is None:
+    return None if section is None else section.prices()
+
+
+def _listed(provider: Provider, model: str) -> Prices | None:
+    """What the shipped table says of a model, where its vendor's own API serves it."""
+    if isinstance(provider, DemoProvider):
         return None
-    cached, creation = section.cached_input, section.cache_creation
-    return Prices(
-        input_nanos=section.input,
-        cached_input_nanos=section.input if cached is None else cached,
-        cache_creation_nanos=section.input if creation is None else creation,
-        output_nanos=section.output,
-    )
+    table = shipped()
+    entry = table.find(provider.base_url, model)
+    return None if entry is None else table.prices(entry)
 
 
 def _retries(section: RetriesSection) -> Retries:

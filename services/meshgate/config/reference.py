@@ -65,8 +65,8 @@ limits:
 - **Money** is in USD and is kept exactly, to nine decimals: 0.000000001 USD is the least. A number
   with more than fifteen digits goes in quotes. Prices are for a million tokens; what an attempt
   costs is rounded up once, to the next nano-dollar. Where a budget holds, requests for a model
-  without prices are refused: what it costs is not known, which is not the same as free
-  (`prices: {input: 0, output: 0}`).
+  without [prices](prices.md) are refused: what it costs is not known, which is not the same as
+  free (`prices: {input: 0, output: 0}`).
 - **Guardrails** look at all texts of a model's requests and answers, streams included. Of findings
   that overlap, all is masked; one that blocks wins over all others. A `pattern` finds what it does
   as if matches longer than its `max_length` did not exist: they are cut. A stream is held back only

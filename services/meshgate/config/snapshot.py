@@ -30,6 +30,7 @@ FailureKind: TypeAlias = Literal[
 ]
 DemoFault: TypeAlias = Literal[FailureKind, "cut"]
 Strategy: TypeAlias = Literal["weighted", "priority"]
+PriceStatus: TypeAlias = Literal["configured", "table", "unpriced"]
 CacheScope: TypeAlias = Literal["organization", "team", "user", "key"]
 Network: TypeAlias = IPv4Network | IPv6Network
 FindingAction: TypeAlias = Literal["block", "mask", "observe"]
@@ -105,6 +106,13 @@ class Target:
     priority: int = 0
     prices: Prices | None = None
     limits: tuple[Limit, ...] = ()
+
+    @property
+    def price_status(self) -> PriceStatus:
+        """Where its prices come from."""
+        if self.prices is None:
+            return "unpriced"
+        return "table" if self.prices.listed_as else "configured"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class RequestHead(Struct, frozen=True):
 
     `include_usage` says whether the caller wants the usage at the end of a stream.
     `max_output_tokens` is the most that each of the `choices` may take, None where the caller sets
-    no bound.
+    no bound. `service_tier` is the one that is asked for, empty where none is.
     """
 
     model: str
@@ -39,6 +39,7 @@ class RequestHead(Struct, frozen=True):
     include_usage: bool = False
     max_output_tokens: int | None = None
     choices: int = 1
+    service_tier: str = ""
 
 
 class AnswerGlance(Struct, frozen=True):

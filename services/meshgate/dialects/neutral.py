@@ -48,13 +48,22 @@ class ResponseFormatKind(enum.Enum):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """What one answer consumed, in tokens; the part fields are contained in the whole ones."""
+    """What one answer consumed, in tokens; the part fields are contained in the whole ones.
+
+    `service_tier` is how the upstream served it, by its own name for that; empty if it did not say.
+    """
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
     cache_creation_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    long_cache_creation_input_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
+    service_tier: str = ""
 
 
 class Text(Struct, frozen=True):

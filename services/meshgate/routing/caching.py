@@ -235,7 +235,7 @@ class Caching:
         usage, target = meter.usage, meter.target
         cost = None
         if usage is not None and is_sensible(usage):
-            cost = consumption(target, usage).cost_nanos
+            cost = consumption(target, usage, asked_tier=question.head.service_tier).cost_nanos
         created_at = Timestamp()
         created_at.FromNanoseconds(int(self._now() * 1e9))
         return cache_service_pb2.CacheEntry(

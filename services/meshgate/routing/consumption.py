@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from meshgate.config.snapshot import Target
 from meshgate.dialects.meshgate_chat.usage import set_usage
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_COST_NANOS
-from meshgate.pricing.prices import cost_nanos
+from meshgate.pricing.cost import NO_PARTS, Parts, cost_nanos
+from meshgate.pricing.prices import Prices
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.v1 import call_context_pb2, guardrails_service_pb2
@@ -46,31 +48,74 @@ class Consumption(Struct, frozen=True):
 
 def is_sensible(usage: Usage) -> bool:
     """Whether there can be such a usage: none of it is less than nothing."""
-    return (
-        usage.input_tokens >= 0
-        and usage.output_tokens >= 0
-        and usage.cached_input_tokens >= 0
-        and usage.cache_creation_input_tokens >= 0
-        and usage.reasoning_tokens >= 0
-    )
+    counts: tuple[int, ...] = astuple(usage)[:-1]  # the last is the service tier
+    return min(counts) >= 0
 
 
 def consumption(
-    target: Target, usage: Usage, served_model: str = "", *, is_estimated: bool = False
+    target: Target,
+    usage: Usage,
+    served_model: str = "",
+    *,
+    is_estimated: bool = False,
+    asked_tier: str = "",
 ) -> Consumption:
-    """What an attempt at a target consumed, at the target's prices."""
+    """What an attempt at a target consumed, at the target's prices.
+
+    Args:
+        target: Whose attempt.
+        usage: In tokens.
+        served_model: The model that answered.
+        is_estimated: Whether the usage was counted here.
+        asked_tier: The service tier that the request named. It counts where the answer names none
+            and it is dearer than the usual one.
+    """
     prices, cost = target.prices, None
     if prices is not None:
-        cost = cost_nanos(
-            prices,
-            usage.input_tokens,
-            usage.cached_input_tokens,
-            usage.cache_creation_input_tokens,
-            usage.output_tokens,
-        )
+        if prices.is_plain:
+            cost = cost_nanos(
+                prices,
+                usage.input_tokens,
+                usage.cached_input_tokens,
+                usage.cache_creation_input_tokens,
+                usage.output_tokens,
+            )
+        else:
+            cost = _cost_nanos(prices, usage, asked_tier)
         cost = min(cost, LARGEST_COST_NANOS)  # more cannot be counted
     amounts = Amounts(0, usage.input_tokens, usage.output_tokens, cost or 0)
     return Consumption(target, usage, served_model, is_estimated, cost, amounts)
+
+
+def _cost_nanos(prices: Prices, usage: Usage, asked_tier: str) -> int:
+    """What it costs in the tier that was served, or else in the dearer of those that may have been."""
+    cost = _in_tier(prices, usage, usage.service_tier)
+    if asked_tier and not usage.service_tier:
+        return max(cost, _in_tier(prices, usage, asked_tier))
+    return cost
+
+
+def _in_tier(prices: Prices, usage: Usage, tier: str) -> int:
+    return cost_nanos(
+        prices,
+        usage.input_tokens,
+        usage.cached_input_tokens,
+        usage.cache_creation_input_tokens,
+        usage.output_tokens,
+        parts=NO_PARTS if prices.is_flat else _parts(usage),
+        tier=tier,
+    )
+
+
+def _parts(usage: Usage) -> Parts:
+    return Parts(
+        usage.long_cache_creation_input_tokens,
+        usage.reasoning_tokens,
+        usage.input_audio_tokens,
+        usage.output_audio_tokens,
+        usage.input_image_tokens,
+        usage.output_image_tokens,
+    )
 
 
 class Ending(Struct, frozen=True):

@@ -6,9 +6,12 @@ from msgspec import Struct
 
 from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects import metering as dialects
+from meshgate.dialects.answers import RequestHead
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_AMOUNT, LARGEST_COST_NANOS
-from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices, cost_nanos
+from meshgate.pricing.ceiling import ceiling
+from meshgate.pricing.cost import cost_nanos
+from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices
 from meshgate.routing.chain import Chain
 from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.tokens.estimating import Estimator
@@ -21,6 +24,8 @@ MEDIA_ALLOWANCE = 64
 
 The largest picture takes 48,169 tokens of gpt-4o-mini, where 765 are usual.
 """
+
+_MOST_CEILINGS = 10_000
 
 
 class Demand(Struct, frozen=True):
@@ -50,7 +55,7 @@ class Demands:
         self._estimator = estimator
         self._snapshot = snapshot
         self._revision = ""
-        self._dearest: dict[str, Prices | None] = {}
+        self._dearest: dict[tuple[str, str, bool], Prices | None] = {}
 
     def of(self, question: Question, chains: Sequence[Chain]) -> Demand:
         """What a request may use: an estimate, or the most it can, where a limit is strict.
@@ -68,73 +73,86 @@ class Demands:
                 return self._upper_bound(question, chains)
         return self._estimate(question, chains)
 
-    def more_output(self, model: str, output_tokens: int) -> Amounts:
-        """So many tokens more, to be written by whoever is dearest."""
-        cost = self._cost_nanos(model, 0, output_tokens)
+    def more_output(self, head: RequestHead, output_tokens: int, input_tokens: int) -> Amounts:
+        """So many tokens more, to be written by whoever is dearest.
+
+        Args:
+            head: What is asked.
+            output_tokens: How many more.
+            input_tokens: How long the question is: prices may depend on it.
+        """
+        prices = self._dearest_of(head, is_bound=False)
+        cost = 0
+        if prices is not None:
+            nanos = prices.at("", input_tokens).output_nanos
+            cost = -(-output_tokens * nanos // TOKENS_PER_PRICE)
+        cost = min(cost, LARGEST_COST_NANOS)  # more cannot be counted
         return Amounts(output_tokens=output_tokens, cost_nanos=cost)
 
     def _estimate(self, question: Question, chains: Sequence[Chain]) -> Demand:
         head = question.head
         input_tokens = self._estimator.input_tokens(head.model, len(question.body))
+        prices = self._dearest_of(head, is_bound=False)
         output_tokens = 0
         if head.max_output_tokens != 0:
             asked = head.max_output_tokens
             most = None if asked is None else asked * head.choices
             output_tokens = self._estimator.output_tokens(head.model, most)
-            room = self._room(head.model, input_tokens, chains)
+            room = _room(prices, input_tokens, chains)
             output_tokens = max(1, min(output_tokens, room))
-        return Demand(self._amounts(head.model, input_tokens, output_tokens, chains))
+        return Demand(_amounts(prices, input_tokens, output_tokens, chains))
 
     def _upper_bound(self, question: Question, chains: Sequence[Chain]) -> Demand:
         head = question.head
         input_tokens = self._estimator.input_upper_bound(len(question.body)) + _of_media(question)
+        prices = self._dearest_of(head, is_bound=True)
         cap = None
         if head.max_output_tokens != 0:
             asked = head.max_output_tokens or STRICT_OUTPUT_TOKENS
-            room = self._room(head.model, input_tokens, chains)
+            room = _room(prices, input_tokens, chains)
             cap = max(1, min(asked, room // head.choices))
         output_tokens = (cap or 0) * head.choices
-        amounts = self._amounts(head.model, input_tokens, output_tokens, chains)
+        amounts = _amounts(prices, input_tokens, output_tokens, chains)
         return Demand(amounts, cap, is_strict=True)
 
-    def _amounts(
-        self, model: str, input_tokens: int, output_tokens: int, chains: Sequence[Chain]
-    ) -> Amounts:
-        cost = 0
-        for chain in chains:
-            if chain.counts_cost:
-                cost = self._cost_nanos(model, input_tokens, output_tokens)
-                break
-        return Amounts(1, input_tokens, output_tokens, cost, 1)
-
-    def _room(self, model: str, input_tokens: int, chains: Sequence[Chain]) -> int:
-        """How many tokens may be written by the limits for a window; not less than 0."""
-        room, most_cost = LARGEST_AMOUNT, LARGEST_AMOUNT
-        for chain in chains:
-            room = min(room, chain.most_output(input_tokens))
-            most_cost = min(most_cost, chain.most_cost)
-        if most_cost == LARGEST_AMOUNT:
-            return room
-        prices = self._dearest_of(model, self._snapshot())
-        if prices is None or not prices.output_nanos:
-            return room
-        left = most_cost * TOKENS_PER_PRICE - input_tokens * prices.input_nanos
-        return max(0, min(room, left // prices.output_nanos))
-
-    def _cost_nanos(self, model: str, input_tokens: int, output_tokens: int) -> int:
-        """At the dearest target; 0 if none has a price."""
-        prices = self._dearest_of(model, self._snapshot())
-        if prices is None:
-            return 0
-        cost = cost_nanos(prices, input_tokens, 0, 0, output_tokens)
-        return min(cost, LARGEST_COST_NANOS)  # more cannot be counted
-
-    def _dearest_of(self, name: str, snapshot: Snapshot) -> Prices | None:
+    def _dearest_of(self, head: RequestHead, *, is_bound: bool) -> Prices | None:
+        """The highest prices of whoever may answer; None if none has a price."""
+        snapshot = self._snapshot()
         if snapshot.revision != self._revision:
             self._dearest, self._revision = {}, snapshot.revision
-        if name not in self._dearest:
-            self._dearest[name] = _dearest(with_fallbacks(name, snapshot))
-        return self._dearest[name]
+        key = (head.model, head.service_tier, is_bound)
+        if key not in self._dearest:
+            if len(self._dearest) >= _MOST_CEILINGS:
+                self._dearest.clear()  # tiers are the clients' words
+            self._dearest[key] = _dearest(head, snapshot, is_bound=is_bound)
+        return self._dearest[key]
+
+
+def _amounts(
+    prices: Prices | None, input_tokens: int, output_tokens: int, chains: Sequence[Chain]
+) -> Amounts:
+    cost = 0
+    for chain in chains:
+        if chain.counts_cost and prices is not None:
+            cost = cost_nanos(prices, input_tokens, 0, 0, output_tokens)
+            cost = min(cost, LARGEST_COST_NANOS)  # more cannot be counted
+            break
+    return Amounts(1, input_tokens, output_tokens, cost, 1)
+
+
+def _room(prices: Prices | None, input_tokens: int, chains: Sequence[Chain]) -> int:
+    """How many tokens may be written by the limits for a window; not less than 0."""
+    room, most_cost = LARGEST_AMOUNT, LARGEST_AMOUNT
+    for chain in chains:
+        room = min(room, chain.most_output(input_tokens))
+        most_cost = min(most_cost, chain.most_cost)
+    if most_cost == LARGEST_AMOUNT or prices is None:
+        return room
+    dearest = prices.at("", input_tokens)
+    if not dearest.output_nanos:
+        return room
+    left = (most_cost - dearest.request_nanos) * TOKENS_PER_PRICE
+    return max(0, min(room, (left - input_tokens * dearest.input_nanos) // dearest.output_nanos))
 
 
 def _of_media(question: Question) -> int:
@@ -152,15 +170,10 @@ def _mentions_media(body: bytes) -> bool:
     return b"image" in body or b"audio" in body or b"file" in body or b"\\u" in body
 
 
-def _dearest(models: Sequence[Model]) -> Prices | None:
-    """The highest of each price of all targets; what is read may also go to a cache."""
+def _dearest(head: RequestHead, snapshot: Snapshot, *, is_bound: bool) -> Prices | None:
+    models = with_fallbacks(head.model, snapshot)
     prices = [target.prices for model in models for target in model.targets if target.prices]
-    if not prices:
-        return None
-    read = max(
-        max(each.input_nanos, each.cached_input_nanos, each.cache_creation_nanos) for each in prices
-    )
-    return Prices(read, read, read, max(each.output_nanos for each in prices))
+    return ceiling(prices, head.service_tier, is_bound=is_bound)
 
 
 def with_fallbacks(name: str, snapshot: Snapshot) -> Sequence[Model]:

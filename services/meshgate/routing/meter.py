@@ -107,20 +107,32 @@ class Meter:
                 attempt.refused()
                 raise
             if isinstance(result, Failure):
-                attempt.failed(result, self._consumed(target, result))
+                attempt.failed(result, self._consumed(result))
             return result
 
         return run
 
-    def _consumed(self, target: Target, failure: Failure) -> Consumption | None:
+    def _consumed(self, failure: Failure) -> Consumption | None:
         """What a failed attempt consumed, as far as that is known."""
         if failure.usage is not None and is_sensible(failure.usage):
-            return consumption(target, failure.usage)
+            return self._consumption(failure.usage)
         if failure.kind == "timeout" and self._is_late():
             # Nobody waits for it any more, but the upstream has read the question at least.
             usage = self.gauges.usage.estimated(self.question)
-            return consumption(target, usage, is_estimated=True)
+            return self._consumption(usage, is_estimated=True)
         return None
+
+    def _consumption(
+        self, usage: Usage, served_model: str = "", *, is_estimated: bool = False
+    ) -> Consumption:
+        """What the last attempt consumed."""
+        return consumption(
+            self._attempts[-1].target,
+            usage,
+            served_model,
+            is_estimated=is_estimated,
+            asked_tier=self.question.head.service_tier,
+        )
 
     def _is_late(self) -> bool:
         """Whether the deadline of the request has come."""
@@ -189,7 +201,9 @@ class Meter:
             ServiceUnavailableError: Quota does not answer.
             DeadlineExceededError: There was no time to ask.
         """
-        amounts = self.gauges.demands.more_output(self.question.head.model, tokens)
+        amounts = self.gauges.demands.more_output(
+            self.question.head, tokens, self.demand.amounts.input_tokens
+        )
         await self._hold_more(self.counted_parts, amounts)
 
     async def _hold_more(self, parts: Sequence[Part], amounts: Amounts) -> None:
@@ -259,8 +273,7 @@ class Meter:
         if not self._is_settled:
             self._end()
             self.outcome = outcome
-            target = self._attempts[-1].target
-            self._settle(outcome, consumption(target, usage, is_estimated=True))
+            self._settle(outcome, self._consumption(usage, is_estimated=True))
 
     def left(self) -> None:
         """There will be no answer: nobody gave one, or nobody waits for it any more."""
@@ -312,12 +325,11 @@ class Meter:
     async def _count(
         self, outcome: pb.RequestOutcome.ValueType, served_model: str, written: Written
     ) -> None:
-        target = self._attempts[-1].target
         usage = self.gauges.usage.estimated(self.question, written)
         try:
             usage = await self.count(written)
         finally:
-            self._settle(outcome, consumption(target, usage, served_model, is_estimated=True))
+            self._settle(outcome, self._consumption(usage, served_model, is_estimated=True))
 
     def _conclude(
         self, outcome: pb.RequestOutcome.ValueType, usage: Usage, served_model: str
@@ -325,7 +337,7 @@ class Meter:
         """Learn from what the upstream reported, and book it."""
         if outcome == pb.REQUEST_OUTCOME_ANSWERED:
             self._learn(usage)
-        self._settle(outcome, consumption(self._attempts[-1].target, usage, served_model))
+        self._settle(outcome, self._consumption(usage, served_model))
 
     def _settle(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
         self._attempts[-1].settle(consumed)

@@ -29,9 +29,9 @@ _COST = LabelledCounts(
     "meshgate_cost_usd", "What attempts cost, in US dollars.", ("model", "provider")
 )
 _PRICE_LOOKUPS = LabelledCounts(
-    "meshgate_price_lookups", "Attempts with a usage, by whether it has a price.", "status"
+    "meshgate_price_lookups", "Attempts with a usage, by where its price comes from.", "status"
 )
-_FOUND, _MISSING = map(_PRICE_LOOKUPS.of, ("found", "missing"))
+_LOOKUPS = {status: _PRICE_LOOKUPS.of(status) for status in ("configured", "table", "unpriced")}
 _ATTEMPTS = LabelledCounts(
     "meshgate_attempts", "Attempts at upstreams, by how they went.", ("provider", "outcome")
 )
@@ -64,11 +64,9 @@ def _note_cost(model: str, attempt: MeteredAttempt) -> None:
     consumed = attempt.consumption
     if consumed is None:
         return
-    if consumed.cost_nanos is None:
-        _MISSING.value += 1
-        return
-    _FOUND.value += 1
-    _COST.of(model, attempt.target.provider).value += consumed.cost_nanos / _NANOS
+    _LOOKUPS[attempt.target.price_status].value += 1
+    if consumed.cost_nanos is not None:
+        _COST.of(model, attempt.target.provider).value += consumed.cost_nanos / _NANOS
 
 
 def _note_overhead(question: Question, attempts: Sequence[MeteredAttempt], ending: Ending) -> None:

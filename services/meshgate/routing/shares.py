@@ -8,6 +8,9 @@ from msgspec.structs import astuple
 from meshgate.dialects.neutral import Usage
 from meshgate.tokens.apportioning import apportioned
 
+_COUNTS = Usage.__struct_fields__[:-1]
+"""All but the service tier."""
+
 
 class Share(Struct, frozen=True):
     """What an answer, or a part of one, consumed.
@@ -27,7 +30,8 @@ def shares_of(whole: Share, weights: Sequence[int]) -> list[Share]:
     costs: list[int | None] = [None] * len(weights)
     if whole.usage is not None:
         counts = [apportioned(count, weights) for count in _counts(whole.usage)]
-        usages = [_usage(each) for each in zip(*counts, strict=True)]
+        tier = whole.usage.service_tier
+        usages = [_usage(each, tier) for each in zip(*counts, strict=True)]
     if whole.cost_nanos is not None:
         costs = [*apportioned(whole.cost_nanos, weights)]
     return [Share(usage, cost) for usage, cost in zip(usages, costs, strict=True)]
@@ -37,17 +41,19 @@ def total(shares: Sequence[Share]) -> Share:
     """What they come to together; not known where that of one is not."""
     usages = [share.usage for share in shares if share.usage is not None]
     costs = [share.cost_nanos for share in shares if share.cost_nanos is not None]
-    counts = zip(*map(_counts, usages), strict=True)
+    counts = [sum(each) for each in zip(*map(_counts, usages), strict=True)]
+    tiers = {usage.service_tier for usage in usages}
+    tier = tiers.pop() if len(tiers) == 1 else ""
     return Share(
-        _usage([sum(each) for each in counts]) if usages and len(usages) == len(shares) else None,
+        _usage(counts, tier) if usages and len(usages) == len(shares) else None,
         sum(costs) if costs and len(costs) == len(shares) else None,
     )
 
 
 def _counts(usage: Usage) -> tuple[int, ...]:
-    counts: tuple[int, ...] = astuple(usage)
+    counts: tuple[int, ...] = astuple(usage)[:-1]
     return counts
 
 
-def _usage(counts: Sequence[int]) -> Usage:
-    return Usage(**dict(zip(Usage.__struct_fields__, counts, strict=True)))
+def _usage(counts: Sequence[int], service_tier: str) -> Usage:
+    return Usage(**dict(zip(_COUNTS, counts, strict=True)), service_tier=service_tier)

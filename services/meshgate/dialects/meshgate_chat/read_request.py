@@ -16,6 +16,7 @@ from meshgate.dialects.neutral import (
     ToolChoice,
     ToolChoiceMode,
 )
+from meshgate.dialects.openai_api import service_tier
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import chat_pb2, gateway_service_pb2
 
@@ -68,7 +69,13 @@ def head_of(request: gateway_service_pb2.ChatRequest, *, stream: bool) -> Reques
     if bound is not None and bound < 1:
         field = "max_output_tokens"
         raise InvalidRequestError(f"{field} must be at least 1", field=field)
-    return RequestHead(request.model, stream, include_usage=True, max_output_tokens=bound)
+    return RequestHead(
+        request.model,
+        stream,
+        include_usage=True,
+        max_output_tokens=bound,
+        service_tier=service_tier.in_extras(request.extra_json),
+    )
 
 
 def read(body: bytes) -> ChatRequest:

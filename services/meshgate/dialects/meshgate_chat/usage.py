@@ -10,6 +10,13 @@ _REASONS = {
     chat_pb2.FINISH_REASON_TOOL_CALLS: FinishReason.TOOL_CALLS,
     chat_pb2.FINISH_REASON_CONTENT_FILTER: FinishReason.CONTENT_FILTER,
 }
+_RARE = (
+    "long_cache_creation_input_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
+)
 _REASON_VALUES = {reason: value for value, reason in _REASONS.items()}
 
 
@@ -21,6 +28,12 @@ def read_usage(usage: usage_pb2.Usage) -> Usage:
         cache_creation_input_tokens=usage.cache_creation_input_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
+        long_cache_creation_input_tokens=usage.long_cache_creation_input_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        input_image_tokens=usage.input_image_tokens,
+        output_image_tokens=usage.output_image_tokens,
+        service_tier=usage.service_tier,
     )
 
 
@@ -43,6 +56,11 @@ def set_usage(message: usage_pb2.Usage, usage: Usage) -> None:
         message.cache_creation_input_tokens = usage.cache_creation_input_tokens
     if usage.reasoning_tokens:
         message.reasoning_tokens = usage.reasoning_tokens
+    if usage.service_tier:
+        message.service_tier = usage.service_tier
+    for name in _RARE:
+        if tokens := getattr(usage, name):
+            setattr(message, name, tokens)
 
 
 def read_finish_reason(value: chat_pb2.FinishReason.ValueType) -> FinishReason:

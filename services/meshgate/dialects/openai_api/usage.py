@@ -6,18 +6,29 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects.neutral import Usage
+from meshgate.dialects.openai_api import service_tier as tier_member
 
 # The neutral counts are 32 bits wide; what does not fit is not a count of tokens.
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+_LARGEST = 2**31 - 1
+_Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
+
+
+class _CreationDetails(Struct, gc=False):
+    ephemeral_1h_input_tokens: _Count | None = None
 
 
 class _PromptDetails(Struct, gc=False):
     cached_tokens: _Count | None = None
     cache_write_tokens: _Count | None = None
+    cache_creation_token_details: _CreationDetails | None = None  # of proxies before Anthropic
+    audio_tokens: _Count | None = None
+    image_tokens: _Count | None = None
 
 
 class _CompletionDetails(Struct, gc=False):
     reasoning_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+    image_tokens: _Count | None = None
 
 
 class _Usage(Struct, gc=False):
@@ -26,15 +37,21 @@ class _Usage(Struct, gc=False):
     total_tokens: _Count | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek's word for what was cached
 
 
 _DECODER = msgspec.json.Decoder(_Usage)
 
 
-def read(raw: Raw) -> Usage | None:
+def read(raw: Raw, service_tier: object = None) -> Usage | None:
     """Return what was consumed, or None where the upstream did not say in a way that makes sense.
 
     An answer is not thrown away for an unreadable count: it was paid for, and can be estimated.
+    Where an upstream leaves out of its prompt what its cache had a part in, that is added.
+
+    Args:
+        raw: The member `usage`.
+        service_tier: The member `service_tier` beside it.
     """
     data = bytes(raw)
     if not data or data == b"null":
@@ -45,26 +62,49 @@ def read(raw: Raw) -> Usage | None:
         return None
     prompt = usage.prompt_tokens_details or _PromptDetails()
     completion = usage.completion_tokens_details or _CompletionDetails()
+    cached = prompt.cached_tokens or usage.prompt_cache_hit_tokens or 0
+    written = prompt.cache_write_tokens or 0
+    creation = prompt.cache_creation_token_details or _CreationDetails()
     return Usage(
-        input_tokens=usage.prompt_tokens,
-        cached_input_tokens=prompt.cached_tokens or 0,
-        cache_creation_input_tokens=prompt.cache_write_tokens or 0,
+        input_tokens=min(max(usage.prompt_tokens, cached + written), _LARGEST),
+        cached_input_tokens=cached,
+        cache_creation_input_tokens=written,
         output_tokens=_output_tokens(usage, completion.reasoning_tokens or 0),
         reasoning_tokens=completion.reasoning_tokens or 0,
+        long_cache_creation_input_tokens=creation.ephemeral_1h_input_tokens or 0,
+        input_audio_tokens=prompt.audio_tokens or 0,
+        output_audio_tokens=completion.audio_tokens or 0,
+        input_image_tokens=prompt.image_tokens or 0,
+        output_image_tokens=completion.image_tokens or 0,
+        service_tier=tier_member.read(service_tier),
     )
 
 
 def write(usage: Usage) -> dict[str, object]:
     """Return the usage object of a chat completion."""
-    prompt_details = {"cached_tokens": usage.cached_input_tokens}
+    prompt_details: dict[str, object] = {"cached_tokens": usage.cached_input_tokens}
     if usage.cache_creation_input_tokens:
         prompt_details["cache_write_tokens"] = usage.cache_creation_input_tokens
+    if usage.long_cache_creation_input_tokens:
+        prompt_details["cache_creation_token_details"] = {
+            "ephemeral_1h_input_tokens": usage.long_cache_creation_input_tokens
+        }
+    completion_details: dict[str, object] = {"reasoning_tokens": usage.reasoning_tokens}
+    media = (
+        (prompt_details, "audio_tokens", usage.input_audio_tokens),
+        (prompt_details, "image_tokens", usage.input_image_tokens),
+        (completion_details, "audio_tokens", usage.output_audio_tokens),
+        (completion_details, "image_tokens", usage.output_image_tokens),
+    )
+    for details, name, tokens in media:
+        if tokens:
+            details[name] = tokens
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "prompt_tokens_details": prompt_details,
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "completion_tokens_details": completion_details,
     }
 
 

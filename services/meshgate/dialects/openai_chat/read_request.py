@@ -14,6 +14,7 @@ from meshgate.dialects.neutral import (
     ToolChoice,
     ToolChoiceMode,
 )
+from meshgate.dialects.openai_api import service_tier
 from meshgate.dialects.openai_api.request_body import decode, missing, unsupported
 from meshgate.dialects.openai_chat import conversation
 from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE
@@ -41,6 +42,7 @@ class _Head(Struct, gc=False):
     max_completion_tokens: _OutputBound | None = None
     max_tokens: _OutputBound | None = None
     n: _Choices | None = None
+    service_tier: object = None
 
 
 class _Function(Struct, forbid_unknown_fields=True):
@@ -110,7 +112,14 @@ def read_head(body: bytes) -> RequestHead:
         raise missing("model")
     options = head.stream_options
     include_usage = options is not None and options.include_usage is True
-    return RequestHead(head.model, head.stream is True, include_usage, _bound_of(head), head.n or 1)
+    return RequestHead(
+        head.model,
+        head.stream is True,
+        include_usage,
+        _bound_of(head),
+        head.n or 1,
+        service_tier.read(head.service_tier),
+    )
 
 
 def read(body: bytes) -> ChatRequest:

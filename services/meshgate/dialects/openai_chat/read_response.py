@@ -62,6 +62,7 @@ class _Completion(Struct):
     id: str | None = None
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: object = None
 
 
 class _Delta(Struct):
@@ -82,6 +83,7 @@ class _Chunk(Struct):
     id: str | None = None
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: object = None
 
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
@@ -102,7 +104,7 @@ def read(body: bytes) -> ChatResponse:
         served_model=completion.model or "",
         message=Message(role=Role.ASSISTANT, parts=_parts(choice.message)),
         finish_reason=read_finish_reason(choice.finish_reason),
-        usage=usage_object.read(completion.usage),
+        usage=usage_object.read(completion.usage, completion.service_tier),
     )
 
 
@@ -120,6 +122,7 @@ class StreamReader:
         self.usage: Usage | None = None
         self.finish_reason = FinishReason.UNSPECIFIED
         self.error: UpstreamErrorEvent | None = None
+        self._service_tier: object = None
         self._events = sse.EventReader()
         self._tool_calls = ToolCallFragments()
         self._finished = False
@@ -174,7 +177,8 @@ class StreamReader:
             self.started = True
             self.served_model = chunk.model or ""
             read.append(Started(id=chunk.id or "", served_model=self.served_model))
-        if (usage := usage_object.read(chunk.usage)) is not None:
+        self._service_tier = chunk.service_tier or self._service_tier
+        if (usage := usage_object.read(chunk.usage, self._service_tier)) is not None:
             self.usage = usage
         for choice in chunk.choices:
             if choice.delta is not None:

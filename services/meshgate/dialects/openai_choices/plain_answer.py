@@ -25,6 +25,7 @@ class PlainAnswer(Struct, Generic[C], gc=False):
     choices: Annotated[list[C], Meta(min_length=1)]
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: object = None
 
 
 def glance(body: bytes, decoder: msgspec.json.Decoder[PlainAnswer[C]], name: str) -> AnswerGlance:
@@ -41,6 +42,6 @@ def glance(body: bytes, decoder: msgspec.json.Decoder[PlainAnswer[C]], name: str
         raise MalformedAnswerError(f"the upstream's answer is not a {name}") from error
     return AnswerGlance(
         answer.model or "",
-        usage_object.read(answer.usage),
+        usage_object.read(answer.usage, answer.service_tier),
         read_finish_reason(answer.choices[0].finish_reason),
     )

@@ -24,6 +24,7 @@ class _Chunk(Struct, gc=False):
     choices: list[_Choice]
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: object = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -51,6 +52,7 @@ class StreamTracker:
         self.error: UpstreamErrorEvent | None = None
         self._include_usage = include_usage
         self._events = sse.EventReader()
+        self._service_tier: object = None
         self._open_choices: set[int] = set()
         self._finished_choices: set[int] = set()
 
@@ -147,7 +149,8 @@ class StreamTracker:
             raise MalformedAnswerError("an event of the upstream's stream is no chunk") from error
         self.started = True
         self.served_model = self.served_model or chunk.model or ""
-        usage = usage_object.read(chunk.usage)
+        self._service_tier = chunk.service_tier or self._service_tier
+        usage = usage_object.read(chunk.usage, self._service_tier)
         if usage is not None:
             self.usage = usage
         for choice in chunk.choices:

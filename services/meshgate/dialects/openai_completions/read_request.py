@@ -7,6 +7,7 @@ from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.neutral import ChatRequest, Message, Role, Text
+from meshgate.dialects.openai_api import service_tier
 from meshgate.dialects.openai_api.request_body import decode, missing, unsupported
 from meshgate.dialects.openai_completions.fields import EXPRESSED, INEXPRESSIBLE
 from meshgate.dialects.openai_completions.prompt import Prompt, prompts
@@ -28,6 +29,7 @@ class _Head(Struct, gc=False):
     stream_options: _StreamOptions | None = None
     max_tokens: _OutputBound | None = None
     n: _Choices | None = None
+    service_tier: object = None
     best_of: _Choices | None = None
 
 
@@ -97,6 +99,7 @@ def _head_of(head: _Head) -> RequestHead:
         include_usage=options is not None and options.include_usage is True,
         max_output_tokens=bound if bound is not None and bound > 0 else None,
         choices=written,
+        service_tier=service_tier.read(head.service_tier),
     )
 
 

@@ -39,6 +39,7 @@ class _Chunk(Struct, gc=False):
     id: str | None = None
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: object = None
 
 
 class _Completion(_Chunk, gc=False):
@@ -62,7 +63,7 @@ def read(body: bytes) -> ChatResponse:
         served_model=completion.model or "",
         message=Message(role=Role.ASSISTANT, parts=(Text(choice.text),) if choice.text else ()),
         finish_reason=read_finish_reason(choice.finish_reason),
-        usage=usage_object.read(completion.usage),
+        usage=usage_object.read(completion.usage, completion.service_tier),
     )
 
 
@@ -79,6 +80,7 @@ class StreamReader:
         self.usage: Usage | None = None
         self.finish_reason = FinishReason.UNSPECIFIED
         self.error: UpstreamErrorEvent | None = None
+        self._service_tier: object = None
         self._events = sse.EventReader()
         self._finished = False
 
@@ -120,7 +122,8 @@ class StreamReader:
             self.started = True
             self.served_model = chunk.model or ""
             read.append(Started(id=chunk.id or "", served_model=self.served_model))
-        if (usage := usage_object.read(chunk.usage)) is not None:
+        self._service_tier = chunk.service_tier or self._service_tier
+        if (usage := usage_object.read(chunk.usage, self._service_tier)) is not None:
             self.usage = usage
         for choice in chunk.choices:
             if choice.text:

@@ -21,6 +21,7 @@ class _Answer(Struct, gc=False):
     data: Annotated[list[_Embedding], Meta(min_length=1)]
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: object = None
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
@@ -38,6 +39,5 @@ def glance(body: bytes) -> AnswerGlance:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedAnswerError("the upstream's answer holds no embeddings") from error
-    return AnswerGlance(
-        answer.model or "", usage_object.read(answer.usage), FinishReason.UNSPECIFIED
-    )
+    usage = usage_object.read(answer.usage, answer.service_tier)
+    return AnswerGlance(answer.model or "", usage, FinishReason.UNSPECIFIED)

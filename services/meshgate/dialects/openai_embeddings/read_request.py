@@ -7,6 +7,7 @@ from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.neutral import EmbeddingsRequest, EncodingFormat
+from meshgate.dialects.openai_api import service_tier
 from meshgate.dialects.openai_api.request_body import decode, missing
 from meshgate.dialects.openai_embeddings.fields import EXPRESSED
 from meshgate.runtime.errors import InvalidRequestError
@@ -18,6 +19,7 @@ _Tokens: TypeAlias = list[int]
 class _Head(Struct, gc=False):
     model: _ModelName
     input: Raw
+    service_tier: object = None
 
 
 class _Request(Struct):
@@ -43,7 +45,8 @@ def read_head(body: bytes) -> RequestHead:
         raise missing("model")
     if not bytes(head.input).startswith((b'"', b"[")):
         raise _wrong_input()
-    return RequestHead(head.model, max_output_tokens=0)
+    tier = service_tier.read(head.service_tier)
+    return RequestHead(head.model, max_output_tokens=0, service_tier=tier)
 
 
 def read(body: bytes) -> EmbeddingsRequest:

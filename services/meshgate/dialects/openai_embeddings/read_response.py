@@ -25,6 +25,7 @@ class _Answer(Struct):
     data: Annotated[list[_Embedding], Meta(min_length=1)]
     model: str | None = None
     usage: Raw = Raw()
+    service_tier: object = None
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
@@ -46,7 +47,7 @@ def read(body: bytes) -> EmbeddingsResponse:
     return EmbeddingsResponse(
         served_model=answer.model or "",
         vectors=tuple(_vector(item.embedding) for item in data),
-        usage=usage_object.read(answer.usage),
+        usage=usage_object.read(answer.usage, answer.service_tier),
     )
 
 

@@ -1,0 +1,47 @@
+"""Prices as people read them."""
+
+from decimal import Decimal
+from typing import Any
+
+from meshgate.pricing.money import NANOS_PER_USD
+from meshgate.pricing.prices import Prices
+
+_KINDS = (
+    ("input", "input_nanos"),
+    ("cached_input", "cached_input_nanos"),
+    ("cache_creation", "cache_creation_nanos"),
+    ("long_cache_creation", "long_cache_creation_nanos"),
+    ("input_audio", "input_audio_nanos"),
+    ("input_image", "input_image_nanos"),
+    ("output", "output_nanos"),
+    ("reasoning", "reasoning_nanos"),
+    ("output_audio", "output_audio_nanos"),
+    ("output_image", "output_image_nanos"),
+)
+
+
+def usd(nanos: int) -> str:
+    """An amount in USD, in full: 150,000,000 is `0.15`."""
+    return format((Decimal(nanos) / NANOS_PER_USD).normalize(), "f")
+
+
+def rates(prices: Prices) -> dict[str, str]:
+    """What one tier and step costs, in the words of the configuration, in USD."""
+    told = {
+        word: usd(nanos) for word, name in _KINDS if (nanos := getattr(prices, name)) is not None
+    }
+    if prices.request_nanos:
+        told["request"] = usd(prices.request_nanos)
+    return told
+
+
+def told(prices: Prices) -> dict[str, Any]:
+    """All of it, as it could stand in the configuration."""
+    whole: dict[str, Any] = rates(prices)
+    if prices.steps:
+        whole["steps"] = [
+            {"above": step.above_tokens, **rates(step.prices)} for step in prices.steps
+        ]
+    if prices.tiers:
+        whole["tiers"] = {tier.name: told(tier.prices) for tier in prices.tiers}
+    return whole
