@@ -13,6 +13,7 @@ from meshgate.dialects.openai_chat import read_request as read_chat
 from meshgate.dialects.openai_completions import read_request as read_completion
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.cost_header import cost_header
 from meshgate.routing.pipeline import Pipeline, ReadHead
 from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import GatewayError
@@ -98,7 +99,8 @@ def error_body(error: GatewayError) -> ErrorBody:
 async def _bodies(reply: Reply, context: Any) -> AsyncGenerator[HttpBody, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
     if reply.chunks is None:
-        await context.send_initial_metadata(reply.headers)
+        cost = cost_header(await reply.bill.cost_nanos())
+        await context.send_initial_metadata((*reply.headers, *cost))
         yield HttpBody(content_type=_JSON, data=reply.body)
         return
     first = True
