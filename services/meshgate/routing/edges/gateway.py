@@ -12,10 +12,10 @@ from meshgate.routing.arrival import Arrival
 from meshgate.routing.cost_header import cost_header
 from meshgate.routing.edges import embedding
 from meshgate.routing.edges.conversations import Conversations
+from meshgate.routing.edges.costed_answer import chunks_of, events_of
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import InvalidRequestError
-from meshgate.v1 import chat_pb2
 from meshgate.v1 import gateway_service_pb2 as pb
 from meshgate.v1 import gateway_service_pb2_grpc as rpc
 from meshgate.v1 import provider_service_pb2 as provider_pb
@@ -42,16 +42,13 @@ class GatewayServicer(rpc.GatewayServiceServicer):
     ) -> AsyncIterator[pb.StreamChatResponse]:
         arrival = Arrival.from_context(context, "GatewayService.StreamChat")
         reply = await self._answer(arrival, request.chat, stream=True)
-        if reply.chunks is None:
-            raise TypeError("a streamed question has a streamed answer")
         headers = reply.headers
-        async with aclosing(reply.chunks) as chunks:
-            async for chunk in chunks:
+        async with aclosing(chunks_of(reply)), aclosing(events_of(reply)) as events:
+            async for event in events:
                 if headers:
                     await context.send_initial_metadata(headers)
                     headers = ()
-                for event in chat_pb2.ChatEvents.FromString(chunk).events:
-                    yield pb.StreamChatResponse(event=event)
+                yield pb.StreamChatResponse(event=event)
 
     async def Converse(
         self, request_iterator: AsyncIterator[pb.ConverseRequest], context: Any
