@@ -260,16 +260,14 @@ class TestTypedStreams:
 
         assert finished.cost_nanos == await booked(quota) > 0
 
-    async def test_a_stream_that_breaks_after_its_end_has_had_it(
-        self, gateway: Gateway, provider: FakeProvider
+    async def test_what_comes_whole_is_whole_and_counted_if_nobody_tells_what_it_used(
+        self, stream: Any, provider: FakeProvider, quota: FakeQuota
     ) -> None:
         provider.at("a", [*told()[:-1], broken("server_error")])
-        request = pb.StreamChatRequest(chat=typed())
 
-        ending = await ending_of(gateway.typed.StreamChat(request, **credentials()))
+        finished = await stream()
 
-        assert ending.messages[-1].event.HasField("finished")
-        assert ending.code is not grpc.StatusCode.OK
+        assert finished.cost_nanos == await booked(quota) > 0
 
     async def test_turns_of_a_conversation_tell_it(
         self, gateway: Gateway, provider: FakeProvider

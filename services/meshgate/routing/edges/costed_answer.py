@@ -19,17 +19,12 @@ async def events_of(reply: Reply) -> AsyncGenerator[chat_pb2.ChatEvent, None]:
         GatewayError: The answer breaks off.
     """
     finished: chat_pb2.ChatEvent | None = None
-    try:
-        async for chunk in chunks_of(reply):
-            for event in chat_pb2.ChatEvents.FromString(chunk).events:
-                if event.HasField("finished"):
-                    finished = event
-                else:
-                    yield event
-    except GatewayError:
-        if finished is not None:
-            yield finished
-        raise
+    async for chunk in chunks_of(reply):
+        for event in chat_pb2.ChatEvents.FromString(chunk).events:
+            if event.HasField("finished"):
+                finished = event
+            else:
+                yield event
     if finished is not None:
         cost_nanos = await reply.bill.cost_nanos()
         if cost_nanos is not None:
