@@ -9,7 +9,8 @@ import httpx
 import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.administration import Admin
-from mesh.books import recorded, total
+from mesh.books import total
+from mesh.caller import CHAT, TEXT, Caller
 from mesh.waiting import until
 from upstream import Behaviour, Framing, Hang, Match, RemoteUpstream
 from upstream.behaviours import Close, Cut, ErrorEvent, Refuse, Usage
@@ -19,10 +20,8 @@ from meshgate.v1 import usage_record_pb2 as pb
 pytestmark = pytest.mark.mesh
 
 BOUND_SECONDS = 60
-CHAT = "/v1/chat/completions"
 USED = Usage(input_tokens=20, output_tokens=9, cached_input_tokens=5, reasoning_tokens=2)
 COST_NANOS = 15 * 1_000 + 5 * 500 + 9 * 2_000
-TEXT = "one two three four five six"
 
 MODELS = """
   counted:
@@ -54,44 +53,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, upstream_origin: str) -> I
         directory, upstream_origin, "--workers", "2", variables=patient, models=MODELS
     ) as gateway:
         yield gateway
-
-
-@dataclass
-class Caller:
-    """One key, and all that is booked of it."""
-
-    gateway: Gateway
-    admin: Admin
-    key_id: str
-    key: str
-
-    async def ask(
-        self, text: str = TEXT, model: str = "counted", *, path: str = CHAT, **more: Any
-    ) -> httpx.Response:
-        body = {"model": model, "messages": [{"role": "user", "content": text}]}
-        headers = more.pop("headers", {})
-        async with self.gateway.client(self.key) as client:
-            return await client.post(path, json=body | more, headers=headers)
-
-    async def booked(self, count: int = 1) -> list[Any]:
-        """The records, of which there are so many: those that came before one more request."""
-        await recorded(self.gateway, self.key_id, count)
-        marked = (await self.ask("the last one of all", model="vendor/demo")).status_code
-        assert marked == 200
-        *found, last = await recorded(self.gateway, self.key_id, count + 1)
-        found = [each for each in [*found, last] if each.model != "vendor/demo"]
-        assert len(found) == count
-        assert len({record.hold_id for record in found}) == count
-        return found
-
-    async def record(self) -> Any:
-        (record,) = await self.booked()
-        return record
-
-    async def charge(self) -> Any:
-        """The only charge of the only record."""
-        (charge,) = (await self.record()).charges
-        return charge
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from meshgate.dialects import metering as dialects
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.routing import observation
-from meshgate.routing.attempts import LEAST_SECONDS, Execute
+from meshgate.routing.attempts import LEAST_SECONDS_AGAIN, Execute
 from meshgate.routing.bill import Bill
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import Consumption, Ending, consumption, is_sensible
@@ -128,7 +128,7 @@ class Meter:
     def _is_late(self) -> bool:
         """Whether the deadline of the request has come."""
         try:
-            return self.question.arrival.deadline.seconds_left() < LEAST_SECONDS
+            return self.question.arrival.deadline.seconds_left() < LEAST_SECONDS_AGAIN
         except DeadlineExceededError:
             return True
 
