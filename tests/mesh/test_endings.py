@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.administration import Admin
