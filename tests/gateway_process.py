@@ -67,6 +67,7 @@ models:
     cache: {{mode: exact, ttl: 1h}}
   vendor/demo:
     targets: [{{provider: demo, model: demo}}]
+{models}
 guardrails:
   careful: &careful
     input: [{{action: block, detect: secrets}}, {{action: mask, detect: pii}}]
@@ -143,11 +144,16 @@ def running_gateway(
     *options: str,
     stack: str = "native",
     variables: Mapping[str, str] | None = None,
+    models: str = "",
 ) -> Iterator[Gateway]:
-    """A gateway in front of the upstream, with more variables in its environment if need be."""
+    """A gateway in front of the upstream, with more variables in its environment if need be.
+
+    `models` are more lines for `models:` of its configuration.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "meshgate.yaml"
-    configuration.write_text(CONFIGURATION.format(upstream=upstream, closed_port=free_port()))
+    text = CONFIGURATION.format(upstream=upstream, closed_port=free_port(), models=models)
+    configuration.write_text(text)
     ready_file = directory / "ready.json"
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ},

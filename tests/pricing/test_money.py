@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshgate.pricing.money import ImpossibleAmountError, nanos_of_usd
+from meshgate.pricing.money import ImpossibleAmountError, nanos_of_usd, usd_of_nanos
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,26 @@ def test_every_number_of_nano_dollars_can_be_written(nanos):
 def test_any_text_is_an_amount_or_refused(text):
     with suppress(ImpossibleAmountError):
         assert 0 <= nanos_of_usd(text) <= 9_000_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("nanos", "expected"),
+    [
+        (0, "0"),
+        (1, "0.000000001"),
+        (120_000, "0.00012"),
+        (500_000_000, "0.5"),
+        (10_000_000_000, "10"),
+        (12_500_000_000, "12.5"),
+        (9_000_000_000_000_001, "9000000.000000001"),
+        (-120_000, "-0.00012"),
+        (-3_000_000_000, "-3"),
+    ],
+)
+def test_nano_dollars_are_written_exactly(nanos, expected):
+    assert usd_of_nanos(nanos) == expected
+
+
+@given(st.integers(0, 9_000_000_000_000_000))
+def test_what_is_written_is_read_again(nanos):
+    assert nanos_of_usd(usd_of_nanos(nanos)) == nanos

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from routing.fakes import Clock, model, question
 
 from meshgate.config.snapshot import Model, Retries, Snapshot
@@ -341,6 +342,28 @@ async def test_no_attempt_begins_after_the_deadline_nor_in_the_last_moment_befor
         await upstreams.ask(model("m", "a"), seconds=seconds)
 
     assert upstreams.tried == []
+
+
+class RunningOut:
+    """A deadline by which there is time for one attempt, as long as provider tries."""
+
+    def __init__(self) -> None:
+        self.left = [600.0, 600.0, 0.02]
+
+    def seconds_left(self, _at_most: float = 600.0) -> float:
+        return self.left.pop(0)
+
+
+async def test_what_an_attempt_leaves_that_ran_out_of_time_is_no_time_for_another() -> None:
+    upstreams = Upstreams(a=[fails("timeout")], b=["hello"])
+    known = Snapshot("r1", models={"m": model("m", "a", "b")})
+    asked = question()
+    asked = replace(asked, arrival=replace(asked.arrival, deadline=RunningOut()))
+
+    with pytest.raises(DeadlineExceededError):
+        await Attempts().first_good(asked, Planner(known).plans("m"), upstreams.execute)
+
+    assert upstreams.tried == ["a"]
 
 
 async def test_a_refusal_of_a_fallback_is_told_of_the_fallback() -> None:

@@ -72,7 +72,7 @@ class Crowd:
             usage = Usage(input_tokens=5, output_tokens=7)
             await self.bench.attempt(meter, PlainAnswer(body, (), usage, "up"))
             meter.answered(usage, "up", body)
-            return Reply((("x-meshgate-provider", "one"),), body)
+            return Reply((("x-meshgate-provider", "one"),), meter.bill, body)
 
         try:
             return await self.caching.reply(meter, model("m", at("one"), cache=policy), ask)

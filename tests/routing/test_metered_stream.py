@@ -177,6 +177,34 @@ class TestEnding:
         await bench.record()
         assert bench.held == 0
 
+    async def test_a_reader_who_leaves_at_the_last_event_has_had_the_whole_answer(
+        self, bench: Bench
+    ) -> None:
+        last = said(" world", "stop") + b"data: [DONE]\n\n"
+        stream = await bench.stream(FakeChunks(said("hello"), last, USAGE), limit("tokens", 999))
+
+        seen = [await anext(stream), await anext(stream)]
+        await stream.aclose()
+
+        assert seen == [said("hello"), last]
+        record = await bench.record()
+        assert record.outcome == pb.REQUEST_OUTCOME_ANSWERED
+        assert not record.charges[0].estimated
+        assert record.charges[0].usage.output_tokens == 20
+
+    async def test_an_answer_that_came_whole_is_one_even_if_the_call_breaks_then(
+        self, bench: Bench
+    ) -> None:
+        last = said("hello world", "stop") + b"data: [DONE]\n\n"
+        stream = await bench.stream(FakeChunks(last, UpstreamFailedError("gone")))
+
+        assert await read(stream) == [last]
+
+        record = await bench.record()
+        assert record.outcome == pb.REQUEST_OUTCOME_ANSWERED
+        assert record.charges[0].estimated
+        assert record.charges[0].usage.output_tokens == 2
+
     async def test_after_its_end_a_stream_says_nothing_more(self, bench: Bench) -> None:
         stream = await bench.stream(FakeChunks(said("a")), limit("tokens", 10_000))
         await stream.aclose()

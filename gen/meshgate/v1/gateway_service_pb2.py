@@ -28,7 +28,7 @@ from meshgate.v1 import chat_pb2 as meshgate_dot_v1_dot_chat__pb2
 from meshgate.v1 import usage_pb2 as meshgate_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!meshgate/v1/gateway_service.proto\x12\x0bmeshgate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\x1a\x16meshgate/v1/chat.proto\x1a\x17meshgate/v1/usage.proto\"\xd3\x05\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x08messages\x18\x02 \x03(\x0b\x32\x14.meshgate.v1.Message\x12 \n\x05tools\x18\x03 \x03(\x0b\x32\x11.meshgate.v1.Tool\x12,\n\x0btool_choice\x18\x04 \x01(\x0b\x32\x17.meshgate.v1.ToolChoice\x12 \n\x13parallel_tool_calls\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x34\n\x0fresponse_format\x18\x06 \x01(\x0b\x32\x1b.meshgate.v1.ResponseFormat\x12\x1e\n\x11max_output_tokens\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x0btemperature\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\t \x01(\x01H\x03\x88\x01\x01\x12\x16\n\x0estop_sequences\x18\n \x03(\t\x12\x11\n\x04seed\x18\x0b \x01(\x03H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x0c \x01(\x01H\x05\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\r \x01(\x01H\x06\x88\x01\x01\x12\x1d\n\x10reasoning_effort\x18\x0e \x01(\tH\x07\x88\x01\x01\x12\x38\n\x08metadata\x18\x0f \x03(\x0b\x32&.meshgate.v1.ChatRequest.MetadataEntry\x12\x12\n\nextra_json\x18\x10 \x01(\x0c\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x16\n\x14_parallel_tool_callsB\x14\n\x12_max_output_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x14\n\x12_frequency_penaltyB\x13\n\x11_presence_penaltyB\x13\n\x11_reasoning_effort\"\xac\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cserved_model\x18\x02 \x01(\t\x12%\n\x07message\x18\x03 \x01(\x0b\x32\x14.meshgate.v1.Message\x12\x30\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x19.meshgate.v1.FinishReason\x12!\n\x05usage\x18\x05 \x01(\x0b\x32\x12.meshgate.v1.Usage\";\n\x11StreamChatRequest\x12&\n\x04\x63hat\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.ChatRequest\";\n\x12StreamChatResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.meshgate.v1.ChatEvent\"\x8c\x02\n\x0f\x43onverseRequest\x12/\n\x05start\x18\x01 \x01(\x0b\x32\x1e.meshgate.v1.ConversationStartH\x00\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x18.meshgate.v1.UserMessageH\x00\x12\x30\n\x0ctool_results\x18\x03 \x01(\x0b\x32\x18.meshgate.v1.ToolResultsH\x00\x12\x31\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1f.meshgate.v1.ConversationCancelH\x00\x12\x31\n\x06\x66inish\x18\x05 \x01(\x0b\x32\x1f.meshgate.v1.ConversationFinishH\x00\x42\x06\n\x04kind\";\n\x11\x43onversationStart\x12&\n\x04\x63hat\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.ChatRequest\"=\n\x0bUserMessage\x12 \n\x05parts\x18\x01 \x03(\x0b\x32\x11.meshgate.v1.Part\x12\x0c\n\x04name\x18\x02 \x01(\t\"7\n\x0bToolResults\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.meshgate.v1.ToolResult\"\x14\n\x12\x43onversationCancel\"\x14\n\x12\x43onversationFinish\"\x97\x02\n\x10\x43onverseResponse\x12\x0c\n\x04turn\x18\x01 \x01(\x05\x12\'\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x16.meshgate.v1.ChatEventH\x00\x12\x37\n\tcancelled\x18\x03 \x01(\x0b\x32\".meshgate.v1.ConversationCancelledH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x31\n\x06limits\x18\x05 \x01(\x0b\x32\x1f.meshgate.v1.ConversationLimitsH\x00\x12\x33\n\x07\x63losing\x18\x06 \x01(\x0b\x32 .meshgate.v1.ConversationClosingH\x00\x42\x06\n\x04kind\",\n\x15\x43onversationCancelled\x12\x13\n\x0b\x61nswer_kept\x18\x01 \x01(\x08\"C\n\x12\x43onversationLimits\x12-\n\tstandings\x18\x01 \x03(\x0b\x32\x1a.meshgate.v1.LimitStanding\"@\n\rLimitStanding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\"M\n\x13\x43onversationClosing\x12\x36\n\x06reason\x18\x01 \x01(\x0e\x32&.meshgate.v1.ConversationClosingReason\"h\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x17\n\ndimensions\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x04 \x01(\x0c\x42\r\n\x0b_dimensions\"\x88\x01\n\rEmbedResponse\x12\x14\n\x0cserved_model\x18\x01 \x01(\t\x12*\n\nembeddings\x18\x02 \x03(\x0b\x32\x16.meshgate.v1.Embedding\x12\x12\n\ndimensions\x18\x03 \x01(\x05\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x12.meshgate.v1.Usage\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.meshgate.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x15\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t*\x98\x01\n\x19\x43onversationClosingReason\x12+\n\'CONVERSATION_CLOSING_REASON_UNSPECIFIED\x10\x00\x12(\n$CONVERSATION_CLOSING_REASON_DRAINING\x10\x01\x12$\n CONVERSATION_CLOSING_REASON_IDLE\x10\x02\x32\xfc\x03\n\x0eGatewayService\x12Y\n\x04\x43hat\x12\x18.meshgate.v1.ChatRequest\x1a\x19.meshgate.v1.ChatResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/meshgate/v1/chat:\x01*\x12w\n\nStreamChat\x12\x1e.meshgate.v1.StreamChatRequest\x1a\x1f.meshgate.v1.StreamChatResponse\"&\x82\xd3\xe4\x93\x02 \"\x18/meshgate/v1/chat:stream:\x04\x63hat0\x01\x12K\n\x08\x43onverse\x12\x1c.meshgate.v1.ConverseRequest\x1a\x1d.meshgate.v1.ConverseResponse(\x01\x30\x01\x12]\n\x05\x45mbed\x12\x19.meshgate.v1.EmbedRequest\x1a\x1a.meshgate.v1.EmbedResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/meshgate/v1/embed:\x01*\x12j\n\nListModels\x12\x1e.meshgate.v1.ListModelsRequest\x1a\x1f.meshgate.v1.ListModelsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/meshgate/v1/modelsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!meshgate/v1/gateway_service.proto\x12\x0bmeshgate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\x1a\x16meshgate/v1/chat.proto\x1a\x17meshgate/v1/usage.proto\"\xd3\x05\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x08messages\x18\x02 \x03(\x0b\x32\x14.meshgate.v1.Message\x12 \n\x05tools\x18\x03 \x03(\x0b\x32\x11.meshgate.v1.Tool\x12,\n\x0btool_choice\x18\x04 \x01(\x0b\x32\x17.meshgate.v1.ToolChoice\x12 \n\x13parallel_tool_calls\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x34\n\x0fresponse_format\x18\x06 \x01(\x0b\x32\x1b.meshgate.v1.ResponseFormat\x12\x1e\n\x11max_output_tokens\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x0btemperature\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\t \x01(\x01H\x03\x88\x01\x01\x12\x16\n\x0estop_sequences\x18\n \x03(\t\x12\x11\n\x04seed\x18\x0b \x01(\x03H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x0c \x01(\x01H\x05\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\r \x01(\x01H\x06\x88\x01\x01\x12\x1d\n\x10reasoning_effort\x18\x0e \x01(\tH\x07\x88\x01\x01\x12\x38\n\x08metadata\x18\x0f \x03(\x0b\x32&.meshgate.v1.ChatRequest.MetadataEntry\x12\x12\n\nextra_json\x18\x10 \x01(\x0c\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x16\n\x14_parallel_tool_callsB\x14\n\x12_max_output_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x14\n\x12_frequency_penaltyB\x13\n\x11_presence_penaltyB\x13\n\x11_reasoning_effort\"\xd4\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0cserved_model\x18\x02 \x01(\t\x12%\n\x07message\x18\x03 \x01(\x0b\x32\x14.meshgate.v1.Message\x12\x30\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x19.meshgate.v1.FinishReason\x12!\n\x05usage\x18\x05 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x17\n\ncost_nanos\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_cost_nanos\";\n\x11StreamChatRequest\x12&\n\x04\x63hat\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.ChatRequest\";\n\x12StreamChatResponse\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x16.meshgate.v1.ChatEvent\"\x8c\x02\n\x0f\x43onverseRequest\x12/\n\x05start\x18\x01 \x01(\x0b\x32\x1e.meshgate.v1.ConversationStartH\x00\x12(\n\x04user\x18\x02 \x01(\x0b\x32\x18.meshgate.v1.UserMessageH\x00\x12\x30\n\x0ctool_results\x18\x03 \x01(\x0b\x32\x18.meshgate.v1.ToolResultsH\x00\x12\x31\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1f.meshgate.v1.ConversationCancelH\x00\x12\x31\n\x06\x66inish\x18\x05 \x01(\x0b\x32\x1f.meshgate.v1.ConversationFinishH\x00\x42\x06\n\x04kind\";\n\x11\x43onversationStart\x12&\n\x04\x63hat\x18\x01 \x01(\x0b\x32\x18.meshgate.v1.ChatRequest\"=\n\x0bUserMessage\x12 \n\x05parts\x18\x01 \x03(\x0b\x32\x11.meshgate.v1.Part\x12\x0c\n\x04name\x18\x02 \x01(\t\"7\n\x0bToolResults\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.meshgate.v1.ToolResult\"\x14\n\x12\x43onversationCancel\"\x14\n\x12\x43onversationFinish\"\x97\x02\n\x10\x43onverseResponse\x12\x0c\n\x04turn\x18\x01 \x01(\x05\x12\'\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x16.meshgate.v1.ChatEventH\x00\x12\x37\n\tcancelled\x18\x03 \x01(\x0b\x32\".meshgate.v1.ConversationCancelledH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x31\n\x06limits\x18\x05 \x01(\x0b\x32\x1f.meshgate.v1.ConversationLimitsH\x00\x12\x33\n\x07\x63losing\x18\x06 \x01(\x0b\x32 .meshgate.v1.ConversationClosingH\x00\x42\x06\n\x04kind\",\n\x15\x43onversationCancelled\x12\x13\n\x0b\x61nswer_kept\x18\x01 \x01(\x08\"C\n\x12\x43onversationLimits\x12-\n\tstandings\x18\x01 \x03(\x0b\x32\x1a.meshgate.v1.LimitStanding\"@\n\rLimitStanding\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\"M\n\x13\x43onversationClosing\x12\x36\n\x06reason\x18\x01 \x01(\x0e\x32&.meshgate.v1.ConversationClosingReason\"h\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x17\n\ndimensions\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x04 \x01(\x0c\x42\r\n\x0b_dimensions\"\xb0\x01\n\rEmbedResponse\x12\x14\n\x0cserved_model\x18\x01 \x01(\t\x12*\n\nembeddings\x18\x02 \x03(\x0b\x32\x16.meshgate.v1.Embedding\x12\x12\n\ndimensions\x18\x03 \x01(\x05\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x12.meshgate.v1.Usage\x12\x17\n\ncost_nanos\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\r\n\x0b_cost_nanos\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Q\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.meshgate.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x15\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t*\x98\x01\n\x19\x43onversationClosingReason\x12+\n\'CONVERSATION_CLOSING_REASON_UNSPECIFIED\x10\x00\x12(\n$CONVERSATION_CLOSING_REASON_DRAINING\x10\x01\x12$\n CONVERSATION_CLOSING_REASON_IDLE\x10\x02\x32\xfc\x03\n\x0eGatewayService\x12Y\n\x04\x43hat\x12\x18.meshgate.v1.ChatRequest\x1a\x19.meshgate.v1.ChatResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/meshgate/v1/chat:\x01*\x12w\n\nStreamChat\x12\x1e.meshgate.v1.StreamChatRequest\x1a\x1f.meshgate.v1.StreamChatResponse\"&\x82\xd3\xe4\x93\x02 \"\x18/meshgate/v1/chat:stream:\x04\x63hat0\x01\x12K\n\x08\x43onverse\x12\x1c.meshgate.v1.ConverseRequest\x1a\x1d.meshgate.v1.ConverseResponse(\x01\x30\x01\x12]\n\x05\x45mbed\x12\x19.meshgate.v1.EmbedRequest\x1a\x1a.meshgate.v1.EmbedResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/meshgate/v1/embed:\x01*\x12j\n\nListModels\x12\x1e.meshgate.v1.ListModelsRequest\x1a\x1f.meshgate.v1.ListModelsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/meshgate/v1/modelsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,52 +45,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GATEWAYSERVICE'].methods_by_name['Embed']._serialized_options = b'\202\323\344\223\002\027\"\022/meshgate/v1/embed:\001*'
   _globals['_GATEWAYSERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_GATEWAYSERVICE'].methods_by_name['ListModels']._serialized_options = b'\202\323\344\223\002\025\022\023/meshgate/v1/models'
-  _globals['_CONVERSATIONCLOSINGREASON']._serialized_start=2656
-  _globals['_CONVERSATIONCLOSINGREASON']._serialized_end=2808
+  _globals['_CONVERSATIONCLOSINGREASON']._serialized_start=2736
+  _globals['_CONVERSATIONCLOSINGREASON']._serialized_end=2888
   _globals['_CHATREQUEST']._serialized_start=155
   _globals['_CHATREQUEST']._serialized_end=878
   _globals['_CHATREQUEST_METADATAENTRY']._serialized_start=686
   _globals['_CHATREQUEST_METADATAENTRY']._serialized_end=733
   _globals['_CHATRESPONSE']._serialized_start=881
-  _globals['_CHATRESPONSE']._serialized_end=1053
-  _globals['_STREAMCHATREQUEST']._serialized_start=1055
-  _globals['_STREAMCHATREQUEST']._serialized_end=1114
-  _globals['_STREAMCHATRESPONSE']._serialized_start=1116
-  _globals['_STREAMCHATRESPONSE']._serialized_end=1175
-  _globals['_CONVERSEREQUEST']._serialized_start=1178
-  _globals['_CONVERSEREQUEST']._serialized_end=1446
-  _globals['_CONVERSATIONSTART']._serialized_start=1448
-  _globals['_CONVERSATIONSTART']._serialized_end=1507
-  _globals['_USERMESSAGE']._serialized_start=1509
-  _globals['_USERMESSAGE']._serialized_end=1570
-  _globals['_TOOLRESULTS']._serialized_start=1572
-  _globals['_TOOLRESULTS']._serialized_end=1627
-  _globals['_CONVERSATIONCANCEL']._serialized_start=1629
-  _globals['_CONVERSATIONCANCEL']._serialized_end=1649
-  _globals['_CONVERSATIONFINISH']._serialized_start=1651
-  _globals['_CONVERSATIONFINISH']._serialized_end=1671
-  _globals['_CONVERSERESPONSE']._serialized_start=1674
-  _globals['_CONVERSERESPONSE']._serialized_end=1953
-  _globals['_CONVERSATIONCANCELLED']._serialized_start=1955
-  _globals['_CONVERSATIONCANCELLED']._serialized_end=1999
-  _globals['_CONVERSATIONLIMITS']._serialized_start=2001
-  _globals['_CONVERSATIONLIMITS']._serialized_end=2068
-  _globals['_LIMITSTANDING']._serialized_start=2070
-  _globals['_LIMITSTANDING']._serialized_end=2134
-  _globals['_CONVERSATIONCLOSING']._serialized_start=2136
-  _globals['_CONVERSATIONCLOSING']._serialized_end=2213
-  _globals['_EMBEDREQUEST']._serialized_start=2215
-  _globals['_EMBEDREQUEST']._serialized_end=2319
-  _globals['_EMBEDRESPONSE']._serialized_start=2322
-  _globals['_EMBEDRESPONSE']._serialized_end=2458
-  _globals['_EMBEDDING']._serialized_start=2460
-  _globals['_EMBEDDING']._serialized_end=2487
-  _globals['_LISTMODELSREQUEST']._serialized_start=2489
-  _globals['_LISTMODELSREQUEST']._serialized_end=2547
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2549
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2630
-  _globals['_MODEL']._serialized_start=2632
-  _globals['_MODEL']._serialized_end=2653
-  _globals['_GATEWAYSERVICE']._serialized_start=2811
-  _globals['_GATEWAYSERVICE']._serialized_end=3319
+  _globals['_CHATRESPONSE']._serialized_end=1093
+  _globals['_STREAMCHATREQUEST']._serialized_start=1095
+  _globals['_STREAMCHATREQUEST']._serialized_end=1154
+  _globals['_STREAMCHATRESPONSE']._serialized_start=1156
+  _globals['_STREAMCHATRESPONSE']._serialized_end=1215
+  _globals['_CONVERSEREQUEST']._serialized_start=1218
+  _globals['_CONVERSEREQUEST']._serialized_end=1486
+  _globals['_CONVERSATIONSTART']._serialized_start=1488
+  _globals['_CONVERSATIONSTART']._serialized_end=1547
+  _globals['_USERMESSAGE']._serialized_start=1549
+  _globals['_USERMESSAGE']._serialized_end=1610
+  _globals['_TOOLRESULTS']._serialized_start=1612
+  _globals['_TOOLRESULTS']._serialized_end=1667
+  _globals['_CONVERSATIONCANCEL']._serialized_start=1669
+  _globals['_CONVERSATIONCANCEL']._serialized_end=1689
+  _globals['_CONVERSATIONFINISH']._serialized_start=1691
+  _globals['_CONVERSATIONFINISH']._serialized_end=1711
+  _globals['_CONVERSERESPONSE']._serialized_start=1714
+  _globals['_CONVERSERESPONSE']._serialized_end=1993
+  _globals['_CONVERSATIONCANCELLED']._serialized_start=1995
+  _globals['_CONVERSATIONCANCELLED']._serialized_end=2039
+  _globals['_CONVERSATIONLIMITS']._serialized_start=2041
+  _globals['_CONVERSATIONLIMITS']._serialized_end=2108
+  _globals['_LIMITSTANDING']._serialized_start=2110
+  _globals['_LIMITSTANDING']._serialized_end=2174
+  _globals['_CONVERSATIONCLOSING']._serialized_start=2176
+  _globals['_CONVERSATIONCLOSING']._serialized_end=2253
+  _globals['_EMBEDREQUEST']._serialized_start=2255
+  _globals['_EMBEDREQUEST']._serialized_end=2359
+  _globals['_EMBEDRESPONSE']._serialized_start=2362
+  _globals['_EMBEDRESPONSE']._serialized_end=2538
+  _globals['_EMBEDDING']._serialized_start=2540
+  _globals['_EMBEDDING']._serialized_end=2567
+  _globals['_LISTMODELSREQUEST']._serialized_start=2569
+  _globals['_LISTMODELSREQUEST']._serialized_end=2627
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2629
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2710
+  _globals['_MODEL']._serialized_start=2712
+  _globals['_MODEL']._serialized_end=2733
+  _globals['_GATEWAYSERVICE']._serialized_start=2891
+  _globals['_GATEWAYSERVICE']._serialized_end=3399
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from meshgate.limits.limit import LARGEST_COST_NANOS
 
 NANOS_PER_USD = 1_000_000_000
+_DECIMALS = 9
 PATTERN = r"^[0-9]+(\.[0-9]+)?$"
 MAXIMUM_LENGTH = 400
 """The longest number that a float can stand for is shorter."""
@@ -38,3 +39,12 @@ def nanos_of_usd(text: str) -> int:
     if nanos.denominator != 1:
         raise ImpossibleAmountError("has more than 9 decimals: money is counted in nano-dollars")
     return int(nanos)
+
+
+def usd_of_nanos(nanos: int) -> str:
+    """The amount in USD, exactly, without an exponent or idle zeros: 120,000 is `0.00012`."""
+    sign = "-" if nanos < 0 else ""
+    whole, rest = divmod(abs(nanos), NANOS_PER_USD)
+    if not rest:
+        return f"{sign}{whole}"
+    return f"{sign}{whole}.{rest:0{_DECIMALS}}".rstrip("0")

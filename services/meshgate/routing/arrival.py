@@ -19,6 +19,7 @@ from meshgate.v1 import call_context_pb2 as pb
 _LONGEST_REQUEST_ID = 256
 _LONGEST_TRACEPARENT = 256
 
+_COST_WANTED = "x-meshgate-include-cost"
 _TIMEOUT = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h)?", re.ASCII)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -34,6 +35,7 @@ class Arrival(Struct, frozen=True):
         method: The full name of the RPC.
         deadline: The client's own, or the longest that any call may take.
         cache_control: What the client says about answers that are kept; mostly nothing.
+        wants_cost: Whether the client wants to be told at the end of a stream what it has cost.
         arrived_at: When it came, by the monotonic clock.
         span: What is recorded of it.
     """
@@ -45,6 +47,7 @@ class Arrival(Struct, frozen=True):
     method: str
     deadline: Deadline
     cache_control: str = ""
+    wants_cost: bool = False
     arrived_at: float = 0.0
     span: Span = NO_SPAN
 
@@ -53,7 +56,7 @@ class Arrival(Struct, frozen=True):
         """Read the metadata of a call.
 
         Raises:
-            InvalidRequestError: The timeout that it names cannot be read.
+            InvalidRequestError: The timeout that it names cannot be read, or whether it wants the cost.
         """
         metadata: dict[str, str] = dict(context.invocation_metadata())
         at_most = _timeout_seconds(metadata) if "x-meshgate-timeout" in metadata else None
@@ -65,6 +68,7 @@ class Arrival(Struct, frozen=True):
             method=method,
             deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
             cache_control=metadata.get("cache-control", ""),
+            wants_cost=_COST_WANTED in metadata and _wants_cost(metadata),
             arrived_at=time.monotonic(),
         )
 
@@ -117,3 +121,13 @@ def _timeout_seconds(metadata: Mapping[str, str]) -> float:
             header="x-meshgate-timeout",
         )
     return seconds
+
+
+def _wants_cost(metadata: Mapping[str, str]) -> bool:
+    text = metadata[_COST_WANTED].strip().lower()
+    if text not in {"true", "false"}:
+        raise InvalidRequestError(
+            f"the header {_COST_WANTED} is {text[:40]!r}; it must be true or false",
+            header=_COST_WANTED,
+        )
+    return text == "true"

@@ -19,9 +19,13 @@ from meshgate.runtime.errors import DeadlineExceededError, GatewayError
 
 _log = structlog.get_logger("meshgate.routing")
 
-# Timers ring up to a millisecond early: what an attempt that ran out of time leaves is no time for
-# another one.
-LEAST_SECONDS = 0.005
+# Timers ring up to a millisecond early.
+_LEAST_SECONDS = 0.005
+LEAST_SECONDS_AGAIN = 0.025
+"""What an attempt that ran out of time leaves, or less: it is no time for another one.
+
+Provider gives up 20 ms before the deadline, so that its answer still comes.
+"""
 
 Answer = TypeVar("Answer")
 
@@ -77,7 +81,8 @@ class Attempts:
         for plan in plans:
             tries = _Tries(plan, self._draw, self._now)
             while (target := tries.next()) is not None:
-                _check_time(question.arrival.deadline)
+                least_seconds = LEAST_SECONDS_AGAIN if count else _LEAST_SECONDS
+                _check_time(question.arrival.deadline, least_seconds)
                 count += 1
                 result = await execute(question, plan, target)
                 if not isinstance(result, Failure):
@@ -143,8 +148,8 @@ class _Tries:
         return min(longest, retries.backoff_max_seconds) * self._draw()
 
 
-def _check_time(deadline: Deadline) -> None:
-    if deadline.seconds_left() < LEAST_SECONDS:
+def _check_time(deadline: Deadline, least_seconds: float) -> None:
+    if deadline.seconds_left() < least_seconds:
         raise DeadlineExceededError("the deadline of the request has passed")
 
 

@@ -145,7 +145,7 @@ class Caching:
             ("x-meshgate-provider", entry.provider),
             ("x-meshgate-attempts", "0"),
         )
-        return _noted(Reply(headers, b"" if chunks else entry.body, chunks), meter)
+        return _noted(Reply(headers, meter.bill, b"" if chunks else entry.body, chunks), meter)
 
     # ------------------------------------------------------------- from upstream
 

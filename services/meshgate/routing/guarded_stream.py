@@ -30,6 +30,8 @@ class GuardedStream(MeteredStream):
         while True:
             chunk = await super().__anext__()
             data = await self._passed(chunk)
+            if self._shown.ended and not self._is_over:
+                data += await self._rest()
             if data:
                 return data
 
@@ -37,6 +39,10 @@ class GuardedStream(MeteredStream):
         """Give up what is still to come. What came until now is settled."""
         self._guard.close()
         await super().aclose()
+
+    async def _last(self, chunk: bytes) -> bytes:
+        """Leave the rest until the guard has seen this."""
+        return chunk
 
     async def _end(self) -> bytes:
         """Leave the end of a stream that has become too long until its last chunk has passed."""

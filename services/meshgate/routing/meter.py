@@ -12,7 +12,8 @@ from meshgate.dialects import metering as dialects
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.routing import observation
-from meshgate.routing.attempts import LEAST_SECONDS, Execute
+from meshgate.routing.attempts import LEAST_SECONDS_AGAIN, Execute
+from meshgate.routing.bill import Bill
 from meshgate.routing.chain import Chain
 from meshgate.routing.consumption import Consumption, Ending, consumption, is_sensible
 from meshgate.routing.demand import Demand
@@ -51,6 +52,7 @@ class Meter:
     Attributes:
         parts: Where that was set aside, of the chains of its principal.
         findings: What guardrails have found until now.
+        bill: What it has cost, once it is over.
         outcome: How the last attempt ended, as soon as it has.
         usage: What its upstream reported, if it did.
         served_model: Who answered, as the upstream names it.
@@ -65,6 +67,7 @@ class Meter:
         self.gauges = gauges
         self.dialect = dialects.meter(DIALECT_NAMES[question.dialect])
         self._attempts: list[MeteredAttempt] = []
+        self.bill = Bill(self._attempts, question.arrival.deadline)
         self._made_up = NOTHING
         self._began_at_nanos = self._ended_at_nanos = time.time_ns()
         self._ended_at = 0.0
@@ -137,7 +140,7 @@ class Meter:
     def _is_late(self) -> bool:
         """Whether the deadline of the request has come."""
         try:
-            return self.question.arrival.deadline.seconds_left() < LEAST_SECONDS
+            return self.question.arrival.deadline.seconds_left() < LEAST_SECONDS_AGAIN
         except DeadlineExceededError:
             return True
 
@@ -258,9 +261,12 @@ class Meter:
         self._end()
         self.outcome, self.usage, self.served_model = outcome, usage, served_model
         if usage is None or not is_sensible(usage):
-            self.gauges.quota.later(self._count(outcome, served_model, written))
+            counting = self._count(outcome, served_model, written)
+            self.bill.counting = self.gauges.quota.later(counting)
         else:
-            self._soon(self._all_parts, partial(self._conclude, outcome, usage, served_model))
+            last = self._attempts[-1]
+            last.consumption = self._consumption(usage, served_model)
+            self._soon(self._all_parts, partial(self._conclude, outcome, last.consumption))
 
     def saved(self) -> None:
         """The answer needed no attempt: it was there already."""
@@ -331,13 +337,11 @@ class Meter:
         finally:
             self._settle(outcome, self._consumption(usage, served_model, is_estimated=True))
 
-    def _conclude(
-        self, outcome: pb.RequestOutcome.ValueType, usage: Usage, served_model: str
-    ) -> None:
+    def _conclude(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
         """Learn from what the upstream reported, and book it."""
         if outcome == pb.REQUEST_OUTCOME_ANSWERED:
-            self._learn(usage)
-        self._settle(outcome, self._consumption(usage, served_model))
+            self._learn(consumed.usage)
+        self._settle(outcome, consumed)
 
     def _settle(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
         self._attempts[-1].settle(consumed)

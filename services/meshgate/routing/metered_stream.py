@@ -28,7 +28,8 @@ _LEAST_MORE_TOKENS = 64
 class MeteredStream:
     """Passes chunks on, asks for more where an answer outgrows what was held for it, settles.
 
-    Where no more is granted, the stream ends as its dialect ends one that has become too long.
+    Where no more is granted, the stream ends as its dialect ends one that has become too long. The end
+    is passed on when all is settled: many clients leave as soon as they have seen it.
 
     Args:
         chunks: The answer, as it comes.
@@ -61,12 +62,29 @@ class MeteredStream:
         self._tally.take(chunk)
         if self._is_too_long() and not await self._has_more():
             return chunk + await self._end()
-        return chunk
+        return chunk if not self._tally.ended else await self._last(chunk)
 
     async def aclose(self) -> None:
         """Give up what is still to come. What came until now is settled."""
         self._ended(pb.REQUEST_OUTCOME_CANCELLED)
         await self._chunks.aclose()
+
+    async def _last(self, chunk: bytes) -> bytes:
+        """What goes to the client of the chunk that holds the end."""
+        return chunk + await self._rest()
+
+    async def _rest(self) -> bytes:
+        """Wait for what the upstream reported of an answer that has come to its end, and settle it."""
+        rest = b""
+        try:
+            while True:
+                rest += await anext(self._chunks)
+        except StopAsyncIteration:
+            pass
+        except GatewayError as error:
+            _log.warning("an answer came whole, but not what it used", reason=error.reason)
+        self._ended(pb.REQUEST_OUTCOME_ANSWERED)
+        return rest
 
     def _ended(self, outcome: pb.RequestOutcome.ValueType) -> None:
         self._is_over = True

@@ -139,9 +139,9 @@ class Pipeline:
         answer = answered.answer
         meter.upstream_took(answer.upstream_seconds)
         if guard is not None:
-            return Reply(_headers(answered, meter), body=await _shown(answer, meter, guard))
+            return Reply(_headers(answered, meter), meter.bill, await _shown(answer, meter, guard))
         meter.answered(answer.usage, answer.served_model, answer.body)
-        return Reply(_headers(answered, meter), body=answer.body)
+        return Reply(_headers(answered, meter), meter.bill, answer.body)
 
     async def _streamed(self, meter: Meter, plans: Iterable[Plan], guard: Guard | None) -> Reply:
         span = meter.question.arrival.span
@@ -149,7 +149,7 @@ class Pipeline:
         answered = await self._attempts.first_good(meter.question, plans, execute)
         chunks, watch = answered.answer.chunks, guard and guard.stream(meter.question)
         stream = GuardedStream(chunks, meter, watch) if watch else MeteredStream(chunks, meter)
-        return Reply(_headers(answered, meter), chunks=stream)
+        return Reply(_headers(answered, meter), meter.bill, chunks=stream)
 
     async def authenticate(self, arrival: Arrival) -> None:
         """Look who calls, before anything is read of what he says.

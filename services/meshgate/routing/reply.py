@@ -4,6 +4,7 @@ from typing import Protocol, Self
 
 from msgspec import Struct
 
+from meshgate.routing.bill import Bill
 from meshgate.routing.peers.provider import Headers
 
 
@@ -24,10 +25,12 @@ class Reply(Struct, frozen=True):
 
     Attributes:
         headers: What is told beside the answer.
+        bill: What it has cost.
         body: The whole answer, or
         chunks: the pieces of a streamed one, each whole events; to be closed.
     """
 
     headers: Headers
+    bill: Bill
     body: bytes = b""
     chunks: AnswerChunks | None = None

@@ -58,9 +58,10 @@ class ChunkForm:
         choice = {"index": index, **members, "logprobs": None, "finish_reason": finish_reason}
         return self._written(identity, [choice], {})
 
-    def write_usage(self, identity: Identity, usage: Usage) -> bytes:
-        """Write the chunk with the usage, which has no choices."""
-        return self._written(identity, [], {"usage": usage_object.write(usage)})
+    def write_usage(self, identity: Identity, usage: Usage | None) -> bytes:
+        """Write the chunk with the usage, as far as it is known, which has no choices."""
+        told = None if usage is None else usage_object.write(usage)
+        return self._written(identity, [], {"usage": told})
 
     def _written(
         self, identity: Identity, choices: Sequence[object], more: dict[str, object]

@@ -29,6 +29,7 @@ from meshgate.routing.dialogue import (
     Unreadable,
     stop,
 )
+from meshgate.routing.edges.costed_answer import chunks_of, events_of
 from meshgate.routing.peers.provider import Headers
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.reply import Reply
@@ -138,17 +139,14 @@ class _Turns:
                 yield step
 
     async def _steps(self, reply: Reply) -> AsyncGenerator[Step, None]:
-        if reply.chunks is None:
-            raise TypeError("a streamed question has a streamed answer")
         reader = StreamReader()
-        async with aclosing(reply.chunks) as chunks:
+        async with aclosing(chunks_of(reply)), aclosing(events_of(reply)) as events:
             standings = _standings(reply.headers)
             if standings != self._standings:
                 self._standings = standings
                 yield Step(pb.ConversationLimits(standings=standings))
-            async for chunk in chunks:
-                for event in chat_pb2.ChatEvents.FromString(chunk).events:
-                    yield Step(event, reader.read(event))
+            async for event in events:
+                yield Step(event, reader.read(event))
 
 
 async def _next(requests: Requests) -> pb.ConverseRequest:

@@ -9,12 +9,13 @@ from meshgate.dialects.meshgate_chat.read_request import head_of
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
 from meshgate.routing import model_pages
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.cost_header import cost_header
 from meshgate.routing.edges import embedding
 from meshgate.routing.edges.conversations import Conversations
+from meshgate.routing.edges.costed_answer import chunks_of, events_of
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import InvalidRequestError
-from meshgate.v1 import chat_pb2
 from meshgate.v1 import gateway_service_pb2 as pb
 from meshgate.v1 import gateway_service_pb2_grpc as rpc
 from meshgate.v1 import provider_service_pb2 as provider_pb
@@ -33,7 +34,7 @@ class GatewayServicer(rpc.GatewayServiceServicer):
         arrival = Arrival.from_context(context, "GatewayService.Chat")
         reply = await self._answer(arrival, request, stream=False)
         response = pb.ChatResponse.FromString(reply.body)  # first: an error carries no headers
-        await context.send_initial_metadata(reply.headers)
+        await _tell_cost(response, reply, context)
         return response
 
     async def StreamChat(
@@ -41,16 +42,13 @@ class GatewayServicer(rpc.GatewayServiceServicer):
     ) -> AsyncIterator[pb.StreamChatResponse]:
         arrival = Arrival.from_context(context, "GatewayService.StreamChat")
         reply = await self._answer(arrival, request.chat, stream=True)
-        if reply.chunks is None:
-            raise TypeError("a streamed question has a streamed answer")
         headers = reply.headers
-        async with aclosing(reply.chunks) as chunks:
-            async for chunk in chunks:
+        async with aclosing(chunks_of(reply)), aclosing(events_of(reply)) as events:
+            async for event in events:
                 if headers:
                     await context.send_initial_metadata(headers)
                     headers = ()
-                for event in chat_pb2.ChatEvents.FromString(chunk).events:
-                    yield pb.StreamChatResponse(event=event)
+                yield pb.StreamChatResponse(event=event)
 
     async def Converse(
         self, request_iterator: AsyncIterator[pb.ConverseRequest], context: Any
@@ -69,7 +67,7 @@ class GatewayServicer(rpc.GatewayServiceServicer):
             read_embeddings.read_head,
         )
         response = embedding.read_answer(reply.body, len(request.texts))
-        await context.send_initial_metadata(reply.headers)
+        await _tell_cost(response, reply, context)
         return response
 
     async def ListModels(
@@ -90,6 +88,16 @@ class GatewayServicer(rpc.GatewayServiceServicer):
         return await self._pipeline.answer(
             arrival, provider_pb.DIALECT_MESHGATE_CHAT, request.SerializeToString(), read_head
         )
+
+
+async def _tell_cost(
+    response: pb.ChatResponse | pb.EmbedResponse, reply: Reply, context: Any
+) -> None:
+    """Write the cost of a plain answer into it and into its headers, which go out first."""
+    cost_nanos = await reply.bill.cost_nanos()
+    if cost_nanos is not None:
+        response.cost_nanos = cost_nanos
+    await context.send_initial_metadata((*reply.headers, *cost_header(cost_nanos)))
 
 
 def _check(request: pb.ChatRequest) -> None:

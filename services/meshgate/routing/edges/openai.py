@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
+from msgspec.structs import replace
 
+from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.openai_api import model_list
+from meshgate.dialects.openai_chat import chunks as chat_chunks
 from meshgate.dialects.openai_chat import errors as chat_errors
 from meshgate.dialects.openai_chat import read_request as read_chat
+from meshgate.dialects.openai_choices.chunks import ChunkForm
+from meshgate.dialects.openai_choices.costed_stream import CostedStream
+from meshgate.dialects.openai_completions import chunks as completion_chunks
 from meshgate.dialects.openai_completions import read_request as read_completion
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
 from meshgate.routing.arrival import Arrival
+from meshgate.routing.cost_header import cost_header
+from meshgate.routing.edges.costed_answer import CostedChunks
 from meshgate.routing.pipeline import Pipeline, ReadHead
 from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import GatewayError
@@ -34,13 +42,20 @@ class _Endpoint:
     method: str
     dialect: "provider_pb.Dialect.ValueType"
     read_head: ReadHead
+    form: ChunkForm | None = None
 
 
 _CHAT_COMPLETIONS = _Endpoint(
-    "OpenAiService.ChatCompletions", provider_pb.DIALECT_OPENAI_CHAT, read_chat.read_head
+    "OpenAiService.ChatCompletions",
+    provider_pb.DIALECT_OPENAI_CHAT,
+    read_chat.read_head,
+    chat_chunks.FORM,
 )
 _COMPLETIONS = _Endpoint(
-    "OpenAiService.Completions", provider_pb.DIALECT_OPENAI_COMPLETIONS, read_completion.read_head
+    "OpenAiService.Completions",
+    provider_pb.DIALECT_OPENAI_COMPLETIONS,
+    read_completion.read_head,
+    completion_chunks.FORM,
 )
 _EMBEDDINGS = _Endpoint(
     "OpenAiService.Embeddings", provider_pb.DIALECT_OPENAI_EMBEDDINGS, read_embeddings.read_head
@@ -84,9 +99,13 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
     ) -> AsyncGenerator[HttpBody, None]:
         """The model's answer as messages; one if it is plain."""
         arrival = Arrival.from_context(context, endpoint.method)
-        reply = await self._pipeline.answer(
-            arrival, endpoint.dialect, request.data, endpoint.read_head
-        )
+        read_head = endpoint.read_head
+        if arrival.wants_cost:
+            read_head = _with_usage(read_head)
+        reply = await self._pipeline.answer(arrival, endpoint.dialect, request.data, read_head)
+        if arrival.wants_cost and reply.chunks is not None and endpoint.form is not None:
+            chunks = CostedChunks(reply.chunks, reply.bill, CostedStream(endpoint.form))
+            reply = replace(reply, chunks=chunks)
         return _bodies(reply, context)
 
 
@@ -95,10 +114,21 @@ def error_body(error: GatewayError) -> ErrorBody:
     return ErrorBody(error.http_status, chat_errors.write_error(error))
 
 
+def _with_usage(read_head: ReadHead) -> ReadHead:
+    """The same for callers who want to be told the usage too, whatever their request says."""
+
+    def read(body: bytes) -> RequestHead:
+        head = read_head(body)
+        return replace(head, include_usage=True) if head.stream else head
+
+    return read
+
+
 async def _bodies(reply: Reply, context: Any) -> AsyncGenerator[HttpBody, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
     if reply.chunks is None:
-        await context.send_initial_metadata(reply.headers)
+        cost = cost_header(await reply.bill.cost_nanos())
+        await context.send_initial_metadata((*reply.headers, *cost))
         yield HttpBody(content_type=_JSON, data=reply.body)
         return
     first = True
