@@ -295,7 +295,7 @@ class TestErrors:
 
     async def test_a_turn_has_its_own_time(self, gateway: Gateway, provider: FakeProvider) -> None:
         provider.at("a", [HANG])
-        talk = Talk(gateway.typed, credentials(x_meshgate_timeout="50ms"))
+        talk = Talk(gateway.typed, credentials(x_meshgate_timeout="500ms"))
         await talk.send(start(), user())
 
         heard = await talk.hear()
