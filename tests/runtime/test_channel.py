@@ -9,6 +9,7 @@ import grpc
 import pytest
 from runtime.binding import BOUND_SECONDS, asking, read, streaming, until
 from runtime.replicas import NameServer, Replica
+from structlog.testing import capture_logs
 
 from meshgate.runtime.channel import Address, RemoteChannel
 from meshgate.runtime.health import Health
@@ -226,6 +227,24 @@ async def test_a_name_server_that_is_away_takes_no_instance_away(
 
     await stub_of(channel).Execute(asking("echo"))
     assert replica.calls == 1
+
+
+async def test_it_is_said_once_that_a_name_is_not_found_and_once_that_it_is_again(
+    start: Start, connect: Open
+) -> None:
+    replica = await start()
+    names = NameServer(replica.address)
+    channel = await connect(names)
+
+    with capture_logs() as logs:
+        for error in (OSError("no answer"), OSError("no answer"), None):
+            names.error = error
+            await channel.resolve()
+
+    assert [line["event"] for line in logs] == [
+        "peer cannot be resolved",
+        "peer is resolved again",
+    ]
 
 
 async def test_a_host_that_cannot_be_resolved_keeps_no_other_hosts_instances(
