@@ -144,3 +144,20 @@ async def test_without_its_service_requests_go_on(gateway: Gateway) -> None:
 
     assert {word(each) for each in during} == {"miss"}
     assert ready.status_code == 200
+
+
+async def test_while_its_service_hangs_requests_go_on(gateway: Gateway) -> None:
+    if gateway.mode == "compact":
+        pytest.skip("the service is where all others are")
+    [service] = json.loads((gateway.directory / "ready.json").read_text())["pids"]["cache"]
+    async with gateway.client() as client:
+        os.kill(service, signal.SIGSTOP)
+        try:
+            during = [await client.post(CHAT, json=asking(f"silence {n}")) for n in range(5)]
+        finally:
+            os.kill(service, signal.SIGCONT)
+        async with asyncio.timeout(BOUND_SECONDS):
+            while word(await client.post(CHAT, json=asking("awake again"))) != "hit":
+                await asyncio.sleep(0.02)
+
+    assert {word(each) for each in during} == {"miss"}

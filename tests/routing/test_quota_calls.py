@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from meshgate.routing.peers.quota.calls import MOST_RELEASES, QuotaCalls
 from meshgate.runtime.errors import (
@@ -110,6 +111,22 @@ class TestGivingBack:
         await calls.send_releases()
 
         assert await released(calls, channel) == ["g1"]
+
+    async def test_it_is_said_once_that_they_wait_and_once_that_they_do_not(
+        self, calls: QuotaCalls, channel: Channel
+    ) -> None:
+        calls.release(pb.ReleaseItem(grant_id="g1"))
+        channel.answers = [ServiceUnavailableError("away")]
+
+        with capture_logs() as logs:
+            for _ in range(3):
+                await calls.send_releases()
+            await released(calls, channel)
+
+        assert [line["event"] for line in logs] == [
+            "grants wait to be given back",
+            "grants are given back again",
+        ]
 
     async def test_one_call_gives_back_at_most_500(
         self, calls: QuotaCalls, channel: Channel

@@ -7,60 +7,13 @@ from typing import Any
 
 import grpc
 import pytest
-from runtime.binding import BOUND_SECONDS, IDENTITY, asking, read, streaming, until
-from runtime.scripted import ScriptedProvider
+from runtime.binding import BOUND_SECONDS, asking, read, streaming, until
+from runtime.replicas import NameServer, Replica
+from structlog.testing import capture_logs
 
 from meshgate.runtime.channel import Address, RemoteChannel
 from meshgate.runtime.health import Health
-from meshgate.runtime.interception import intercepted
-from meshgate.runtime.server import Server, make_server
 from meshgate.v1 import provider_service_pb2_grpc as rpc
-
-
-class Replica:
-    """One instance of the provider."""
-
-    def __init__(self) -> None:
-        self.provider = ScriptedProvider()
-        self.health = Health()
-        self.health.serve()
-        self.port = 0
-        self._server: Server | None = None
-
-    async def start(self, host: str = "127.0.0.1") -> None:
-        methods = (
-            *intercepted(self.provider.implementation(), IDENTITY),
-            *intercepted(self.health.implementation(), IDENTITY),
-        )
-        self._server = make_server("native", methods)
-        self.port = await self._server.start(f"{host}:{self.port}")
-
-    async def kill(self) -> None:
-        if self._server is not None:
-            await self._server.stop(0)
-            self._server = None
-
-    @property
-    def address(self) -> Address:
-        return ("127.0.0.1", self.port)
-
-    @property
-    def calls(self) -> int:
-        return len(self.provider.seen)
-
-
-class NameServer:
-    """Says what a name stands for, until it goes away."""
-
-    def __init__(self, *addresses: Address) -> None:
-        self.addresses = set(addresses)
-        self.error: Exception | None = None
-
-    async def lookup(self, _host: str, _port: int) -> set[Address]:
-        if self.error is not None:
-            raise self.error
-        return set(self.addresses)
-
 
 Start = Callable[[], Awaitable[Replica]]
 Open = Callable[..., Awaitable[RemoteChannel]]
@@ -274,6 +227,24 @@ async def test_a_name_server_that_is_away_takes_no_instance_away(
 
     await stub_of(channel).Execute(asking("echo"))
     assert replica.calls == 1
+
+
+async def test_it_is_said_once_that_a_name_is_not_found_and_once_that_it_is_again(
+    start: Start, connect: Open
+) -> None:
+    replica = await start()
+    names = NameServer(replica.address)
+    channel = await connect(names)
+
+    with capture_logs() as logs:
+        for error in (OSError("no answer"), OSError("no answer"), None):
+            names.error = error
+            await channel.resolve()
+
+    assert [line["event"] for line in logs] == [
+        "peer cannot be resolved",
+        "peer is resolved again",
+    ]
 
 
 async def test_a_host_that_cannot_be_resolved_keeps_no_other_hosts_instances(

@@ -154,6 +154,7 @@ class RemoteChannel:
         self._leaving: dict[asyncio.Task[None], Instance] = {}
         self._turns = itertools.count()
         self._lost = asyncio.Event()
+        self._unresolved: set[str] = set()
 
     @property
     def instance_count(self) -> int:
@@ -198,7 +199,13 @@ class RemoteChannel:
             self._found[host, port] = await self._lookup(host, port)
         except (OSError, UnicodeError):
             # What was found before stays: a name server that is away takes no instance away.
-            _log.warning("peer cannot be resolved", peer=self._name, host=host)
+            if host not in self._unresolved:
+                _log.warning("peer cannot be resolved", peer=self._name, host=host)
+            self._unresolved.add(host)
+        else:
+            if host in self._unresolved:
+                _log.info("peer is resolved again", peer=self._name, host=host)
+            self._unresolved.discard(host)
 
     async def close(self) -> None:
         """Cut off what is in flight, and close."""

@@ -52,6 +52,7 @@ class QuotaCalls:
             self._send_extensions, most_items=_MOST_ITEMS
         )
         self._released: list[pb.ReleaseItem] = []
+        self._is_stuck = False
 
     async def hold(self, item: pb.HoldItem) -> pb.Grant:
         """Ask for a hold.
@@ -87,8 +88,13 @@ class QuotaCalls:
             except GatewayError as error:
                 # Given back later then: nothing is lost that an expiry would not book.
                 self._released += items[start:]
-                _log.warning("grants could not be given back", reason=error.reason)
+                if not self._is_stuck:
+                    _log.warning("grants wait to be given back", reason=error.reason)
+                self._is_stuck = True
                 return
+            if self._is_stuck:
+                _log.info("grants are given back again")
+            self._is_stuck = False
 
     async def settle(self, grants: Sequence[pb.GrantSettlement]) -> Sequence[pb.SettleResult]:
         """Book. Idempotent.
