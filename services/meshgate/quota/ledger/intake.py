@@ -28,6 +28,7 @@ _ADJUSTMENTS = {
 _MICROSECONDS = 1_000
 _NANOS = 1_000_000
 _LONGEST_ID_BYTES = 500
+_MOST_CHARGES = 10_000
 _SUBJECTS = msgspec.json.Decoder(list[str])
 # Of all moments that a broken clock may tell, those that a calendar has.
 _EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1_000)
@@ -79,6 +80,8 @@ def _records(told: Told, kind: EntryKind) -> list[Entry]:
     records = pb.UsageRecords.FromString(told.fields[b"records"]).records
     if not records:
         raise UnreadableError("no records")
+    if any(len(record.charges) > _MOST_CHARGES for record in records):
+        raise UnreadableError("more charges than any request has")
     booked_time = _grant_time(told) * _MICROSECONDS
     return [
         Entry(

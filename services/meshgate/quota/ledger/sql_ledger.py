@@ -22,7 +22,7 @@ from meshgate.runtime.errors import ServiceUnavailableError
 
 _LABELLED = {kind.name.lower(): kind for kind in Kind}
 _MOST_IDS_A_QUERY = 5_000
-_REFUSALS = (IntegrityError, ProgrammingError, DataError)
+_REFUSALS = (IntegrityError, ProgrammingError, DataError, OverflowError)
 
 
 class _Head(Struct):
@@ -58,7 +58,7 @@ class SqlLedger:
                 fresh, numbers = await self._written(connection, entries)
         except _REFUSALS as error:
             # What databases say may repeat what they were given.
-            raise LedgerRefusedError(type(error.orig or error).__name__) from None
+            raise LedgerRefusedError(type(getattr(error, "orig", error)).__name__) from None
         self._labels.remember(numbers)
         return Appended(fresh, len(entries) - len(fresh))
 
