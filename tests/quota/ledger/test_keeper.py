@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
@@ -21,10 +21,10 @@ AWAY = ServiceUnavailableError("it is away")
 class FakeSource:
     """Streams in memory. What was taken and not dropped is told again."""
 
-    def __init__(self, *waiting: Told, failures: Iterator[bool] = iter(())) -> None:
+    def __init__(self, *waiting: Told, failures: Iterable[bool] = ()) -> None:
         self.waiting = list(waiting)
         self.waits = 0
-        self._failures = failures
+        self._failures = iter(failures)
 
     def _may_fail(self) -> None:
         if next(self._failures, False):
@@ -206,7 +206,7 @@ async def test_where_nothing_is_used_it_waits():
 )
 def test_whatever_fails_everything_is_written_once_and_nothing_stays(source_fails, instead, count):
     async def keep():
-        source = FakeSource(*several(count), failures=iter(source_fails))
+        source = FakeSource(*several(count), failures=source_fails)
         ledger = FakeLedger(*instead)
         keeper = Keeper(source, ledger, Pauses())
         while source.waiting:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
+from msgspec import Struct
 from redis.exceptions import RedisError
 
 from meshgate.quota.ledger.intake import Told
@@ -23,10 +24,8 @@ from meshgate.runtime.deadline import Deadline
 
 _FEWEST_A_SHARD = 16
 _MOST_AN_ORDER = 1_000
-_ANSWER_SECONDS = 5.0
 _WAIT_SECONDS = 1.0
 _POLL_SECONDS = 0.25
-_IDLE_SECONDS = 15.0
 _NEVER = float("-inf")
 
 
@@ -42,34 +41,51 @@ def new_consumer() -> str:
     return f"{os.getpid()}-{secrets.token_hex(6)}"
 
 
+class Patience(Struct, frozen=True):
+    """How long others are waited for.
+
+    Attributes:
+        idle_seconds: What somebody has taken for so long is taken from him.
+        gone_seconds: Who has not been heard of for so long, and owes nothing, is forgotten.
+        answer_seconds: So long the store may take to answer.
+    """
+
+    idle_seconds: float = 15.0
+    gone_seconds: float = 86_400.0
+    answer_seconds: float = 5.0
+
+
+_USUAL = Patience()
+
+
 class UsageStream:
     """A `UsageSource`: all shards together.
 
     Args:
         nodes: Where they are.
         consumer: Who reads.
-        idle_seconds: What somebody has taken for so long is taken from him.
-        moment: The time, in seconds, that passes between two looks for that. Tests give it.
+        patience: With others, and with the store.
+        moment: The time in seconds. Tests give it.
     """
 
     def __init__(
         self,
         nodes: RedisNodes,
         consumer: str,
-        idle_seconds: float = _IDLE_SECONDS,
+        patience: Patience = _USUAL,
         moment: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nodes = nodes
         self._consumer = consumer
-        self._idle_seconds = idle_seconds
+        self._patience = patience
         self._moment = moment
         self._claimed_at = _NEVER
         self._a_shard = _FEWEST_A_SHARD
 
     async def take(self) -> Taken:
         idle_ms, now = 0, self._moment()
-        if now - self._claimed_at >= self._idle_seconds / 2:
-            idle_ms, self._claimed_at = max(1, round(self._idle_seconds * 1_000)), now
+        if now - self._claimed_at >= self._patience.idle_seconds / 2:
+            idle_ms, self._claimed_at = max(1, _milliseconds(self._patience.idle_seconds)), now
         replies = await self._asked(self._a_shard, idle_ms)
         busy = sum(1 for entries, *_ in replies if entries)
         self._a_shard = max(_FEWEST_A_SHARD, MOST_ENTRIES // max(busy, 1))
@@ -92,7 +108,7 @@ class UsageStream:
             for shard, found in ids.items()
             for begin in range(0, len(found), _MOST_AN_ORDER)
         ]
-        await self._nodes.run(_DONE, calls, Deadline.after(_ANSWER_SECONDS))
+        await self._nodes.run(_DONE, calls, Deadline.after(self._patience.answer_seconds))
 
     async def wait(self) -> None:
         """Where all streams are on one server, it says when something comes; others are asked."""
@@ -101,7 +117,7 @@ class UsageStream:
             await asyncio.sleep(_POLL_SECONDS)
             return
         keys = [f"{tag_of(shard)}usage" for shard in range(SHARD_COUNT)]
-        milliseconds = round(_WAIT_SECONDS * 1_000)
+        milliseconds = _milliseconds(_WAIT_SECONDS)
         command = (
             "XREAD",
             "COUNT",
@@ -122,10 +138,16 @@ class UsageStream:
 
     async def _asked(self, count: int, idle_ms: int) -> list[Any]:
         """Of each shard: entries, how many there are, the id of the first, and the time."""
+        gone_ms = _milliseconds(self._patience.gone_seconds)
         calls = [
-            ScriptCall(shard, (self._consumer, count, idle_ms)) for shard in range(SHARD_COUNT)
+            ScriptCall(shard, (self._consumer, count, idle_ms, gone_ms))
+            for shard in range(SHARD_COUNT)
         ]
-        return await self._nodes.run(_TAKE, calls, Deadline.after(_ANSWER_SECONDS))
+        return await self._nodes.run(_TAKE, calls, Deadline.after(self._patience.answer_seconds))
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1_000)
 
 
 def _backlog(replies: Sequence[Any]) -> Backlog:

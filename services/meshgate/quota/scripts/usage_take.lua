@@ -3,14 +3,13 @@
 --
 -- KEYS: as all scripts have them; only the usage stream is looked at.
 -- ARGV: the consumer, how many entries at most, and after how many idle milliseconds what others took
--- is taken from them; 0 for not at all.
+-- is taken from them (0 for not at all), and those who owe nothing are forgotten.
 --
 -- It answers the entries, how many the stream has, the first one's id, and the time.
 
 local STREAM, GROUP = KEYS[2], 'ledger'
-local CONSUMER, COUNT, IDLE_MS = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
--- Nobody is away for so long and comes back.
-local GONE_MS = 86400000
+local CONSUMER, COUNT = ARGV[1], tonumber(ARGV[2])
+local IDLE_MS, GONE_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local function is_there()
   local created = redis.pcall('XGROUP', 'CREATE', STREAM, GROUP, '0')
