@@ -17,13 +17,14 @@ from quota.ledger.streams import (
     use,
 )
 from quota.ledger.usage import check_books, database_at, named_lines
-from quota.worlds import World
+from quota.worlds import World, soon
 
 from meshgate.limits.amounts import Amounts
-from meshgate.quota.grants import Booking, Grant, NotGranted
+from meshgate.quota.grants import Booking, Grant, GrantSettlement, NotGranted, Settlement
 from meshgate.quota.ledger.keeper import Appended, Keeper
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.usage_stream import Patience
+from meshgate.quota.shards import tag_of
 
 # Who has taken something and is silent for this long, has lost it to the others.
 HASTY = Patience(idle_seconds=0.001, answer_seconds=30.0)
@@ -160,10 +161,9 @@ async def test_what_a_store_tells_again_after_a_crash_is_written_once(valkey, da
         taken = await stream.take()
         await drained(keeper)
         async with valkey.client() as client:
+            await client.delete(*(f"{tag_of(one.shard)}usage" for one in taken.told))
             for one in taken.told:
-                await client.xadd(
-                    f"{{q{one.shard:02d}}}:usage", dict(one.fields), id=f"{one.stream_id}"
-                )
+                await client.xadd(f"{tag_of(one.shard)}usage", dict(one.fields), id=one.stream_id)
 
         await drained(keeper)
 
@@ -227,8 +227,8 @@ async def test_with_too_much_that_waits_for_the_ledger_nothing_more_is_granted(a
 
 async def test_nothing_is_trimmed_that_waits_for_the_ledger(valkey):
     async with ledger_world(valkey, usage_entries=5) as world, stream_at(valkey) as stream:
-        for number in range(300):
-            await settle(world, f"late-{number}")
+        many = tuple(Settlement(number, SPENT, SPENT, b"r") for number in range(300))
+        await world.store.settle([GrantSettlement("g", "acme", (), None, many)], soon())
 
         waiting = await stream.measure()
 
