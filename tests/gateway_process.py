@@ -62,6 +62,9 @@ models:
     guardrails: [careful]
   text-embedding-3-small:
     targets: [{{provider: main}}]
+  cached-embeddings:
+    targets: [{{provider: main, model: text-embedding-3-small}}]
+    cache: {{mode: exact, ttl: 1h}}
   vendor/demo:
     targets: [{{provider: demo, model: demo}}]
 guardrails:

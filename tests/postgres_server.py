@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
+
 from meshgate.cli.ports import free_port
 
 BOUND_SECONDS = 30.0
@@ -145,3 +147,13 @@ def _die_with_parent() -> None:
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def execute(url: str, *statements: str) -> None:
+    """Run statements in a database, each by itself: some may not be in a transaction."""
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()

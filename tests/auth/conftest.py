@@ -5,10 +5,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 from auth.opened_records import PEPPERS, Clock
-from postgres_server import PostgresServer, running_postgres
+from postgres_server import PostgresServer, execute, running_postgres
 
 from meshgate.auth.sql.opening import opened
 from meshgate.auth.sql.schema import SCHEMA
@@ -30,9 +29,9 @@ _EMPTY = (
 def postgres() -> Iterator[PostgresServer]:
     """One server for all tests, with a database to copy."""
     with running_postgres() as server:
-        asyncio.run(_execute(server.url(), "CREATE DATABASE migrated"))
+        asyncio.run(execute(server.url(), "CREATE DATABASE migrated"))
         asyncio.run(migrate(SCHEMA, server.url("migrated")))
-        asyncio.run(_execute(server.url(), "CREATE DATABASE shared TEMPLATE migrated"))
+        asyncio.run(execute(server.url(), "CREATE DATABASE shared TEMPLATE migrated"))
         yield server
 
 
@@ -57,7 +56,7 @@ def database_url(request) -> str:
         return _sqlite_copy(request)
     # A new database for each test took ten times as long as the tests.
     server = request.getfixturevalue("postgres")
-    asyncio.run(_execute(server.url("shared"), *_EMPTY))
+    asyncio.run(execute(server.url("shared"), ";".join(_EMPTY)))
     return server.url("shared")
 
 
@@ -68,9 +67,9 @@ def own_database_url(request) -> Iterator[str]:
         yield _sqlite_copy(request)
         return
     server = request.getfixturevalue("postgres")
-    asyncio.run(_execute(server.url(), "CREATE DATABASE own TEMPLATE migrated"))
+    asyncio.run(execute(server.url(), "CREATE DATABASE own TEMPLATE migrated"))
     yield server.url("own")
-    asyncio.run(_execute(server.url(), "DROP DATABASE own WITH (FORCE)"))
+    asyncio.run(execute(server.url(), "DROP DATABASE own WITH (FORCE)"))
 
 
 @pytest.fixture
@@ -88,11 +87,3 @@ def _sqlite_copy(request) -> str:
     file = request.getfixturevalue("sqlite_file")
     copy = shutil.copy(file, request.getfixturevalue("tmp_path") / "auth.sqlite")
     return f"sqlite:///{copy}"
-
-
-async def _execute(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(";".join(statements))
-    finally:
-        await connection.close()

@@ -26,18 +26,19 @@ def test_no_two_keys_are_the_same():
     assert len({PEPPERS.new_credential().text for _ in range(100)}) == 100
 
 
+# Told by name: a secret in a test's name would be another in each process that runs tests.
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "mg-",
-        MADE.text[:-1],
-        MADE.text + "x",
-        MADE.text + "\n",
-        MADE.text.upper(),
-        MADE.text.removeprefix("mg-"),
-        MADE.text.replace("-", "_"),
-        "mg-admin-" + MADE.secret,
+        pytest.param("", id="nothing"),
+        pytest.param("mg-", id="the prefix alone"),
+        pytest.param(MADE.text[:-1], id="too short"),
+        pytest.param(MADE.text + "x", id="too long"),
+        pytest.param(MADE.text + "\n", id="a line"),
+        pytest.param(MADE.text.upper(), id="in capitals"),
+        pytest.param(MADE.text.removeprefix("mg-"), id="without the prefix"),
+        pytest.param(MADE.text.replace("-", "_"), id="underscores"),
+        pytest.param("mg-admin-" + MADE.secret, id="another's id"),
     ],
 )
 def test_what_has_another_form_is_no_key(text):

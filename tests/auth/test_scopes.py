@@ -1,6 +1,7 @@
 from auth.opened_records import ONE_AT_A_TIME, TEN_A_MINUTE
 
-from meshgate.auth.scopes import NO_SCOPES, Belonging, Scopes, subjects_of
+from meshgate.auth.records import Key
+from meshgate.auth.scopes import NO_SCOPES, Scopes, subjects_of
 from meshgate.config.snapshot import LimitsOptions
 from meshgate.limits.limit import Enforcement, Limit, LimitKind, Subject, SubjectKind, WindowUnit
 
@@ -9,7 +10,15 @@ SOFT = Limit.of(LimitKind.REQUESTS, 5, WindowUnit.DAY, enforcement=Enforcement.S
 
 
 def belonging(limits=(), tags=None):
-    return Belonging("key_a", "user_a", "team_a", "org_a", limits, tags or {})
+    return Key(
+        key_id="key_a",
+        user_id="user_a",
+        team_id="team_a",
+        organization_id="org_a",
+        name="a",
+        limits=limits,
+        tags=tags or {},
+    )
 
 
 def test_subjects_come_narrowest_first():

@@ -63,11 +63,13 @@ def test_the_environment_may_name_another_database(migrate, tmp_path):
     }
 
 
-def test_a_database_that_cannot_be_used_is_one_sentence_without_its_password(migrate):
-    result = migrate(AUTH_DATABASE_URL="postgresql://u:hunter2@127.0.0.1:1/x")
+@pytest.mark.parametrize("variable", ["AUTH_DATABASE_URL", "LEDGER_DATABASE_URL"])
+def test_a_database_that_cannot_be_used_is_one_sentence_without_its_password(migrate, variable):
+    result = migrate(**{variable: "postgresql://u:hunter2@127.0.0.1:1/x"})
 
     assert result.exit_code == 1
     assert result.output.startswith("Error: the database postgresql://u:***@127.0.0.1:1/x cannot")
+    assert variable in result.output
     assert "hunter2" not in result.output
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from meshgate.dialects.openai_chat.chunks import DONE
+from meshgate.dialects.openai_choices.chunks import DONE
 from meshgate.v1 import chat_pb2
 
 SECRET = "hunter2"

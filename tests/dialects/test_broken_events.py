@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from meshgate.dialects import sse
 from meshgate.dialects.answers import CutStreamError, MalformedAnswerError
-from meshgate.dialects.openai_chat.passthrough import StreamTracker
+from meshgate.dialects.openai_choices.stream_tracker import StreamTracker
 
 DONE = b"data: [DONE]\n\n"
 

@@ -108,9 +108,3 @@ def _equal(one: object, other: object) -> bool:
 def test_what_can_be_read_in_two_ways_or_in_none_has_no_form(body):
     with pytest.raises(NoCanonicalFormError):
         json_form(body)
-
-
-def test_own_members_can_be_left_out_and_those_of_others_stay():
-    body = b'{"user": "a", "x": {"user": "b"}}'
-
-    assert json_form(body, without=["user"]) == b'{"x":{"user":"b"}}'

@@ -24,7 +24,7 @@ from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.inspection import inspection
 from meshgate.dialects.meshgate_chat import read_response
 from meshgate.dialects.openai_chat import grammar as openai_grammar
-from meshgate.dialects.openai_chat.chunks import DONE
+from meshgate.dialects.openai_choices.chunks import DONE
 from meshgate.dialects.segments import SegmentKind
 from meshgate.runtime.errors import UnsupportedError
 from meshgate.v1 import chat_pb2

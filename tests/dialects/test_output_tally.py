@@ -17,9 +17,9 @@ from meshgate.dialects.neutral import (
     ToolCallDelta,
 )
 from meshgate.dialects.openai_chat import grammar
-from meshgate.dialects.openai_chat.passthrough import StreamTracker
 from meshgate.dialects.openai_chat.tally import OutputTally
 from meshgate.dialects.openai_chat.write_response import StreamWriter
+from meshgate.dialects.openai_choices.stream_tracker import StreamTracker
 
 STARTED = Started(id="1", served_model="m")
 DONE = b"data: [DONE]\n\n"

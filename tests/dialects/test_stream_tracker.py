@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from meshgate.dialects.answers import CutStreamError, MalformedAnswerError
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_chat import grammar
-from meshgate.dialects.openai_chat.passthrough import StreamTracker
 from meshgate.dialects.openai_chat.write_response import StreamWriter
+from meshgate.dialects.openai_choices.stream_tracker import StreamTracker
 
 
 def chunk(delta=None, finish_reason=None, index=0, separators=(",", ":"), **members):

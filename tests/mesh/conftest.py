@@ -1,16 +1,13 @@
-"""The gateways that the end-to-end tests talk to: each way of running one, started once."""
+"""The gateways that the end-to-end tests talk to, and what is behind them."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
-from gateway_process import Gateway, running_gateway, running_upstream
+from collector import Collector, collecting
+from gateway_process import Gateway, running_upstream
+from mesh.shared_gateways import WAYS, SharedGateways
 from upstream import RemoteUpstream
-
-WAYS = {
-    "mesh": ([], "native"),
-    "compact": (["--compact"], "native"),
-    "mesh-grpc": ([], "grpc"),
-}
 
 
 @pytest.fixture(scope="session")
@@ -19,16 +16,25 @@ def upstream_origin() -> Iterator[str]:
         yield origin
 
 
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """What the shared gateways export: of every module, so look for a trace of your own."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def shared_gateways(
+    tmp_path_factory: pytest.TempPathFactory, upstream_origin: str, collector: Collector
+) -> Iterator[SharedGateways]:
+    with ExitStack() as stack:
+        yield SharedGateways(stack, tmp_path_factory.mktemp, upstream_origin, collector)
+
+
 @pytest.fixture(scope="session", params=WAYS)
-def gateway(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    upstream_origin: str,
-) -> Iterator[Gateway]:
-    options, stack = WAYS[request.param]
-    directory = tmp_path_factory.mktemp(request.param)
-    with running_gateway(directory, upstream_origin, *options, stack=stack) as gateway:
-        yield gateway
+def gateway(request: pytest.FixtureRequest, shared_gateways: SharedGateways) -> Gateway:
+    """A gateway that is shared; a module may ask for some ways alone, see `MESH_AND_COMPACT`."""
+    return shared_gateways.get(request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from gateway_process import Gateway, running_gateway
+from mesh.shared_gateways import PATIENT
 from upstream import RemoteUpstream
+from upstream.embeddings import DIMENSIONS, vector
 
 from meshgate.dialects.openai_chat import grammar
 
@@ -19,8 +22,6 @@ pytestmark = pytest.mark.mesh
 
 BOUND_SECONDS = 30
 CHAT = "/v1/chat/completions"
-# A busy machine may take long to find something: here that is no miss.
-PATIENT = {"CACHE_LOOKUP_TIMEOUT": "5s", "ROUTING_CACHE_TIMEOUT": "5s"}
 
 
 @pytest.fixture(scope="module", params=[[], ["--compact"]], ids=["mesh", "compact"])
@@ -90,6 +91,26 @@ async def test_a_crowd_goes_upstream_once(gateway: Gateway, upstream: RemoteUpst
 
     assert sorted(map(str, map(word, answers))) == ["hit"] * 19 + ["miss"]
     assert len(await upstream.requests()) == 1
+
+
+async def test_of_a_list_of_texts_only_the_new_ones_go_upstream(
+    gateway: Gateway, upstream: RemoteUpstream
+) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        client = openai.AsyncOpenAI(
+            base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
+        )
+        await client.embeddings.create(model="cached-embeddings", input=["red", "green", "blue"])
+
+        mixed = await client.embeddings.create(
+            model="cached-embeddings", input=["blue", "violet", "red"]
+        )
+
+    texts = ["blue", "violet", "red"]
+    assert [item.index for item in mixed.data] == [0, 1, 2]
+    assert [item.embedding for item in mixed.data] == [vector(text, DIMENSIONS) for text in texts]
+    requests = await upstream.requests()
+    assert [request.body["input"] for request in requests] == [["red", "green", "blue"], ["violet"]]
 
 
 async def test_without_its_redis_requests_go_on_and_hits_come_back(gateway: Gateway) -> None:

@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from collector import Collector, collecting
-from gateway_process import ADMIN_KEY, Gateway, running_gateway
+from collector import Collector
+from gateway_process import ADMIN_KEY, Gateway
 from mesh.administration import Admin
 from mesh.books import total
 from mesh.sensitive import (
@@ -27,40 +27,17 @@ from mesh.sensitive import (
     traced,
     written_about,
 )
+from mesh.shared_gateways import MESH_AND_COMPACT
 from upstream import Behaviour, Framing, RemoteUpstream, ToolCall
 
 from meshgate.dialects.openai_chat import grammar
 from meshgate.v1 import guardrails_service_pb2, usage_record_pb2
 
-pytestmark = pytest.mark.mesh
+pytestmark = [pytest.mark.mesh, MESH_AND_COMPACT]
 
 BLOCKED = usage_record_pb2.REQUEST_OUTCOME_BLOCKED
 ANSWERED = usage_record_pb2.REQUEST_OUTCOME_ANSWERED
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with collecting() as collector:
-        yield collector
-
-
-@pytest.fixture(scope="module", params=[[], ["--compact"]], ids=["mesh", "compact"])
-def gateway(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    upstream_origin: str,
-    collector: Collector,
-) -> Iterator[Gateway]:
-    directory = tmp_path_factory.mktemp("guarded-gateway")
-    variables = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
-        "OTEL_TRACES_SAMPLER_ARG": "1",
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
-    }
-    with running_gateway(
-        directory, upstream_origin, *request.param, variables=variables
-    ) as gateway:
-        yield gateway
+TRACED = f"00-{7:032x}-{7:016x}-01"
 
 
 @pytest.fixture
@@ -320,7 +297,8 @@ async def test_no_text_stands_in_logs_records_or_traces(
     for number, text in enumerate((f"use {SECRET}", f"I am {EMAIL}", "what leaks?")):
         for stream in (False, True):
             name = f"quiet-{number}-{stream}-{gateway.mode}"
-            await client.post(CHAT, json=asking(text, stream=stream), headers=named(name))
+            headers = named(name) | {"traceparent": TRACED}
+            await client.post(CHAT, json=asking(text, stream=stream), headers=headers)
             await booked(gateway, name)
             attributes = await traced(collector, name)
 

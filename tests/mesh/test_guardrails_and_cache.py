@@ -1,27 +1,16 @@
 """Answers that are kept, of models that are guarded: what is kept, and for whom."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from gateway_process import Gateway, running_gateway
+from gateway_process import Gateway
 from mesh.sensitive import BOUND_SECONDS, CHAT, EMAIL, SECRET, asking, content, kept, said
+from mesh.shared_gateways import MESH_AND_COMPACT
 from upstream import Behaviour, RemoteUpstream
 
-pytestmark = pytest.mark.mesh
-
-# A busy machine may take long to find something: here that is no miss.
-PATIENT = {"CACHE_LOOKUP_TIMEOUT": "5s", "ROUTING_CACHE_TIMEOUT": "5s"}
-
-
-@pytest.fixture(scope="module", params=[[], ["--compact"]], ids=["mesh", "compact"])
-def gateway(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream_origin: str
-) -> Iterator[Gateway]:
-    directory = tmp_path_factory.mktemp("guarded-cache")
-    with running_gateway(directory, upstream_origin, *request.param, variables=PATIENT) as gateway:
-        yield gateway
+pytestmark = [pytest.mark.mesh, MESH_AND_COMPACT]
 
 
 @pytest.fixture

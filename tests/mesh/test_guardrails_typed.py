@@ -1,14 +1,15 @@
 """What may pass for users of generated stubs, through the public port."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
-from gateway_process import KEY, Gateway, running_gateway
+from gateway_process import KEY, Gateway
 from google.rpc import error_details_pb2, status_pb2
 from mesh.sensitive import BOUND_SECONDS, EMAIL, PROMPT, SECRET, booked, written_about
+from mesh.shared_gateways import MESH_AND_COMPACT
 from routing.gateway import credentials
 from routing.talking import Talk, kinds, start, text, user
 from upstream import Behaviour, RemoteUpstream, ToolCall
@@ -18,18 +19,9 @@ from meshgate.v1 import chat_pb2, usage_record_pb2
 from meshgate.v1 import gateway_service_pb2 as pb
 from meshgate.v1.gateway_service_pb2_grpc import GatewayServiceStub
 
-pytestmark = pytest.mark.mesh
+pytestmark = [pytest.mark.mesh, MESH_AND_COMPACT]
 
 FILTERED = chat_pb2.FINISH_REASON_CONTENT_FILTER
-
-
-@pytest.fixture(scope="module", params=[[], ["--compact"]], ids=["mesh", "compact"])
-def gateway(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream_origin: str
-) -> Iterator[Gateway]:
-    directory = tmp_path_factory.mktemp("guarded-typed")
-    with running_gateway(directory, upstream_origin, *request.param) as gateway:
-        yield gateway
 
 
 @pytest.fixture

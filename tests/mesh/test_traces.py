@@ -2,46 +2,22 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
-from collector import Collector, Span, collecting
-from gateway_process import ADMIN_KEY, KEY, UPSTREAM_KEY, Gateway, running_gateway
+from collector import Collector, Span
+from gateway_process import ADMIN_KEY, KEY, UPSTREAM_KEY, Gateway
+from mesh.shared_gateways import MESH_AND_COMPACT
 from upstream import Behaviour, Refuse, RemoteUpstream
 
-pytestmark = pytest.mark.mesh
+pytestmark = [pytest.mark.mesh, MESH_AND_COMPACT]
 
 BOUND_SECONDS = 30
 CHAT = "/v1/chat/completions"
 PROMPT = "a word that stands nowhere else: quetzalcoatlus"
 QUERY = "api_key=not-for-anybody"
 SERVER, CLIENT = 2, 3
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with collecting() as collector:
-        yield collector
-
-
-@pytest.fixture(scope="module", params=[(), ("--compact",)], ids=["mesh", "compact"])
-def gateway(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    upstream_origin: str,
-    collector: Collector,
-) -> Iterator[Gateway]:
-    directory = tmp_path_factory.mktemp("traces")
-    variables = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
-        "OTEL_TRACES_SAMPLER_ARG": "0",  # only what clients want traced
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
-    }
-    with running_gateway(
-        directory, upstream_origin, *request.param, variables=variables
-    ) as gateway:
-        yield gateway
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ class FakeCache(CacheServiceServicer):
         open: Cleared, it does not answer.
         lookups: What was looked for.
         stores: What was to be kept.
+        lookup_batches: How many lookups came together.
+        missing_results: How many of the results of each batch are left out.
     """
 
     def __init__(self) -> None:
@@ -29,6 +31,8 @@ class FakeCache(CacheServiceServicer):
         self.failure: GatewayError | None = None
         self.open = asyncio.Event()
         self.open.set()
+        self.lookup_batches: list[int] = []
+        self.missing_results = 0
         self.lookups: list[pb.CacheLookupItem] = []
         self.stores: list[pb.CacheStoreItem] = []
         self.store_batches: list[int] = []
@@ -38,8 +42,10 @@ class FakeCache(CacheServiceServicer):
 
     async def BatchLookup(self, request: Any, context: Any) -> Any:
         self.lookups += request.items
+        self.lookup_batches.append(len(request.items))
         await self._meet()
-        return pb.BatchLookupResponse(results=[self._found(item) for item in request.items])
+        answered = request.items[self.missing_results :]
+        return pb.BatchLookupResponse(results=[self._found(item) for item in answered])
 
     async def BatchStore(self, request: Any, context: Any) -> Any:
         self.store_batches.append(len(request.items))

@@ -203,9 +203,76 @@ async def test_what_waits_goes_in_batches_that_are_small_enough():
     assert not bench.cache._on_the_way
 
 
+# ----------------------------------------------------------------- several at a time
+
+
+async def test_several_are_looked_for_together_and_found_in_order(bench: Bench):
+    places = [place(number) for number in range(4)]
+    for number in (1, 3):
+        bench.service.entries["acme", place(number).fingerprint] = entry(b"%d" % number)
+
+    found = await bench.cache.find_all(ASKED, places, 7)
+
+    assert found == [None, entry(b"1"), None, entry(b"3")]
+    assert bench.service.lookup_batches == [4]
+    assert {item.max_age.seconds for item in bench.service.lookups} == {7}
+
+
+async def test_what_is_on_its_way_is_found_among_several_and_not_looked_for(bench: Bench):
+    bench.service.open.clear()
+    bench.keep(place(1), entry(b"x"))
+    finding = asyncio.create_task(bench.cache.find_all(ASKED, [place(1), place(2)], None))
+    await until(lambda: bench.service.lookups)
+    bench.service.open.set()
+
+    assert await finding == [entry(b"x"), None]
+    assert [item.fingerprint for item in bench.service.lookups] == [place(2).fingerprint]
+
+
+async def test_many_are_looked_for_few_at_a_time(bench: Bench):
+    places = [place(number) for number in range(150)]
+    for number in range(150):
+        bench.service.entries["acme", place(number).fingerprint] = entry(b"%d" % number)
+
+    found = await bench.cache.find_all(ASKED, places, None)
+
+    assert found == [entry(b"%d" % number) for number in range(150)]
+    assert bench.service.lookup_batches == [64, 64, 22]
+
+
+async def test_after_a_lookup_that_fails_the_rest_is_not_looked_for(bench: Bench):
+    bench.service.failure = ServiceUnavailableError("away")
+
+    found = await bench.cache.find_all(ASKED, [place(number) for number in range(150)], None)
+
+    assert found == [None] * 150
+    assert bench.service.lookup_batches == [64]
+
+
+async def test_a_service_that_is_left_alone_is_not_asked_for_several_either(bench: Bench):
+    bench.service.failure = ServiceUnavailableError("away")
+    for _ in range(3):
+        await bench.find()
+
+    assert await bench.cache.find_all(ASKED, [place(1), place(2)], None) == [None, None]
+    assert len(bench.service.lookups) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_too_few_results_are_misses_for_nobody_knows_whose_they_are(bench: Bench, count: int):
+    places = [place(number) for number in range(count)]
+    for each in places:
+        bench.service.entries["acme", each.fingerprint] = entry(b"somebody's")
+    bench.service.missing_results = 1
+
+    assert await bench.cache.find_all(ASKED, places, None) == [None] * count
+    assert bench.cache._breaker._failures == 1
+
+
 async def test_without_a_service_nothing_is_found():
     answers = NoAnswers()
 
     answers.keep(ASKED, place(), entry(), 60.0)
 
     assert await answers.find(ASKED, place(), None) is None
+    assert await answers.find_all(ASKED, [place(1), place(2)], None) == [None, None]

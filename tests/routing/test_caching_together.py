@@ -1,12 +1,13 @@
 """Equal requests that are here at the same time: who asks, who waits, and who pays."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from routing.fakes import until
 from routing.metering_bench import TOKENS, MeterBench
-from routing.metering_values import asked
+from routing.metering_values import asked, at, model
 
 from meshgate.config.snapshot import CachePolicy
 from meshgate.dialects.neutral import Usage
@@ -32,6 +33,11 @@ class Answers:
 
     async def find(self, *_: object) -> pb.CacheEntry | None:
         return None
+
+    async def find_all(
+        self, _question: object, places: Sequence[object], _max_age: object
+    ) -> list[pb.CacheEntry | None]:
+        return [None for _ in places]
 
     def keep(self, _question: object, _place: object, entry: pb.CacheEntry, _ttl: float) -> None:
         self.kept.append(entry.body)
@@ -69,7 +75,7 @@ class Crowd:
             return Reply((("x-meshgate-provider", "one"),), body)
 
         try:
-            return await self.caching.reply(meter, policy, ask)
+            return await self.caching.reply(meter, model("m", at("one"), cache=policy), ask)
         except BaseException:
             meter.left()
             raise

@@ -35,7 +35,7 @@ from routing.guarded import (
 from routing.metering_values import limit
 
 from meshgate.dialects.openai_chat import grammar
-from meshgate.dialects.openai_chat.chunks import DONE
+from meshgate.dialects.openai_choices.chunks import DONE
 from meshgate.v1 import chat_pb2, gateway_service_pb2
 from meshgate.v1 import guardrails_service_pb2 as pb
 from meshgate.v1 import usage_record_pb2 as records

@@ -31,7 +31,7 @@ from routing.guarded import (
 )
 
 from meshgate.dialects.openai_chat import grammar
-from meshgate.dialects.openai_chat.chunks import DONE
+from meshgate.dialects.openai_choices.chunks import DONE
 from meshgate.runtime.errors import RevisionBehindError, ServiceUnavailableError
 from meshgate.v1 import usage_record_pb2 as records
 

@@ -10,7 +10,7 @@ import pytest
 from runtime.binding import BOUND_SECONDS, IDENTITY, asking, read, streaming, until
 from runtime.scripted import ScriptedProvider
 
-from meshgate.runtime.channel import Address, RemoteChannel, _target, parse_addresses
+from meshgate.runtime.channel import Address, RemoteChannel
 from meshgate.runtime.health import Health
 from meshgate.runtime.interception import intercepted
 from meshgate.runtime.server import Server, make_server
@@ -166,6 +166,19 @@ async def test_an_instance_that_drains_gets_no_new_calls_and_ends_its_own(
     assert (draining.calls, other.calls) == (1, 5)
 
 
+async def test_where_nobody_serves_one_that_drains_still_takes_calls(
+    start: Start, connect: Open
+) -> None:
+    replica = await start()
+    channel = await connect(NameServer(replica.address))
+
+    replica.health.drain()
+    await until(lambda: channel.serving_count == 0)
+    await stub_of(channel).Execute(asking("echo"))
+
+    assert replica.calls == 1
+
+
 class ForgetfulHealth(Health):
     """Ends its watches without a word."""
 
@@ -290,8 +303,8 @@ async def test_without_an_instance_that_serves_a_call_is_unavailable_at_once(
 ) -> None:
     replica = await start()
     channel = await connect(NameServer(replica.address))
-    replica.health.drain()
-    await until(lambda: channel.serving_count == 0)
+    replica.health.close()
+    await until(lambda: not any(each.serving or each.draining for each in channel.instances))
 
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub_of(channel).Execute(asking("echo"), timeout=BOUND_SECONDS)
@@ -352,6 +365,25 @@ async def test_a_peer_that_comes_back_at_another_address_is_found(start: Start) 
     await channel.close()
 
 
+async def test_a_lost_instance_is_looked_up_at_once(start: Start) -> None:
+    mortal, other, new = await start(), await start(), await start()
+    names = NameServer(mortal.address, other.address)
+    channel = RemoteChannel(
+        "provider", ["provider:9000"], (), lookup=names.lookup, rest_seconds=10 * BOUND_SECONDS
+    )
+    await channel.resolve()
+    await until(lambda: channel.serving_count == 2)
+    running = asyncio.create_task(channel.run())
+
+    names.addresses = {other.address, new.address}
+    await mortal.kill()
+
+    await until(lambda: new.address in {each.address for each in channel.instances})
+    running.cancel()
+    await asyncio.wait([running])
+    await channel.close()
+
+
 async def test_an_instance_on_ipv6_is_reached() -> None:
     replica = Replica()
     try:
@@ -367,21 +399,3 @@ async def test_an_instance_on_ipv6_is_reached() -> None:
     assert replica.calls == 1
     await channel.close()
     await replica.kill()
-
-
-def test_an_ipv6_address_is_written_in_brackets() -> None:
-    assert _target(("::1", 80)) == "ipv6:[::1]:80"
-    assert _target(("127.0.0.1", 80)) == "ipv4:127.0.0.1:80"
-
-
-def test_addresses_are_parted_by_commas() -> None:
-    assert parse_addresses("a:1, [::1]:2 ,10.0.0.1:3,") == ["a:1", "[::1]:2", "10.0.0.1:3"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", ",", "a", "a:", ":1", "a:b", "a:0", "a:65536", "a:-1", "a:1:", "http://a:1", "[]:1"],
-)
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not host:port|holds no address"):
-        parse_addresses(text)

@@ -168,14 +168,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"resource": "key", "id": "k_123"}}
     """
     ERROR_REASON_FAILED_PRECONDITION: _ErrorReason.ValueType  # 25
-    """It cannot be changed as things stand: it is kept in the configuration, has
-    been revoked, or others depend on it.
+    """It cannot be done as things stand. A record is kept in the configuration, has
+    been revoked, or others depend on it:
 
         {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
          "metadata": {"resource": "key", "id": "config/bench"}}
+
+    or a message of a conversation comes out of turn, and `field` tells which kind:
+
+        {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
+         "metadata": {"field": "tool_results"}}
     """
     ERROR_REASON_CONTENT_BLOCKED: _ErrorReason.ValueType  # 26
-    """A guardrail would not let the request or its answer pass.
+    """A guardrail would not let the request pass. An answer that one blocks is no
+    error: it ends there, with the finish reason `content_filter`.
 
         {"reason": "ERROR_REASON_CONTENT_BLOCKED", "domain": "meshgate",
          "metadata": {"policy": "no-secrets", "rule": "secrets/0", "phase": "input"}}
@@ -334,14 +340,20 @@ ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 24
      "metadata": {"resource": "key", "id": "k_123"}}
 """
 ERROR_REASON_FAILED_PRECONDITION: ErrorReason.ValueType  # 25
-"""It cannot be changed as things stand: it is kept in the configuration, has
-been revoked, or others depend on it.
+"""It cannot be done as things stand. A record is kept in the configuration, has
+been revoked, or others depend on it:
 
     {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
      "metadata": {"resource": "key", "id": "config/bench"}}
+
+or a message of a conversation comes out of turn, and `field` tells which kind:
+
+    {"reason": "ERROR_REASON_FAILED_PRECONDITION", "domain": "meshgate",
+     "metadata": {"field": "tool_results"}}
 """
 ERROR_REASON_CONTENT_BLOCKED: ErrorReason.ValueType  # 26
-"""A guardrail would not let the request or its answer pass.
+"""A guardrail would not let the request pass. An answer that one blocks is no
+error: it ends there, with the finish reason `content_filter`.
 
     {"reason": "ERROR_REASON_CONTENT_BLOCKED", "domain": "meshgate",
      "metadata": {"policy": "no-secrets", "rule": "secrets/0", "phase": "input"}}

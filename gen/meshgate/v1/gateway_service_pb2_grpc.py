@@ -77,8 +77,10 @@ class GatewayServiceServicer:
         asks anew. Before an answer exists, failed attempts are retried and fallen
         back from as the model's configuration says. Reasons: CREDENTIAL_MISSING,
         CREDENTIAL_INVALID, MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, INVALID_REQUEST,
-        UNSUPPORTED, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_FAILED,
-        UPSTREAM_TIMEOUT, DEADLINE_EXCEEDED, SERVICE_UNAVAILABLE.
+        UNSUPPORTED, CONTENT_BLOCKED (the request; an answer that is blocked has the
+        finish reason FINISH_REASON_CONTENT_FILTER), LIMIT_EXCEEDED, MODEL_UNPRICED,
+        UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_FAILED, UPSTREAM_TIMEOUT,
+        DEADLINE_EXCEEDED, SERVICE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,9 +88,11 @@ class GatewayServiceServicer:
 
     def StreamChat(self, request, context):
         """StreamChat asks a model and returns its answer as it is written. Not
-        idempotent. Errors before the first event are the same as Chat's; after it,
-        the stream ends with UPSTREAM_FAILED or UPSTREAM_TIMEOUT and no `finished`
-        event. Cancelling the call cancels the upstream's work.
+        idempotent. Errors before the first event are the same as Chat's,
+        CONTENT_BLOCKED among them; after it, the stream ends with UPSTREAM_FAILED or
+        UPSTREAM_TIMEOUT and no `finished` event, or, where a guardrail blocks the
+        rest, with a `finished` event of FINISH_REASON_CONTENT_FILTER. Cancelling the
+        call cancels the upstream's work.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

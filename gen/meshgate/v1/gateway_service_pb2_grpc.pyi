@@ -25,14 +25,18 @@ class GatewayServiceStub:
     asks anew. Before an answer exists, failed attempts are retried and fallen
     back from as the model's configuration says. Reasons: CREDENTIAL_MISSING,
     CREDENTIAL_INVALID, MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, INVALID_REQUEST,
-    UNSUPPORTED, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_FAILED,
-    UPSTREAM_TIMEOUT, DEADLINE_EXCEEDED, SERVICE_UNAVAILABLE.
+    UNSUPPORTED, CONTENT_BLOCKED (the request; an answer that is blocked has the
+    finish reason FINISH_REASON_CONTENT_FILTER), LIMIT_EXCEEDED, MODEL_UNPRICED,
+    UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_FAILED, UPSTREAM_TIMEOUT,
+    DEADLINE_EXCEEDED, SERVICE_UNAVAILABLE.
     """
     StreamChat: _aio.UnaryStreamMultiCallable[_gateway_service_pb2.StreamChatRequest, _gateway_service_pb2.StreamChatResponse]
     """StreamChat asks a model and returns its answer as it is written. Not
-    idempotent. Errors before the first event are the same as Chat's; after it,
-    the stream ends with UPSTREAM_FAILED or UPSTREAM_TIMEOUT and no `finished`
-    event. Cancelling the call cancels the upstream's work.
+    idempotent. Errors before the first event are the same as Chat's,
+    CONTENT_BLOCKED among them; after it, the stream ends with UPSTREAM_FAILED or
+    UPSTREAM_TIMEOUT and no `finished` event, or, where a guardrail blocks the
+    rest, with a `finished` event of FINISH_REASON_CONTENT_FILTER. Cancelling the
+    call cancels the upstream's work.
     """
     Converse: _aio.StreamStreamMultiCallable[_gateway_service_pb2.ConverseRequest, _gateway_service_pb2.ConverseResponse]
     """Converse holds a conversation: turn after turn on one stream, whose server
@@ -77,8 +81,10 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         asks anew. Before an answer exists, failed attempts are retried and fallen
         back from as the model's configuration says. Reasons: CREDENTIAL_MISSING,
         CREDENTIAL_INVALID, MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, INVALID_REQUEST,
-        UNSUPPORTED, UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_FAILED,
-        UPSTREAM_TIMEOUT, DEADLINE_EXCEEDED, SERVICE_UNAVAILABLE.
+        UNSUPPORTED, CONTENT_BLOCKED (the request; an answer that is blocked has the
+        finish reason FINISH_REASON_CONTENT_FILTER), LIMIT_EXCEEDED, MODEL_UNPRICED,
+        UPSTREAM_REFUSED, UPSTREAM_RATE_LIMITED, UPSTREAM_FAILED, UPSTREAM_TIMEOUT,
+        DEADLINE_EXCEEDED, SERVICE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -88,9 +94,11 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_gateway_service_pb2.StreamChatRequest, _abc.AsyncIterator[_gateway_service_pb2.StreamChatResponse]],
     ) -> _abc.AsyncIterator[_gateway_service_pb2.StreamChatResponse]:
         """StreamChat asks a model and returns its answer as it is written. Not
-        idempotent. Errors before the first event are the same as Chat's; after it,
-        the stream ends with UPSTREAM_FAILED or UPSTREAM_TIMEOUT and no `finished`
-        event. Cancelling the call cancels the upstream's work.
+        idempotent. Errors before the first event are the same as Chat's,
+        CONTENT_BLOCKED among them; after it, the stream ends with UPSTREAM_FAILED or
+        UPSTREAM_TIMEOUT and no `finished` event, or, where a guardrail blocks the
+        rest, with a `finished` event of FINISH_REASON_CONTENT_FILTER. Cancelling the
+        call cancels the upstream's work.
         """
 
     @_abc_1.abstractmethod

@@ -79,7 +79,8 @@ class OpenAiServiceServicer:
         and streamed with one message for each burst of server-sent events. Not
         idempotent. Failed attempts are retried and fallen back from before the
         first byte; after it, an error event ends the stream. Reasons: those of
-        GatewayService.Chat.
+        GatewayService.Chat, CONTENT_BLOCKED among them; an answer that a guardrail
+        blocks ends with the finish reason `content_filter`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +89,7 @@ class OpenAiServiceServicer:
     def Completions(self, request, context):
         """Completions answers POST /v1/completions, OpenAI's older API without
         messages, as ChatCompletions does. Not idempotent. Only targets that speak
-        this API themselves can answer. Reasons: those of GatewayService.Chat.
+        this API themselves can answer. Reasons: those of ChatCompletions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +97,8 @@ class OpenAiServiceServicer:
 
     def Embeddings(self, request, context):
         """Embeddings answers POST /v1/embeddings with one message. Idempotent as far
-        as the model is. Reasons: those of GatewayService.Chat.
+        as the model is. Reasons: those of GatewayService.Chat, CONTENT_BLOCKED for
+        the input among them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -27,16 +27,18 @@ class OpenAiServiceStub:
     and streamed with one message for each burst of server-sent events. Not
     idempotent. Failed attempts are retried and fallen back from before the
     first byte; after it, an error event ends the stream. Reasons: those of
-    GatewayService.Chat.
+    GatewayService.Chat, CONTENT_BLOCKED among them; an answer that a guardrail
+    blocks ends with the finish reason `content_filter`.
     """
     Completions: _aio.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]
     """Completions answers POST /v1/completions, OpenAI's older API without
     messages, as ChatCompletions does. Not idempotent. Only targets that speak
-    this API themselves can answer. Reasons: those of GatewayService.Chat.
+    this API themselves can answer. Reasons: those of ChatCompletions.
     """
     Embeddings: _aio.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]
     """Embeddings answers POST /v1/embeddings with one message. Idempotent as far
-    as the model is. Reasons: those of GatewayService.Chat.
+    as the model is. Reasons: those of GatewayService.Chat, CONTENT_BLOCKED for
+    the input among them.
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _httpbody_pb2.HttpBody]
     """ListModels answers GET /v1/models with the models that the principal may
@@ -65,7 +67,8 @@ class OpenAiServiceServicer(metaclass=_abc_1.ABCMeta):
         and streamed with one message for each burst of server-sent events. Not
         idempotent. Failed attempts are retried and fallen back from before the
         first byte; after it, an error event ends the stream. Reasons: those of
-        GatewayService.Chat.
+        GatewayService.Chat, CONTENT_BLOCKED among them; an answer that a guardrail
+        blocks ends with the finish reason `content_filter`.
         """
 
     @_abc_1.abstractmethod
@@ -76,7 +79,7 @@ class OpenAiServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_httpbody_pb2.HttpBody]:
         """Completions answers POST /v1/completions, OpenAI's older API without
         messages, as ChatCompletions does. Not idempotent. Only targets that speak
-        this API themselves can answer. Reasons: those of GatewayService.Chat.
+        this API themselves can answer. Reasons: those of ChatCompletions.
         """
 
     @_abc_1.abstractmethod
@@ -86,7 +89,8 @@ class OpenAiServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_httpbody_pb2.HttpBody, _abc.AsyncIterator[_httpbody_pb2.HttpBody]],
     ) -> _abc.AsyncIterator[_httpbody_pb2.HttpBody]:
         """Embeddings answers POST /v1/embeddings with one message. Idempotent as far
-        as the model is. Reasons: those of GatewayService.Chat.
+        as the model is. Reasons: those of GatewayService.Chat, CONTENT_BLOCKED for
+        the input among them.
         """
 
     @_abc_1.abstractmethod

@@ -30,8 +30,7 @@ class QuotaServiceStub:
     All RPCs take at most 1,000 items and answer each, in order; one that is
     refused does not fail the others. Reasons of a whole call: INVALID_REQUEST,
     SERVICE_UNAVAILABLE (the store does not answer: nothing is known of the items;
-    send the same call again; or, for holds, leases and extensions only: the ledger
-    is so far behind that no more usage may pile up).
+    send the same call again).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -84,8 +83,7 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     All RPCs take at most 1,000 items and answer each, in order; one that is
     refused does not fail the others. Reasons of a whole call: INVALID_REQUEST,
     SERVICE_UNAVAILABLE (the store does not answer: nothing is known of the items;
-    send the same call again; or, for holds, leases and extensions only: the ledger
-    is so far behind that no more usage may pile up).
+    send the same call again).
     """
 
     @_abc_1.abstractmethod

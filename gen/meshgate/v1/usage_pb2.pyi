@@ -27,11 +27,6 @@ class Usage(_message.Message):
     CACHE_CREATION_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     REASONING_TOKENS_FIELD_NUMBER: _builtins.int
-    LONG_CACHE_CREATION_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
-    INPUT_AUDIO_TOKENS_FIELD_NUMBER: _builtins.int
-    OUTPUT_AUDIO_TOKENS_FIELD_NUMBER: _builtins.int
-    INPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
-    OUTPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Tokens read, cached ones included."""
     cached_input_tokens: _builtins.int
@@ -42,18 +37,6 @@ class Usage(_message.Message):
     """Tokens written, reasoning included."""
     reasoning_tokens: _builtins.int
     """The part of output_tokens that was spent on reasoning."""
-    long_cache_creation_input_tokens: _builtins.int
-    """The part of cache_creation_input_tokens that the upstream keeps for an hour,
-    which costs more than for its usual few minutes.
-    """
-    input_audio_tokens: _builtins.int
-    """The part of input_tokens that was sound."""
-    output_audio_tokens: _builtins.int
-    """The part of output_tokens that was sound."""
-    input_image_tokens: _builtins.int
-    """The part of input_tokens that was pictures, where the upstream counts them apart."""
-    output_image_tokens: _builtins.int
-    """The part of output_tokens that was pictures."""
     def __init__(
         self,
         *,
@@ -62,15 +45,10 @@ class Usage(_message.Message):
         cache_creation_input_tokens: _builtins.int = ...,
         output_tokens: _builtins.int = ...,
         reasoning_tokens: _builtins.int = ...,
-        long_cache_creation_input_tokens: _builtins.int = ...,
-        input_audio_tokens: _builtins.int = ...,
-        output_audio_tokens: _builtins.int = ...,
-        input_image_tokens: _builtins.int = ...,
-        output_image_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_creation_input_tokens", b"cache_creation_input_tokens", "cached_input_tokens", b"cached_input_tokens", "input_audio_tokens", b"input_audio_tokens", "input_image_tokens", b"input_image_tokens", "input_tokens", b"input_tokens", "long_cache_creation_input_tokens", b"long_cache_creation_input_tokens", "output_audio_tokens", b"output_audio_tokens", "output_image_tokens", b"output_image_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_creation_input_tokens", b"cache_creation_input_tokens", "cached_input_tokens", b"cached_input_tokens", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -289,7 +289,6 @@ class Charge(_message.Message):
     COST_NANOS_FIELD_NUMBER: _builtins.int
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
-    SERVICE_TIER_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The provider that was asked."""
     model: _builtins.str
@@ -299,15 +298,9 @@ class Charge(_message.Message):
     cost_nanos: _builtins.int
     """What it cost, in nano-dollars; absent where the model has no price."""
     price_version: _builtins.str
-    """The prices it was computed by: `table/<date>` for those that are shipped,
-    otherwise a name made from the prices themselves.
-    """
+    """The prices it was computed by."""
     estimated: _builtins.bool
     """Whether usage was counted here because the upstream did not report it."""
-    service_tier: _builtins.str
-    """The upstream's class of service that it was billed by, where it is not the
-    usual one: `batch`, `flex`, `priority`.
-    """
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
         """What was consumed."""
@@ -322,11 +315,10 @@ class Charge(_message.Message):
         cost_nanos: _builtins.int | None = ...,
         price_version: _builtins.str = ...,
         estimated: _builtins.bool = ...,
-        service_tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "estimated", b"estimated", "model", b"model", "price_version", b"price_version", "provider", b"provider", "served_model", b"served_model", "service_tier", b"service_tier", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "estimated", b"estimated", "model", b"model", "price_version", b"price_version", "provider", b"provider", "served_model", b"served_model", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_nanos: _TypeAlias = _typing.Literal["cost_nanos"]  # noqa: Y015
     _WhichOneofArgType__cost_nanos: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos"]  # noqa: Y015

@@ -27,8 +27,9 @@ if _version_not_supported:
 
 class UsageServiceStub:
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. Public; served by quota: native gRPC, and REST with JSON under
-    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
+    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
+    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
     lies outside is left out, as if there were none.
 
@@ -78,8 +79,9 @@ class UsageServiceStub:
 
 class UsageServiceServicer:
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. Public; served by quota: native gRPC, and REST with JSON under
-    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
+    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
+    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
     lies outside is left out, as if there were none.
 
@@ -185,8 +187,9 @@ def add_UsageServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class UsageService:
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. Public; served by quota: native gRPC, and REST with JSON under
-    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
+    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
+    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
     lies outside is left out, as if there were none.
 

@@ -14,8 +14,9 @@ GRPC_VERSION: str
 
 class UsageServiceStub:
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. Public; served by quota: native gRPC, and REST with JSON under
-    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
+    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
+    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
     lies outside is left out, as if there were none.
 
@@ -58,8 +59,9 @@ class UsageServiceStub:
 
 class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. Public; served by quota: native gRPC, and REST with JSON under
-    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
+    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
+    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
     lies outside is left out, as if there were none.
 

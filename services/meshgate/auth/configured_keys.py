@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import structlog
 
 from meshgate.auth.changes import PrincipalChanges
+from meshgate.auth.key_principals import principal_of
 from meshgate.auth.principals import (
     Finding,
     Presented,
@@ -21,12 +22,10 @@ from meshgate.auth.principals import (
 )
 from meshgate.auth.scopes import (
     NO_SCOPES,
-    Belonging,
     NoScopes,
     Scopes,
     ScopeSource,
     everyone,
-    subjects_of,
 )
 from meshgate.config.secrets import SecretSource, SecretUnresolvedError
 from meshgate.config.snapshot import Key, LimitsOptions, Snapshot
@@ -198,19 +197,10 @@ def _belongings(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _principal(key: Key, scopes: Scopes, options: LimitsOptions) -> Principal:
-    belonging = Belonging(
-        key.key_id, key.user_id, key.team_id, key.organization_id, key.limits, key.tags
-    )
-    return Principal(
-        principal_id=key.key_id,
-        kind=PrincipalKind.KEY,
-        key_id=key.key_id,
-        user_id=key.user_id,
-        team_id=key.team_id,
-        organization_id=key.organization_id,
+    return principal_of(
+        key,
+        scopes,
+        options,
         allowed_models=key.allowed_models,
         allowed_networks=key.allowed_networks,
-        expire_time=key.expire_time,
-        tags=key.tags,
-        subjects=subjects_of(belonging, scopes, options),
     )

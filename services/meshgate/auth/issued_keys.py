@@ -10,16 +10,16 @@ from typing import Protocol
 
 from meshgate.auth.credentials import Credential, Peppers
 from meshgate.auth.feed import Changed
+from meshgate.auth.key_principals import principal_of
 from meshgate.auth.principals import (
     Finding,
     Presented,
     Principal,
-    PrincipalKind,
     admitted,
     unknown,
 )
 from meshgate.auth.records import GROUP_PREFIX, Key
-from meshgate.auth.scopes import Belonging, Scopes, subjects_of
+from meshgate.auth.scopes import Scopes
 from meshgate.config.snapshot import LimitsOptions
 from meshgate.runtime.errors import CredentialInvalidError, ServiceUnavailableError
 
@@ -193,7 +193,7 @@ class IssuedKeys:
     def _made(self, stored: StoredKey | None) -> _Known:
         if stored is None:
             return _Known(None, None, self._now())
-        return _Known(stored, principal_of(stored, self._options()), self._now())
+        return _Known(stored, _principal(stored, self._options()), self._now())
 
     def _finding(
         self,
@@ -233,25 +233,15 @@ class IssuedKeys:
         return replace(principal, expire_time=end)
 
 
-def principal_of(stored: StoredKey, options: LimitsOptions) -> Principal:
-    """The principal that a key makes."""
+def _principal(stored: StoredKey, options: LimitsOptions) -> Principal:
     key, scopes = stored.key, stored.scopes
-    belonging = Belonging(
-        key.key_id, key.user_id, key.team_id, key.organization_id, key.limits, key.tags
-    )
-    return Principal(
-        principal_id=key.key_id,
-        kind=PrincipalKind.KEY,
-        key_id=key.key_id,
-        user_id=key.user_id,
-        team_id=key.team_id,
-        organization_id=key.organization_id,
-        roles=_roles(key, scopes),
+    return principal_of(
+        key,
+        scopes,
+        options,
         allowed_models=_models(key, scopes),
         allowed_networks=tuple(ip_network(network) for network in key.allowed_networks),
-        expire_time=key.expire_time,
-        tags=key.tags,
-        subjects=subjects_of(belonging, scopes, options),
+        roles=_roles(key, scopes),
     )
 
 

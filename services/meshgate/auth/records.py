@@ -20,29 +20,38 @@ _UNSET = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Organization:
-    """Who everything else belongs to.
+class _Kept:
+    """What all kinds of record have.
 
     Attributes:
-        organization_id: `org_...`, or `default`. Set by the directory.
-        name: Unique over all organizations.
-        limits: What all its keys together may use.
-        model_groups: Names of models and patterns, by the name of their group: a key may name
-            `group:NAME` among its allowed models.
-        tags: Free.
+        limits: What a key may use, or all keys of a user, team or organization together.
+        tags: Free. Those of a key are fixed on everything that it does.
         create_time: When it was made. Set by the directory, as is all that follows.
         update_time: When it was last changed.
         etag: Another one after each change.
     """
 
-    organization_id: str = ""
-    name: str
     limits: tuple[Limit, ...] = ()
-    model_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     create_time: datetime = _UNSET
     update_time: datetime = _UNSET
     etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization(_Kept):
+    """Who everything else belongs to.
+
+    Attributes:
+        organization_id: `org_...`, or `default`. Set by the directory.
+        name: Unique over all organizations.
+        model_groups: Names of models and patterns, by the name of their group: a key may name
+            `group:NAME` among its allowed models.
+    """
+
+    organization_id: str = ""
+    name: str
+    model_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -51,28 +60,18 @@ class Organization:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Team:
+class Team(_Kept):
     """Some users and keys of an organization.
 
     Attributes:
         team_id: `team_...`. Set by the directory.
         organization_id: Whose it is. Never changes.
         name: Unique in the organization.
-        limits: What all its keys together may use.
-        tags: Free.
-        create_time: When it was made. Set by the directory, as is all that follows.
-        update_time: When it was last changed.
-        etag: Another one after each change.
     """
 
     team_id: str = ""
     organization_id: str = DEFAULT_ORGANIZATION
     name: str
-    limits: tuple[Limit, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    create_time: datetime = _UNSET
-    update_time: datetime = _UNSET
-    etag: str = ""
 
     @property
     def id(self) -> str:
@@ -81,7 +80,7 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(_Kept):
     """A person of an organization.
 
     Attributes:
@@ -91,11 +90,6 @@ class User:
         email: Unique in the organization, in lower case; empty for none.
         roles: What the user may administer, and the most that a key of the user may.
         team_ids: The teams of the organization that the user is a member of.
-        limits: What all keys of the user together may use.
-        tags: Free.
-        create_time: When it was made. Set by the directory, as is all that follows.
-        update_time: When it was last changed.
-        etag: Another one after each change.
     """
 
     user_id: str = ""
@@ -104,11 +98,6 @@ class User:
     email: str = ""
     roles: tuple[str, ...] = ()
     team_ids: tuple[str, ...] = ()
-    limits: tuple[Limit, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    create_time: datetime = _UNSET
-    update_time: datetime = _UNSET
-    etag: str = ""
 
     @property
     def id(self) -> str:
@@ -117,7 +106,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(_Kept):
     """What lets a program in. The secret itself is shown once, and only its hash is kept.
 
     Attributes:
@@ -132,8 +121,6 @@ class Key:
             `group:NAME` for a model group of the organization. None means none.
         allowed_networks: CIDR notation. None means any.
         roles: What the key may administer. Those that its user does not have are of no use.
-        limits: What it may use.
-        tags: Fixed on everything that the key does.
         expire_time: When it ends; None for never.
         created_by: The principal id of who made it. Never changes.
         revoke_time: When it was revoked; None if it was not. Set by the directory, as is all that
@@ -141,9 +128,6 @@ class Key:
         last_characters: The end of the secret, to tell keys apart.
         overlap_end_time: Until when the secret before the last rotation is good; None if there is
             no such secret.
-        create_time: When it was made.
-        update_time: When it was last changed.
-        etag: Another one after each change.
     """
 
     key_id: str = ""
@@ -154,16 +138,11 @@ class Key:
     allowed_models: tuple[str, ...] = ("*",)
     allowed_networks: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
-    limits: tuple[Limit, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
     expire_time: datetime | None = None
     created_by: str = ""
     revoke_time: datetime | None = None
     last_characters: str = ""
     overlap_end_time: datetime | None = None
-    create_time: datetime = _UNSET
-    update_time: datetime = _UNSET
-    etag: str = ""
 
     @property
     def id(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from meshgate.config.snapshot import LimitsOptions
@@ -45,16 +46,29 @@ class NoScopes:
         return NO_SCOPES
 
 
-@dataclass(frozen=True, slots=True)
-class Belonging:
+class Belonging(Protocol):
     """Where a key belongs, and what it states itself. Ids are empty where there is none."""
 
-    key_id: str
-    user_id: str
-    team_id: str
-    organization_id: str
-    limits: tuple[Limit, ...]
-    tags: Mapping[str, str]
+    @property
+    def key_id(self) -> str: ...
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def team_id(self) -> str: ...
+
+    @property
+    def organization_id(self) -> str: ...
+
+    @property
+    def limits(self) -> tuple[Limit, ...]: ...
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+    @property
+    def expire_time(self) -> datetime | None: ...
 
 
 def subjects_of(key: Belonging, scopes: Scopes, options: LimitsOptions) -> tuple[Subject, ...]:

@@ -14,6 +14,7 @@ from meshgate.database.schema import Schema
 from meshgate.runtime.errors import ServiceUnavailableError
 
 _WAIT_SECONDS = 60.0
+_ENVIRONMENT = Path(__file__).parent / "environment"
 # Any number that nobody else uses: whoever migrates holds this lock of PostgreSQL.
 _LOCK = 0x6D657368
 
@@ -70,11 +71,17 @@ def _upgrade(connection: Connection, schema: Schema) -> str | None:
             "the schema of the database is newer than this version of Meshgate: run a newer one"
         )
     config = Config(stdout=io.StringIO())
-    config.set_main_option("script_location", str(schema.scripts).replace("%", "%%"))
+    config.set_main_option("script_location", _escaped(_ENVIRONMENT))
+    config.set_main_option("version_locations", _escaped(schema.migrations))
+    config.set_main_option("path_separator", "newline")
     config.attributes["connection"] = connection
     config.attributes["version_table"] = schema.version_table
     command.upgrade(config, "head")
     return before
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("%", "%%")
 
 
 def _make_private(file: Path) -> None:

@@ -14,14 +14,14 @@ class Schema:
         owner: Whose records they are, as people say: `auth`.
         url_variable: What tells where they are.
         revisions: Of all migrations, oldest first. Kept here so that services need no Alembic.
-        scripts: Where the migrations lie.
+        migrations: The directory of the migrations, a module for each.
         version_table: Where the revision is kept.
     """
 
     owner: str
     url_variable: str
     revisions: tuple[str, ...]
-    scripts: Path
+    migrations: Path
     version_table: str = "alembic_version"
 
     @property

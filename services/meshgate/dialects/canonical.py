@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Collection
 from typing import Any, NoReturn
 
 import msgspec
 from msgspec import Struct
+
+from meshgate.dialects.pieces import RequestPiece
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -22,10 +23,12 @@ class CanonicalRequest(Struct, frozen=True):
         form: Equal if, and only if, the requests ask for the same.
         tells_alike: Whether a streamed answer to it says all that a plain one does, so that either can
             be made from the other.
+        pieces: All that it asks for, in order, where the answers to each can be kept by themselves.
     """
 
     form: bytes
     tells_alike: bool = True
+    pieces: tuple[RequestPiece, ...] = ()
 
 
 def members_of(body: bytes) -> dict[str, Any]:
@@ -65,14 +68,13 @@ def written(value: Any) -> bytes:
         raise NoCanonicalFormError("the body cannot be written") from error
 
 
-def json_form(body: bytes, without: Collection[str] = ()) -> bytes:
-    """A JSON object in its one form, without some of its own members.
+def json_form(body: bytes) -> bytes:
+    """A JSON object in its one form.
 
     Raises:
         NoCanonicalFormError: It has none.
     """
-    members = members_of(body)
-    return written({name: value for name, value in members.items() if name not in without})
+    return written(members_of(body))
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How answers of each dialect are kept for equal requests, and told again, streamed or plain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from meshgate.dialects.answers import AnswerError
@@ -13,7 +13,9 @@ from meshgate.dialects.openai_chat import keeping as openai_chat
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
 from meshgate.dialects.openai_completions import keeping as openai_completions
 from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
+from meshgate.dialects.openai_embeddings import inputs, vectors
 from meshgate.dialects.openai_embeddings import keeping as openai_embeddings
+from meshgate.dialects.pieces import AnswerPiece
 from meshgate.dialects.retelling import Collector, events_of
 from meshgate.runtime.errors import GatewayError
 
@@ -48,6 +50,21 @@ class KeptStream:
 
 
 @dataclass(frozen=True)
+class Piecewise:
+    """How answers are taken to pieces, each of which is an answer, and put together of such.
+
+    Attributes:
+        narrowed: A request for some of the pieces only, by their positions. Raises InvalidRequestError.
+        read: The pieces of an answer to so many, in order; None for one that does not fit.
+        write: An answer of these pieces, which consumed so much, where that is known.
+    """
+
+    narrowed: Callable[[bytes, Sequence[int]], bytes]
+    read: Callable[[bytes, int], list[AnswerPiece] | None]
+    write: Callable[[Sequence[AnswerPiece], Usage | None], bytes]
+
+
+@dataclass(frozen=True)
 class Keeping:
     """The keeping of one dialect.
 
@@ -55,11 +72,13 @@ class Keeping:
         canonical: A request in its one form. Raises NoCanonicalFormError.
         good_end: How a plain answer ended; None if it is not to be given to anybody else.
         chat: Tells streams, where there are any.
+        piecewise: How answers are kept piece by piece, where the requests have pieces.
     """
 
     canonical: Callable[[bytes], CanonicalRequest]
     good_end: Callable[[bytes], FinishReason | None]
     chat: RetoldDialect | None = None
+    piecewise: Piecewise | None = None
 
     def listen(self, created: int, limit_bytes: int) -> KeptStream | None:
         """Begin to listen to a stream; None where there are none."""
@@ -87,5 +106,9 @@ _KEEPINGS = {
         openai_completions.canonical, openai_completions.good_end, OPENAI_COMPLETIONS
     ),
     "meshgate_chat": Keeping(meshgate_chat.canonical, meshgate_chat.good_end, MESHGATE_CHAT),
-    "openai_embeddings": Keeping(openai_embeddings.canonical, openai_embeddings.good_end),
+    "openai_embeddings": Keeping(
+        openai_embeddings.canonical,
+        openai_embeddings.good_end,
+        piecewise=Piecewise(inputs.narrowed, vectors.read, vectors.write),
+    ),
 }

@@ -81,6 +81,7 @@ class Amounts(Struct, frozen=True):
 
 
 NOTHING = Amounts()
+ONE_PLACE = Amounts(concurrency=1)
 
 
 class Pool(Struct):

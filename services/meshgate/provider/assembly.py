@@ -7,10 +7,8 @@ from contextlib import asynccontextmanager
 from meshgate.config.opening import open_source
 from meshgate.config.secrets import LocalSecrets
 from meshgate.config.source import ConfigSource
-from meshgate.provider.aiohttp_client import AiohttpClient
 from meshgate.provider.execution import Execution
 from meshgate.provider.http1_client import Http1Client
-from meshgate.provider.httpx_client import HttpxClient
 from meshgate.provider.observation import Observer
 from meshgate.provider.servicer import ProviderServicer
 from meshgate.provider.settings import ClientName, Settings
@@ -28,13 +26,28 @@ SERVICE = pb.DESCRIPTOR.services_by_name["ProviderService"]
 
 def _http1_client(options: ClientOptions) -> UpstreamClient:
     """The lean client; what goes through a proxy is aiohttp's."""
-    return AiohttpClient(options) if options.proxy else Http1Client(options)
+    return _aiohttp_client(options) if options.proxy else Http1Client(options)
+
+
+# The libraries of the others take half a second to load: only who asks for one waits for it.
+
+
+def _aiohttp_client(options: ClientOptions) -> UpstreamClient:
+    from meshgate.provider.aiohttp_client import AiohttpClient  # noqa: PLC0415
+
+    return AiohttpClient(options)
+
+
+def _httpx_client(options: ClientOptions) -> UpstreamClient:
+    from meshgate.provider.httpx_client import HttpxClient  # noqa: PLC0415
+
+    return HttpxClient(options)
 
 
 CLIENTS: Mapping[ClientName, ClientFactory] = {
     "http1": _http1_client,
-    "aiohttp": AiohttpClient,
-    "httpx": HttpxClient,
+    "aiohttp": _aiohttp_client,
+    "httpx": _httpx_client,
 }
 
 

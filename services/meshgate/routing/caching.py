@@ -2,23 +2,25 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Struct
 from msgspec.structs import replace
 
-from meshgate.config.snapshot import CachePolicy
+from meshgate.config.snapshot import CachePolicy, Model
 from meshgate.dialects.keeping import Keeping, KeptStream, keeping
 from meshgate.dialects.meshgate_chat.usage import write_finish_reason, write_usage
 from meshgate.routing.cache_control import NOTHING_SAID, CacheControl
 from meshgate.routing.consumption import consumption, is_sensible
-from meshgate.routing.fingerprint import fingerprint, partition
+from meshgate.routing.fingerprint import Fingerprint, fingerprint, partition
 from meshgate.routing.flights import Flight, Flights
 from meshgate.routing.kept_stream import KeptChunks, ToldAgain
 from meshgate.routing.limit_headers import limit_headers
 from meshgate.routing.meter import Meter
 from meshgate.routing.model_header import model_header
 from meshgate.routing.peers.cache import LOOKUPS, Answers, NoAnswers, Place
+from meshgate.routing.pieces import Pieces
 from meshgate.routing.question import DIALECT_NAMES, Question
 from meshgate.routing.reply import Reply
 from meshgate.v1 import cache_service_pb2
@@ -43,6 +45,8 @@ class Visit(Struct, frozen=True):
         keeping: How those of its dialect are.
         place: Where its answer would lie.
         control: What its client says.
+        pieces: What it asks for, where the answers to each are kept by themselves.
+        joins: Whether new answers may be put together with those that are kept.
     """
 
     meter: Meter
@@ -50,6 +54,8 @@ class Visit(Struct, frozen=True):
     keeping: Keeping
     place: Place
     control: CacheControl
+    pieces: Pieces | None = None
+    joins: bool = False
 
     @property
     def question(self) -> Question:
@@ -74,13 +80,13 @@ class Caching:
         self._now = now
         self._flights: Flights[cache_service_pb2.CacheEntry] = Flights()
 
-    async def reply(self, meter: Meter, policy: CachePolicy, ask: Ask) -> Reply:
+    async def reply(self, meter: Meter, model: Model, ask: Ask) -> Reply:
         """The reply to a request that was admitted: from what is kept, or by asking.
 
         Raises:
             GatewayError: Of the asking; what goes wrong with the cache is none.
         """
-        visit = _visit(meter, policy)
+        visit = _visit(meter, model)
         if visit is None:
             return _noted(await _asked(meter, ask, pb.CACHE_OUTCOME_BYPASS), meter)
         if visit.control == NOTHING_SAID and not meter.question.head.stream:
@@ -109,7 +115,13 @@ class Caching:
         return reply or await self._fetch(visit, ask, pb.CACHE_OUTCOME_MISS)
 
     async def _find(self, visit: Visit) -> cache_service_pb2.CacheEntry | None:
-        return await self._answers.find(visit.question, visit.place, visit.control.max_age_seconds)
+        question, pieces, max_age = visit.question, visit.pieces, visit.control.max_age_seconds
+        if pieces is None:
+            return await self._answers.find(question, visit.place, max_age)
+        entry = pieces.take(await self._answers.find_all(question, pieces.places, max_age))
+        if entry is None and not visit.joins:
+            pieces.forget()
+        return entry
 
     def _told(self, visit: Visit, entry: cache_service_pb2.CacheEntry) -> Reply | None:
         """A kept answer as the client wants it, and the request settled; None if it cannot be told."""
@@ -145,14 +157,47 @@ class Caching:
         flight: Flight[cache_service_pb2.CacheEntry] | None = None,
     ) -> Reply:
         """Have it answered upstream, and keep that."""
+        if visit.pieces is not None:
+            return await self._fetch_missing(visit, visit.pieces, ask, outcome, flight)
         reply = _noted(await _asked(visit.meter, ask, outcome), visit.meter)
         if reply.chunks is not None:
             return self._listening(visit, reply)
         entry = self._entry(visit, reply.body)
-        self._keep(visit, entry)
+        self._keep(visit, visit.place, entry)
         if flight is not None:
             flight.land(entry)
         return reply
+
+    async def _fetch_missing(
+        self,
+        visit: Visit,
+        pieces: Pieces,
+        ask: Ask,
+        outcome: pb.CacheOutcome.ValueType,
+        flight: Flight[cache_service_pb2.CacheEntry] | None,
+    ) -> Reply:
+        """Have those pieces answered that are not kept, and keep each of them."""
+        meter = visit.meter
+        meter.question = pieces.narrowed(meter.question)
+        saved = pieces.saved
+        if saved is not None:
+            meter.notes.saved.CopyFrom(_saved(saved))
+        try:
+            reply = _noted(await _asked(meter, ask, outcome), meter)
+        except BaseException:
+            meter.notes.ClearField("saved")  # nobody got it
+            raise
+        fresh = pieces.read(reply.body)
+        if fresh is None:
+            return reply
+        body = pieces.completed(reply.body, fresh, meter.usage)
+        made = self._entry(visit, reply.body)
+        if made is not None:
+            for place, entry in pieces.entries(made, fresh):
+                self._keep(visit, place, entry)
+            if flight is not None:
+                flight.land(pieces.whole(made, body))
+        return replace(reply, body=body)
 
     def _listening(self, visit: Visit, reply: Reply) -> Reply:
         listener = visit.keeping.listen(int(self._now()), visit.policy.maximum_bytes)
@@ -161,17 +206,18 @@ class Caching:
 
         def keep(listened: KeptStream) -> None:
             body = listened.body(visit.meter.usage)
-            self._keep(visit, None if body is None else self._entry(visit, body))
+            entry = None if body is None else self._entry(visit, body)
+            self._keep(visit, visit.place, entry)
 
         return replace(reply, chunks=KeptChunks(reply.chunks, listener, keep))
 
-    def _keep(self, visit: Visit, entry: cache_service_pb2.CacheEntry | None) -> None:
+    def _keep(self, visit: Visit, place: Place, entry: cache_service_pb2.CacheEntry | None) -> None:
         if (
             entry is not None
             and not visit.control.forbids_keeping
             and len(entry.body) <= visit.policy.maximum_bytes
         ):
-            self._answers.keep(visit.question, visit.place, entry, visit.policy.ttl_seconds)
+            self._answers.keep(visit.question, place, entry, visit.policy.ttl_seconds)
 
     def _entry(self, visit: Visit, body: bytes) -> cache_service_pb2.CacheEntry | None:
         """An answer as it is kept; None for one that is for nobody else.
@@ -204,16 +250,45 @@ class Caching:
         )
 
 
-def _visit(meter: Meter, policy: CachePolicy) -> Visit | None:
+def _visit(meter: Meter, model: Model) -> Visit | None:
     """The visit of a request; None for one that cannot be told from others, or not be told again."""
-    question = meter.question
+    question, policy = meter.question, model.cache
     kept = keeping(DIALECT_NAMES[question.dialect])
     found = None if kept is None else fingerprint(question, kept)
-    if kept is None or found is None or (question.head.stream and not found.tells_alike):
+    if policy is None or kept is None or found is None:
         return None
-    place = Place(partition(question.principal, policy.scope), found.digest)
-    control = CacheControl.read(question.arrival.cache_control)
-    return Visit(meter, policy, kept, place, control)
+    if question.head.stream and not found.tells_alike:
+        return None
+    whose = partition(question.principal, policy.scope)
+    return Visit(
+        meter,
+        policy,
+        kept,
+        Place(whose, found.digest),
+        CacheControl.read(question.arrival.cache_control),
+        _pieces(meter, model, kept, whose, found),
+        joins=not model.fallbacks,
+    )
+
+
+def _pieces(
+    meter: Meter, model: Model, kept: Keeping, whose: str, found: Fingerprint
+) -> Pieces | None:
+    """What a request asks for, piece by piece; None where its answer is kept as a whole.
+
+    That is so where the targets of the model are different models upstream: what one has made does
+    not go together with what another has.
+    """
+    if kept.piecewise is None or len({target.model for target in model.targets}) > 1:
+        return None
+    if not found.pieces:
+        return None
+    estimated = partial(meter.gauges.estimator.input_tokens, model.name)
+    weights = [
+        estimated(each.piece.text_bytes) if each.piece.tokens is None else each.piece.tokens
+        for each in found.pieces
+    ]
+    return Pieces(kept.piecewise, [Place(whose, each.digest) for each in found.pieces], weights)
 
 
 async def _asked(meter: Meter, ask: Ask, outcome: pb.CacheOutcome.ValueType) -> Reply:

@@ -8,11 +8,24 @@ from msgspec.json import encode
 from meshgate.config.snapshot import CacheScope
 from meshgate.dialects.canonical import NoCanonicalFormError
 from meshgate.dialects.keeping import Keeping
+from meshgate.dialects.pieces import RequestPiece
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import DIALECT_NAMES, Question
 
 MOST_BODY_BYTES = 1 << 20
 """Bodies that are longer have no fingerprint: to make one holds up all other requests."""
+
+
+class PieceFingerprint(Struct, frozen=True):
+    """What makes one thing that is asked for the same as another.
+
+    Attributes:
+        digest: That of the question for this alone.
+        piece: What is asked for.
+    """
+
+    digest: bytes
+    piece: RequestPiece
 
 
 class Fingerprint(Struct, frozen=True):
@@ -21,10 +34,12 @@ class Fingerprint(Struct, frozen=True):
     Attributes:
         digest: Equal if, and only if, the questions are.
         tells_alike: Whether its answer is the same streamed and plain.
+        pieces: What is asked for, in order, where the answers to each can be kept by themselves.
     """
 
     digest: bytes
     tells_alike: bool
+    pieces: tuple[PieceFingerprint, ...] = ()
 
 
 def fingerprint(question: Question, kept: Keeping) -> Fingerprint | None:
@@ -52,7 +67,12 @@ def fingerprint(question: Question, kept: Keeping) -> Fingerprint | None:
             question.output_cap,
         ]
     )
-    return Fingerprint(hashlib.sha256(beside + request.form).digest(), request.tells_alike)
+    pieces = (PieceFingerprint(_digest(beside, each.form), each) for each in request.pieces)
+    return Fingerprint(_digest(beside, request.form), request.tells_alike, tuple(pieces))
+
+
+def _digest(beside: bytes, form: bytes) -> bytes:
+    return hashlib.sha256(beside + form).digest()
 
 
 def partition(principal: Principal, scope: CacheScope) -> str:

@@ -123,7 +123,7 @@ class Pipeline:
             if model.cache is not None:
                 ask = self._streamed if question.head.stream else self._plain
                 asked = partial(ask, meter, plans, guard)
-                return await self._caching.reply(meter, model.cache, asked)
+                return await self._caching.reply(meter, model, asked)
             if question.head.stream:
                 return await self._streamed(meter, plans, guard)
             return await self._plain(meter, plans, guard)

@@ -2,13 +2,13 @@
 
 Every call goes to the serving instance with the fewest calls in flight. Addresses are resolved
 again every few seconds, and an instance is left out as soon as its health turns NOT_SERVING or its
-connection is lost, so that new replicas get traffic at once and draining ones none.
+connection is lost, so that new replicas get traffic at once and draining ones none. Only where
+nobody serves, those that drain still take calls, as they do until their notice is over.
 """
 
 import asyncio
 import itertools
 import random
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from meshgate.runtime.context import Metadata
 from meshgate.runtime.deadline import DEFAULT_SECONDS
+from meshgate.runtime.lookup import Address, NameLookup
 
 _log = structlog.get_logger("meshgate.channel")
 
@@ -41,14 +42,15 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
+    # For how long to try to connect: by default 20 s, and all that while an instance that is back
+    # at its old address waits, where the first packets met nobody.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # A stream's window stays small, so that a reader that stalls cannot hold back the others.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 256 * 1024),
 ]
-
-Address = tuple[str, int]
 
 Lookup = Callable[[str, int], Awaitable[set[Address]]]
 
@@ -58,6 +60,7 @@ class Instance:
     """One instance of the peer; generated stubs work over it, for calls that belong together.
 
     Attributes:
+        draining: Told that it is about to go, it still takes calls.
         in_flight: What it works on; whoever calls over the instance itself counts it here, with
             `took` and `landed`, unless it may be cut off when the instance is no longer listed.
     """
@@ -66,6 +69,7 @@ class Instance:
     channel: grpc.aio.Channel
     metadata: Metadata = ()
     serving: bool = False
+    draining: bool = False
     in_flight: int = 0
     watch: asyncio.Task[None] | None = None
     callables: dict[str, Any] = field(default_factory=dict)
@@ -111,6 +115,10 @@ class Instance:
                 async with asyncio.timeout(grace_seconds):
                     await self._idle.wait()
         await self.channel.close()
+        # grpc tries to connect until the channel is freed. In a cycle it would not be, for garbage is
+        # collected rarely here: and a cancelled task holds the frames that it was cancelled in.
+        self.watch = None
+        self.callables.clear()
 
 
 class RemoteChannel:
@@ -124,6 +132,7 @@ class RemoteChannel:
         metadata: Goes with every call.
         credentials: For TLS; None for a plain connection.
         lookup: Finds the addresses of a host; raises OSError or UnicodeError if it cannot.
+        rest_seconds: The time between two lookups while all is well.
     """
 
     def __init__(
@@ -133,15 +142,18 @@ class RemoteChannel:
         metadata: Metadata,
         credentials: grpc.ChannelCredentials | None = None,
         lookup: Lookup | None = None,
+        rest_seconds: float = _RESOLVE_SECONDS,
     ) -> None:
         self._name = name
         self._found: dict[Address, set[Address]] = {_split(text): set() for text in addresses}
         self._metadata = tuple(metadata)
         self._credentials = credentials
-        self._lookup = lookup or _lookup
+        self._lookup = lookup or NameLookup()
+        self._rest_seconds = rest_seconds
         self._instances: dict[Address, Instance] = {}
         self._leaving: dict[asyncio.Task[None], Instance] = {}
         self._turns = itertools.count()
+        self._lost = asyncio.Event()
 
     @property
     def instance_count(self) -> int:
@@ -160,21 +172,33 @@ class RemoteChannel:
         """Keep the list of instances up to date, until cancelled."""
         while True:
             await self.resolve()
-            await asyncio.sleep(_RESOLVE_SECONDS if self.serving_count else _RESOLVE_SOON_SECONDS)
+            if self.serving_count:
+                await self._rest()
+            else:
+                await asyncio.sleep(_RESOLVE_SOON_SECONDS)
+
+    async def _rest(self) -> None:
+        """Wait for the time between two lookups, but no longer than until an instance is lost."""
+        self._lost.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._rest_seconds):
+                await self._lost.wait()
 
     async def resolve(self) -> None:
         """Look the addresses up once, and meet or leave instances accordingly."""
-        for host, port in self._found:
-            try:
-                self._found[host, port] = await self._lookup(host, port)
-            except (OSError, UnicodeError):
-                # What was found before stays: a name server that is away takes no instance away.
-                _log.warning("peer cannot be resolved", peer=self._name, host=host)
+        await asyncio.gather(*(self._find(host, port) for host, port in self._found))
         found = set().union(*self._found.values())
         for address in found - self._instances.keys():
             self._meet(address)
         for address in self._instances.keys() - found:
             self._leave(self._instances.pop(address))
+
+    async def _find(self, host: str, port: int) -> None:
+        try:
+            self._found[host, port] = await self._lookup(host, port)
+        except (OSError, UnicodeError):
+            # What was found before stays: a name server that is away takes no instance away.
+            _log.warning("peer cannot be resolved", peer=self._name, host=host)
 
     async def close(self) -> None:
         """Cut off what is in flight, and close."""
@@ -186,41 +210,14 @@ class RemoteChannel:
         await asyncio.gather(*leaving, return_exceptions=True)
         await asyncio.gather(*(instance.close() for instance in instances))
 
-    def unary_unary(
-        self,
-        path: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: bool | None = None,  # noqa: FBT001 - as grpc's own signature
-    ) -> Callable[..., Any]:
-        def make(channel: grpc.aio.Channel) -> Any:
-            return channel.unary_unary(path, request_serializer, response_deserializer)
+    def unary_unary(self, path: str, **codec: Any) -> Callable[..., Any]:
+        return self._callable(path, lambda channel: channel.unary_unary(path, **codec))
 
-        return self._callable(path, make)
+    def unary_stream(self, path: str, **codec: Any) -> Callable[..., Any]:
+        return self._callable(path, lambda channel: channel.unary_stream(path, **codec))
 
-    def unary_stream(
-        self,
-        path: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: bool | None = None,  # noqa: FBT001 - as grpc's own signature
-    ) -> Callable[..., Any]:
-        def make(channel: grpc.aio.Channel) -> Any:
-            return channel.unary_stream(path, request_serializer, response_deserializer)
-
-        return self._callable(path, make)
-
-    def stream_stream(
-        self,
-        path: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        _registered_method: bool | None = None,  # noqa: FBT001 - as grpc's own signature
-    ) -> Callable[..., Any]:
-        def make(channel: grpc.aio.Channel) -> Any:
-            return channel.stream_stream(path, request_serializer, response_deserializer)
-
-        return self._callable(path, make)
+    def stream_stream(self, path: str, **codec: Any) -> Callable[..., Any]:
+        return self._callable(path, lambda channel: channel.stream_stream(path, **codec))
 
     def _callable(self, path: str, make: Callable[[grpc.aio.Channel], Any]) -> Callable[..., Any]:
         def call(
@@ -245,9 +242,11 @@ class RemoteChannel:
         """The serving instance with the fewest calls in flight; equals take turns.
 
         Raises:
-            AioRpcError: None is serving.
+            AioRpcError: None is serving, and none is draining either.
         """
-        serving = [instance for instance in self._instances.values() if instance.serving]
+        instances = self._instances.values()
+        serving = [instance for instance in instances if instance.serving]
+        serving = serving or [instance for instance in instances if instance.draining]
         if not serving:
             raise grpc.aio.AioRpcError(
                 grpc.StatusCode.UNAVAILABLE,
@@ -272,7 +271,7 @@ class RemoteChannel:
 
     def _leave(self, instance: Instance) -> None:
         """Close an instance that is no longer listed, after the calls it still answers."""
-        instance.serving = False
+        instance.serving = instance.draining = False
         task = asyncio.create_task(instance.close(DEFAULT_SECONDS))
         self._leaving[task] = instance
         task.add_done_callback(self._leaving.pop)
@@ -283,7 +282,8 @@ class RemoteChannel:
             try:
                 call = stub.Watch(health_pb2.HealthCheckRequest(), timeout=_WATCH_SECONDS)
                 async for health in call:
-                    self._turn(instance, health.status == health_pb2.HealthCheckResponse.SERVING)
+                    serving = health.status == health_pb2.HealthCheckResponse.SERVING
+                    self._turn(instance, serving=serving, draining=not serving)
                 self._turn(instance, serving=False)  # a peer that ends the watch is closing
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -291,7 +291,10 @@ class RemoteChannel:
                 self._turn(instance, serving=False)
             await asyncio.sleep(wait_seconds)
 
-    def _turn(self, instance: Instance, serving: bool) -> None:  # noqa: FBT001 - a state
+    def _turn(self, instance: Instance, *, serving: bool, draining: bool = False) -> None:
+        if (instance.serving or instance.draining) and not (serving or draining):
+            self._lost.set()
+        instance.draining = draining
         if instance.serving != serving:
             instance.serving = serving
             _log.info(
@@ -318,12 +321,6 @@ def _split(address: str) -> Address:
 def _target(address: Address) -> str:
     host, port = address
     return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-
-
-async def _lookup(host: str, port: int) -> set[Address]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return {(str(where[0]), port) for *_, where in found}
 
 
 def parse_addresses(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import asyncpg
+from postgres_server import execute
 
 from meshgate.database.migration import migrate
 from meshgate.quota.ledger.schema import SCHEMA
@@ -20,12 +20,3 @@ def new_postgres(server, name):
     asyncio.run(execute(server.url(), f"CREATE DATABASE {name}"))
     asyncio.run(migrate(SCHEMA, server.url(name)))
     return server.url(name)
-
-
-async def execute(url, *statements):
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()

@@ -26,7 +26,7 @@ SCHEMA = Schema(
     owner="auth",
     url_variable="AUTH_DATABASE_URL",
     revisions=("0001",),
-    scripts=Path(__file__).parent / "migrations",
+    migrations=Path(__file__).parent / "migrations",
 )
 
 METADATA = MetaData()

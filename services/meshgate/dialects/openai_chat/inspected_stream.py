@@ -1,220 +1,14 @@
-"""Streamed chat completions, taken apart and written again with what may be shown of their texts.
+"""Streamed chat completions, taken apart and written again with what may be shown of their texts."""
 
-Other streams of OpenAI's have choices as well, and are taken apart in the same way.
-"""
+from collections.abc import Iterable, Iterator
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from meshgate.dialects.json_text import Found, Path
+from meshgate.dialects.openai_chat.chunks import write_delta
+from meshgate.dialects.openai_chat.segments import in_choice
+from meshgate.dialects.openai_choices.chunks import Identity
+from meshgate.dialects.openai_choices.inspected_stream import Frame, InspectedStream, index_of
 
-import msgspec
-from msgspec import Struct
-
-from meshgate.dialects import sse
-from meshgate.dialects.answers import MalformedAnswerError
-from meshgate.dialects.json_text import Found, Path, locator, replaced
-from meshgate.dialects.openai_chat import chunks
-from meshgate.dialects.openai_chat.chunks import Identity
-from meshgate.dialects.openai_chat.segments import in_choice, logprobs_in
-from meshgate.dialects.segments import Piece, SegmentKind
-
-_DONE = b"[DONE]"
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_CHUNK = msgspec.json.Decoder(dict[str, object])
 _DELTA = "delta"
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where texts stand in the choices of a stream's chunks.
-
-    Attributes:
-        texts_in: Finds them in a choice; `Path`s lead there from the chunk.
-        accumulates: Whether later chunks bring more of a text, or it is whole.
-        lasting: Turns a path within a choice into the one that holds for all of the stream.
-        write_more: Writes a chunk that brings more text at such a path, in the choice of an index.
-    """
-
-    texts_in: Callable[[object, Path], Iterator[Found]]
-    accumulates: Callable[[Found], bool]
-    lasting: Callable[[Path, object], Path]
-    write_more: Callable[[Identity, Path, str, int], bytes]
-
-
-class _Channel(Struct, frozen=True):
-    """What belongs together: where in a choice it stands, tool calls by their own index."""
-
-    name: str
-    kind: SegmentKind
-    choice: int
-    path: Path
-    frame: Frame
-
-    def last(self) -> Piece:
-        return Piece(self.name, self.kind, "", is_last=True)
-
-    def written(self, identity: Identity, text: str) -> bytes:
-        """A chunk that brings more of it."""
-        return self.frame.write_more(identity, self.path, text, self.choice)
-
-
-class _Event:
-    """One event: channels that it closes come first, then the texts that stand in it.
-
-    Args:
-        identity: Of the stream.
-        closed: The channels that end here though nothing of them stands in the event.
-        data: The event itself; empty if there is none.
-        found: The texts in it.
-        pieces: The same, as pieces.
-        betraying: What goes from it, as it tells the same again.
-    """
-
-    def __init__(
-        self,
-        identity: Identity,
-        closed: Sequence[_Channel],
-        event: sse.Event | None = None,
-        texts: Sequence[tuple[Found, Piece]] = (),
-        betraying: Sequence[Path] = (),
-    ) -> None:
-        self._identity = identity
-        self._closed = closed
-        self._event = event
-        self._texts = texts
-        self._betraying = betraying
-        self.is_end = event is None or event.data == _DONE
-        self.pieces = [channel.last() for channel in closed] + [piece for _, piece in texts]
-
-    def written(self, released: Sequence[str]) -> bytes:
-        """The event, after what its closed channels were still owed."""
-        owed = zip(self._closed, released[: len(self._closed)], strict=True)
-        written = [channel.written(self._identity, text) for channel, text in owed if text]
-        if self._event is not None:
-            written.append(sse.write(self._with(self._event, released[len(self._closed) :])))
-        return b"".join(written)
-
-    def _with(self, event: sse.Event, released: Sequence[str]) -> sse.Event:
-        changes = dict.fromkeys(self._betraying, b"null")
-        for (found, _), text in zip(self._texts, released, strict=True):
-            if text != found.text:
-                changes[found.path] = found.written(text)
-        return sse.Event(replaced(event.data, changes), event.name) if changes else event
-
-
-class InspectedStream:
-    """Takes one stream apart.
-
-    Args:
-        frame: Of its chunks.
-    """
-
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
-        self._events = sse.EventReader()
-        self._identity = Identity("", "", 0)
-        self._open: dict[str, _Channel] = {}
-        self._names: dict[tuple[int, Path], str] = {}
-        self._wholes = 0
-
-    def take(self, chunk: bytes) -> list[_Event]:
-        """The events of a chunk.
-
-        Raises:
-            MalformedAnswerError: One of them is no chunk of a completion.
-        """
-        return [self._taken(event) for event in self._events.feed(chunk)]
-
-    def closing(self) -> _Event:
-        """What ends all channels that are open."""
-        return _Event(self._identity, self._closed(None))
-
-    def _taken(self, event: sse.Event) -> _Event:
-        if event.data == _DONE:
-            return _Event(self._identity, self._closed(None), event)
-        chunk = _decoded(event.data)
-        choices = chunk.get("choices")
-        if not isinstance(choices, list):
-            return _Event(self._identity, (), event)  # nothing is said in it
-        if choices:
-            self._identify(chunk)
-        finished = {_index(choice, at) for at, choice in enumerate(choices) if _ends(choice)}
-        texts = list(self._texts(choices, finished))
-        closed = [channel for choice in sorted(finished) for channel in self._closed(choice)]
-        return _Event(self._identity, closed, event, texts, logprobs_in(choices))
-
-    def _identify(self, chunk: dict[str, object]) -> None:
-        known = self._identity
-        self._identity = Identity(
-            _word(chunk.get("id")) or known.id,
-            _word(chunk.get("model")) or known.served_model,
-            created if isinstance(created := chunk.get("created"), int) else known.created,
-        )
-
-    def _texts(
-        self, choices: Sequence[object], finished: set[int]
-    ) -> Iterator[tuple[Found, Piece]]:
-        """The texts in a chunk, each with its piece; channels of choices that finish end with it."""
-        found = [
-            (each, self._channel_of(each, choice, _index(choice, at)))
-            for at, choice in enumerate(choices)
-            for each in self._frame.texts_in(choice, ("choices", at))
-        ]
-        channels = [channel for _, channel in found]
-        for number, (text, channel) in enumerate(found):
-            ends = channel.choice in finished or not self._frame.accumulates(text)
-            is_last = ends and channel not in channels[number + 1 :]
-            yield text, self._piece(channel, text.text, is_last=is_last)
-
-    def _piece(self, channel: _Channel, text: str, *, is_last: bool) -> Piece:
-        if is_last:
-            self._open.pop(channel.name, None)
-        else:
-            self._open[channel.name] = channel
-        return Piece(channel.name, channel.kind, text, is_last)
-
-    def _channel_of(self, found: Found, choice: object, index: int) -> _Channel:
-        path = self._frame.lasting(found.path[2:], choice)
-        if self._frame.accumulates(found):
-            name = self._names.get((index, path)) or self._new_name(index, path)
-        else:
-            self._wholes += 1
-            name = f"{locator(('choices', index, *path))}#whole{self._wholes}"
-        return _Channel(name, found.kind, index, path, self._frame)
-
-    def _new_name(self, index: int, path: Path) -> str:
-        name = locator(("choices", index, *path))
-        if name in self._names.values():
-            name += f"#{len(self._names)}"
-        self._names[index, path] = name
-        return name
-
-    def _closed(self, choice: int | None) -> list[_Channel]:
-        """The channels that are open: of a choice, or all."""
-        closed = [each for each in self._open.values() if choice in {None, each.choice}]
-        for channel in closed:
-            del self._open[channel.name]
-        return closed
-
-
-def _decoded(data: bytes) -> dict[str, object]:
-    try:
-        return _CHUNK.decode(data)
-    except _UNREADABLE as error:
-        raise MalformedAnswerError("an event of the stream is no chunk") from error
-
-
-def _ends(choice: object) -> bool:
-    return isinstance(choice, dict) and bool(choice.get("finish_reason"))
-
-
-def _index(item: object, place: int) -> int:
-    """The index that a choice or a call says, or its place."""
-    index = item.get("index") if isinstance(item, dict) else None
-    return index if isinstance(index, int) else place
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _in_choice(choice: object, path: Path) -> Iterator[Found]:
@@ -231,7 +25,7 @@ def _named(path: Path, choice: object) -> Path:
     """A path within a choice, with tool calls by the index that they say instead of their place."""
     if len(path) > 2 and path[1] == "tool_calls" and isinstance(path[2], int):  # noqa: PLR2004
         call = choice["delta"]["tool_calls"][path[2]]  # type: ignore[index]
-        return (*path[:2], _index(call, path[2]), *path[3:])
+        return (*path[:2], index_of(call, path[2]), *path[3:])
     if len(path) > 2 and path[1] == "content" and isinstance(path[2], int):  # noqa: PLR2004
         return (*path[:2], 0, *path[3:])  # parts of a text come one after the other
     return path
@@ -253,7 +47,7 @@ def _nested(names: Iterable[str | int], text: str) -> dict[str, object]:
 
 
 def _write_more(identity: Identity, path: Path, text: str, choice: int) -> bytes:
-    return chunks.write_choice(identity, _delta_of(path, text), None, choice)
+    return write_delta(identity, _delta_of(path, text), choice)
 
 
 _FRAME = Frame(_in_choice, _accumulates, _named, _write_more)

@@ -1,17 +1,16 @@
 """What chat completions are alike, and which answers to them are worth keeping."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from meshgate.dialects.canonical import CanonicalRequest, members_of, written
+from meshgate.dialects.canonical import CanonicalRequest
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_chat.fields import INEXPRESSIBLE
-from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
+from meshgate.dialects.openai_choices import keeping
+from meshgate.dialects.openai_choices.keeping import Answer, Choice, asks_for_none
 
-# How the answer travels, and what only tells the provider who asked.
-_WITHOUT = frozenset({"stream", "stream_options", "user", "metadata"})
 # Neither what a filter has cut nor what ended in a way that nobody knows.
 _KEPT_REASONS = frozenset({"stop", "length", "tool_calls", "function_call"})
 
@@ -20,16 +19,11 @@ class _Message(Struct, gc=False):
     refusal: str | None = None
 
 
-class _Choice(Struct, gc=False):
+class _Choice(Choice, kw_only=True, gc=False):
     message: _Message
-    finish_reason: str | None = None
 
 
-class _Completion(Struct, gc=False):
-    choices: Annotated[list[_Choice], Meta(min_length=1)]
-
-
-_COMPLETION = msgspec.json.Decoder(_Completion)
+_COMPLETION = msgspec.json.Decoder(Answer[_Choice])
 
 
 def canonical(body: bytes) -> CanonicalRequest:
@@ -38,27 +32,18 @@ def canonical(body: bytes) -> CanonicalRequest:
     Raises:
         NoCanonicalFormError: It has none.
     """
-    members = members_of(body)
-    kept = {name: value for name, value in members.items() if name not in _WITHOUT}
-    return CanonicalRequest(written(kept), tells_alike=_tells_alike(members))
+    return keeping.canonical(body, _tells_alike)
 
 
 def good_end(body: bytes) -> FinishReason | None:
     """How a plain answer ended; None if one of its choices did not end well, or is a refusal."""
-    try:
-        choices = _COMPLETION.decode(body).choices
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if all(
-        choice.finish_reason in _KEPT_REASONS and not choice.message.refusal for choice in choices
-    ):
-        return read_finish_reason(choices[0].finish_reason)
-    return None
+    return keeping.good_end(body, _COMPLETION, _is_good)
+
+
+def _is_good(choice: _Choice) -> bool:
+    return choice.finish_reason in _KEPT_REASONS and not choice.message.refusal
 
 
 def _tells_alike(members: dict[str, Any]) -> bool:
     """Whether nothing is asked for that the neutral form, by way of which it is told, cannot hold."""
-    return all(
-        members.get(name) is None or written(members[name]) in harmless
-        for name, harmless in INEXPRESSIBLE.items()
-    )
+    return asks_for_none(members, INEXPRESSIBLE)

@@ -21,6 +21,7 @@ from meshgate.dialects.json_text import (
     in_value,
 )
 from meshgate.dialects.openai_api.request_body import decode
+from meshgate.dialects.openai_choices.logprobs import logprobs_in
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -103,17 +104,6 @@ def in_choice(choice: object, path: Path, said: str) -> Iterator[Found]:
 def in_message(message: object, path: Path) -> Iterator[Found]:
     """The texts of a message, or of a piece of one."""
     return in_members(message, path, _NOT_SAID_IN_MESSAGES, _IN_MESSAGES)
-
-
-def logprobs_in(choices: object) -> list[Path]:
-    """Where tokens are told once more, with how likely they were."""
-    if not isinstance(choices, list):
-        return []
-    return [
-        ("choices", at, "logprobs")
-        for at, choice in enumerate(choices)
-        if isinstance(choice, dict) and choice.get("logprobs") is not None
-    ]
 
 
 def _messages(messages: object, path: Path) -> Iterator[Found]:

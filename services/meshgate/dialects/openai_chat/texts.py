@@ -6,8 +6,6 @@ Read leniently: upstreams are sent, and send, much that the neutral form does no
 import json
 from collections.abc import Iterator
 
-import msgspec
-
 from meshgate.dialects.counting import (
     AUDIO_TOKENS,
     FILE_TOKENS,
@@ -17,6 +15,7 @@ from meshgate.dialects.counting import (
     image_tokens,
     unreadable,
 )
+from meshgate.dialects.openai_choices.loose_json import decoded, objects
 
 _TEXT_MEMBERS = ("text", "refusal")
 _FLAT_TOKENS = {"input_audio": AUDIO_TOKENS, "audio_url": AUDIO_TOKENS, "file": FILE_TOKENS}
@@ -43,19 +42,6 @@ def answer_texts(body: bytes) -> list[str]:
 def message_texts(message: dict[str, object]) -> list[str]:
     """The texts of a message, or of a piece of one."""
     return [item for item in _of_message(message) if isinstance(item, str) and item]
-
-
-def objects(value: object) -> list[dict[str, object]]:
-    """Return the objects in what should be a list of them."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def decoded(body: bytes) -> object:
-    """Return what a body holds; None where that cannot be found out."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return None
 
 
 def _of_request(

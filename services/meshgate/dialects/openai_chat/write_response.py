@@ -1,29 +1,23 @@
 """Writes chat completions from the neutral form: whole answers, and streams as they come."""
 
-from collections.abc import Iterable
-
-import msgspec
-
 from meshgate.dialects.neutral import (
-    ChatEvent,
     ChatResponse,
-    Finished,
     Part,
     Reasoning,
     ReasoningDelta,
     Refusal,
     RefusalDelta,
-    Started,
     Text,
     TextDelta,
     ToolCall,
     ToolCallDelta,
 )
-from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_api.request_body import unsupported
-from meshgate.dialects.openai_chat.chunks import DONE, Identity, write_choice, write_usage
-from meshgate.dialects.openai_chat.finish_reason import write_finish_reason
+from meshgate.dialects.openai_chat.chunks import FORM, write_delta
 from meshgate.dialects.openai_chat.messages import write_assistant
+from meshgate.dialects.openai_choices import write_response
+from meshgate.dialects.openai_choices.chunks import Identity
+from meshgate.dialects.openai_choices.write_response import ChoiceWriter
 
 
 def write(response: ChatResponse, *, created: int) -> bytes:
@@ -35,56 +29,21 @@ def write(response: ChatResponse, *, created: int) -> bytes:
     Raises:
         UnsupportedError: The answer holds what this dialect cannot express.
     """
-    choice = {
-        "index": 0,
-        "message": _message(response.message.parts),
-        "logprobs": None,
-        "finish_reason": write_finish_reason(response.finish_reason),
-    }
-    members: dict[str, object] = {
-        "id": response.id,
-        "object": "chat.completion",
-        "created": created,
-        "model": response.served_model,
-        "choices": [choice],
-    }
-    if response.usage is not None:
-        members["usage"] = usage_object.write(response.usage)
-    return msgspec.json.encode(members)
+    said: dict[str, object] = {"message": _message(response.message.parts)}
+    return write_response.write(response, said, object_name="chat.completion", created=created)
 
 
-class StreamWriter:
-    """Writes one streamed answer, ending with `[DONE]`.
+class StreamWriter(ChoiceWriter):
+    """Writes one streamed answer."""
 
-    Args:
-        created: Seconds since 1970.
-        include_usage: Whether the caller wants the usage in a chunk of its own at the end.
-    """
+    form = FORM
 
-    def __init__(self, *, created: int, include_usage: bool) -> None:
-        self._include_usage = include_usage
-        self._identity = Identity("", "", created)
-
-    def write(self, events: Iterable[ChatEvent]) -> bytes:
-        """Write the next events."""
-        return b"".join(self._event(event) for event in events)
-
-    def _event(self, event: ChatEvent) -> bytes:
-        match event:
-            case Started():
-                created = self._identity.created
-                self._identity = Identity(event.id, event.served_model, created)
-                return write_choice(self._identity, {"role": "assistant", "content": ""})
-            case Finished():
-                return self._end(event)
-            case _:
-                return write_choice(self._identity, _delta(event))
-
-    def _end(self, event: Finished) -> bytes:
-        written = write_choice(self._identity, {}, write_finish_reason(event.reason))
-        if self._include_usage and event.usage is not None:
-            written += write_usage(self._identity, event.usage)
-        return written + DONE
+    def write_delta(
+        self,
+        identity: Identity,
+        event: TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta,
+    ) -> bytes:
+        return write_delta(identity, _delta(event))
 
 
 def _delta(

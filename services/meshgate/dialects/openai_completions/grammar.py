@@ -1,112 +1,17 @@
-"""The grammar of completion streams: what a client of OpenAI's API may rely on.
+"""The grammar of completion streams: that of streams of choices, which write texts."""
 
-- every event is one chunk of JSON, an error, or `[DONE]`;
-- all chunks carry the same id and model;
-- nothing follows the finish reason of a choice;
-- usage stands only in the last chunk, which may be without choices;
-- `[DONE]` comes once, as the last, when all choices have finished; or else an error does.
-"""
+from typing import Literal
 
-from typing import Literal, TypeVar
-
-import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
-
-from meshgate.dialects import sse
-from meshgate.dialects.grammar import GrammarError
-
-T = TypeVar("T")
+from meshgate.dialects.openai_choices.grammar import Choice, ChoiceGrammar, Chunk
 
 
-class _Choice(Struct):
-    index: int
+class _Choice(Choice, kw_only=True):
     text: str
     finish_reason: Literal["stop", "length", "content_filter"] | None = None
 
 
-class _Chunk(Struct):
-    id: str
-    model: str
-    choices: list[_Choice]
+class _Chunk(Chunk[_Choice], kw_only=True):
     object: Literal["text_completion"]
-    created: int
-    usage: dict[str, Raw] | None = None
-
-
-class _Error(Struct):
-    message: str
-    type: str
-
-
-class _ErrorEvent(Struct):
-    error: _Error | UnsetType | None = UNSET
-
-
-class ChunkGrammar:
-    """Checks one stream, as bytes, wherever it is split."""
-
-    def __init__(self) -> None:
-        self._events = sse.EventReader()
-        self._identity: tuple[str, str] | None = None
-        self._running: set[int] = set()
-        self._finished: set[int] = set()
-        self._usage_seen = False
-        self._ended = False
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes.
-
-        Raises:
-            GrammarError: They break the grammar.
-        """
-        for event in self._events.feed(data):
-            self._check(event)
-
-    def close(self) -> None:
-        """Take the end of the stream.
-
-        Raises:
-            GrammarError: The stream is not whole.
-        """
-        if self._events.pending:
-            raise GrammarError("the stream ended within an event")
-        if not self._ended:
-            raise GrammarError("the stream ended without [DONE] and without an error")
-
-    def _check(self, event: sse.Event) -> None:
-        if self._ended:
-            raise GrammarError("an event after the end")
-        if event.data == b"[DONE]":
-            self._check_all_finished("[DONE]")
-            self._ended = True
-        elif _decoded(event.data, _ErrorEvent).error:
-            self._ended = True
-        else:
-            self._check_chunk(_decoded(event.data, _Chunk))
-
-    def _check_chunk(self, chunk: _Chunk) -> None:
-        if self._identity not in {None, (chunk.id, chunk.model)}:
-            raise GrammarError("id or model changed within the stream")
-        self._identity = (chunk.id, chunk.model)
-        if self._usage_seen:
-            raise GrammarError("a chunk after the one with the usage")
-        for choice in chunk.choices:
-            self._check_choice(choice)
-        if chunk.usage is not None:
-            self._usage_seen = True
-            self._check_all_finished("usage")
-
-    def _check_choice(self, choice: _Choice) -> None:
-        if choice.index in self._finished:
-            raise GrammarError(f"choice {choice.index} goes on after its finish reason")
-        self._running.add(choice.index)
-        if choice.finish_reason is not None:
-            self._running.discard(choice.index)
-            self._finished.add(choice.index)
-
-    def _check_all_finished(self, what: str) -> None:
-        if self._running or not self._finished:
-            raise GrammarError(f"{what} before all choices have finished")
 
 
 def check(stream: bytes) -> None:
@@ -115,13 +20,6 @@ def check(stream: bytes) -> None:
     Raises:
         GrammarError: It breaks the grammar.
     """
-    grammar = ChunkGrammar()
+    grammar = ChoiceGrammar(_Chunk)
     grammar.feed(stream)
     grammar.close()
-
-
-def _decoded(data: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise GrammarError(f"an event is neither a chunk nor an error: {error}") from error

@@ -4,9 +4,9 @@ What a choice says is streamed as its `text`, and so is what upstreams say besid
 """
 
 from meshgate.dialects.json_text import Found, Path
-from meshgate.dialects.openai_chat.inspected_stream import Frame, InspectedStream
-from meshgate.dialects.openai_completions import chunks
-from meshgate.dialects.openai_completions.chunks import Identity
+from meshgate.dialects.openai_choices.chunks import Identity
+from meshgate.dialects.openai_choices.inspected_stream import Frame, InspectedStream
+from meshgate.dialects.openai_completions.chunks import FORM
 from meshgate.dialects.openai_completions.segments import in_choice
 
 _LENGTH_OF_MEMBERS = len(("choices", 0, "text"))
@@ -27,10 +27,8 @@ def _lasting(path: Path, _choice: object) -> Path:
 
 
 def _write_more(identity: Identity, path: Path, text: str, choice: int) -> bytes:
-    if path == ("text",):
-        return chunks.write_choice(identity, text, index=choice)
     (name,) = path
-    return chunks.write_choice(identity, "", index=choice, beside={str(name): text})
+    return FORM.write_choice(identity, {"text": "", str(name): text}, index=choice)
 
 
 _FRAME = Frame(in_choice, _accumulates, _lasting, _write_more)

@@ -1,36 +1,25 @@
 """Completions on their way through, where caller and upstream both speak this dialect.
 
-Bytes are passed on as they are; only what the gateway must know or change is looked at. The chunks
-of a stream have the frame of chat completions, and are followed in the same way.
+Bytes are passed on as they are; only what the gateway must know or change is looked at.
 """
 
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError, RequestHead
-from meshgate.dialects.openai_api import usage as usage_object
+from meshgate.dialects.answers import AnswerGlance, RequestHead
 from meshgate.dialects.openai_api.model_name import retargeted
 from meshgate.dialects.openai_api.output_bound import write_max_tokens
-from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
-from meshgate.dialects.openai_chat.passthrough import StreamTracker
+from meshgate.dialects.openai_choices import plain_answer
+from meshgate.dialects.openai_choices.plain_answer import Choice, PlainAnswer
+from meshgate.dialects.openai_choices.stream_tracker import StreamTracker
 
 __all__ = ["StreamTracker", "glance", "retarget"]
 
 
-class _Choice(Struct, gc=False):
+class _Choice(Choice, kw_only=True, gc=False):
     text: str
-    finish_reason: str | None = None
 
 
-class _Completion(Struct, gc=False):
-    choices: Annotated[list[_Choice], Meta(min_length=1)]
-    model: str | None = None
-    usage: Raw = Raw()
-
-
-_COMPLETION = msgspec.json.Decoder(_Completion)
+_COMPLETION = msgspec.json.Decoder(PlainAnswer[_Choice])
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -52,14 +41,4 @@ def glance(body: bytes) -> AnswerGlance:
     Raises:
         MalformedAnswerError: It is not a completion.
     """
-    try:
-        if not body.isascii():
-            body.decode()  # the decoder does not look into what it skips
-        completion = _COMPLETION.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedAnswerError("the upstream's answer is not a completion") from error
-    return AnswerGlance(
-        completion.model or "",
-        usage_object.read(completion.usage),
-        read_finish_reason(completion.choices[0].finish_reason),
-    )
+    return plain_answer.glance(body, _COMPLETION, "completion")

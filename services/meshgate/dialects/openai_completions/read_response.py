@@ -20,8 +20,8 @@ from meshgate.dialects.neutral import (
     Usage,
 )
 from meshgate.dialects.openai_api import usage as usage_object
-from meshgate.dialects.openai_chat.error_event import find_error
-from meshgate.dialects.openai_chat.finish_reason import read_finish_reason
+from meshgate.dialects.openai_choices.error_event import find_error
+from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from msgspec import Raw
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.json_text import Found, JsonCut, Path, in_items, in_members, in_value
 from meshgate.dialects.openai_api.request_body import decode
-from meshgate.dialects.openai_chat.segments import logprobs_in
+from meshgate.dialects.openai_choices.logprobs import logprobs_in
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

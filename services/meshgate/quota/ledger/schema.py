@@ -26,7 +26,7 @@ SCHEMA = Schema(
     owner="ledger",
     url_variable="LEDGER_DATABASE_URL",
     revisions=("0001",),
-    scripts=Path(__file__).parent / "migrations",
+    migrations=Path(__file__).parent / "migrations",
     version_table="ledger_version",
 )
 
@@ -40,6 +40,7 @@ _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 _SERIAL = BigInteger().with_variant(Integer(), "sqlite")
 _BY_MONTH = "RANGE (booked_time)"
 
+# Names that lines refer to: of organizations, keys, models, ...
 LABELS = Table(
     "ledger_labels",
     METADATA,
@@ -47,11 +48,9 @@ LABELS = Table(
     Column("kind", SmallInteger, nullable=False),
     Column("text", _TEXT, nullable=False),
     UniqueConstraint("kind", "text", name="ledger_labels_text"),
-    info={
-        "about": "Names that lines refer to: of organizations, keys, models, ...; see labels.Kind."
-    },
 )
 
+# What is in the ledger, so that nothing comes in twice: a hold id, or an adjustment's.
 IDS = Table(
     "ledger_ids",
     METADATA,
@@ -60,11 +59,9 @@ IDS = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("booked_time", BigInteger, nullable=False),
     Index("ledger_ids_booked_time", "booked_time"),
-    info={
-        "about": "What is in the ledger, so that nothing comes in twice: a hold id, or an adjustment's."
-    },
 )
 
+# What was used, each entry chained to the one before it in its shard.
 ENTRIES = Table(
     "ledger_entries",
     METADATA,
@@ -80,19 +77,16 @@ ENTRIES = Table(
     Column("digest", LargeBinary, nullable=False),
     # SHA-256 of the previous entry's chain, the sequence and the digest.
     Column("chain", LargeBinary, nullable=False),
-    info={"about": "What was used, each entry chained to the one before it in its shard."},
     postgresql_partition_by=_BY_MONTH,
 )
 
 
-def _count(name: str) -> Column[int]:
+def _zero(name: str) -> Column[int]:
+    """A number that is 0 unless told otherwise: a count, an amount, or NO_LABEL."""
     return Column(name, BigInteger, nullable=False, server_default="0")
 
 
-def _label(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
-
-
+# The entries as reports count them: one line for each charge, or one without any.
 LINES = Table(
     "ledger_lines",
     METADATA,
@@ -100,59 +94,55 @@ LINES = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("number", SmallInteger, primary_key=True, autoincrement=False),
     Column("booked_time", BigInteger, primary_key=True, autoincrement=False),
-    _label("organization"),
-    _label("team"),
-    _label("user"),
-    _label("key"),
-    _label("model"),
+    _zero("organization"),
+    _zero("team"),
+    _zero("user"),
+    _zero("key"),
+    _zero("model"),
     # `provider/model`
-    _label("target"),
+    _zero("target"),
     # All tags together, as JSON with sorted names.
-    _label("tags"),
+    _zero("tags"),
     Column("outcome", SmallInteger, nullable=False, server_default="0"),
     # 1 on the first line of a request, 0 on its others.
-    _count("requests"),
-    _count("cache_hits"),
-    _count("input_tokens"),
-    _count("cached_input_tokens"),
-    _count("cache_creation_input_tokens"),
-    _count("output_tokens"),
-    _count("reasoning_tokens"),
-    _count("cost_nanos"),
+    _zero("requests"),
+    _zero("cache_hits"),
+    _zero("input_tokens"),
+    _zero("cached_input_tokens"),
+    _zero("cache_creation_input_tokens"),
+    _zero("output_tokens"),
+    _zero("reasoning_tokens"),
+    _zero("cost_nanos"),
     # Charges whose cost is not known, as their model has no price.
-    _count("unpriced_charges"),
+    _zero("unpriced_charges"),
     # Charges whose usage was counted here, as no upstream reported it.
-    _count("estimated_charges"),
-    _count("saved_cost_nanos"),
-    _count("saved_tokens"),
+    _zero("estimated_charges"),
+    _zero("saved_cost_nanos"),
+    _zero("saved_tokens"),
     Index("ledger_lines_booked_time", "booked_time"),
     Index("ledger_lines_organization", "organization", "booked_time"),
-    info={
-        "about": "The entries as reports count them: one line for each charge, or one without any."
-    },
     postgresql_partition_by=_BY_MONTH,
 )
 
+# The last entry of each shard. Whoever appends locks the row.
 HEADS = Table(
     "ledger_heads",
     METADATA,
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, nullable=False),
     Column("chain", LargeBinary, nullable=False),
-    info={"about": "The last entry of each shard. Whoever appends locks the row."},
 )
 
+# The last entry of each shard that was dropped because of its age: there its chain begins.
 STARTS = Table(
     "ledger_starts",
     METADATA,
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, nullable=False),
     Column("chain", LargeBinary, nullable=False),
-    info={
-        "about": "The last entry of each shard that was dropped because of its age: there its chain begins."
-    },
 )
 
+# What was erased on demand: whose, when, and by whom.
 ERASURES = Table(
     "ledger_erasures",
     METADATA,
@@ -161,9 +151,9 @@ ERASURES = Table(
     Column("kind", SmallInteger, nullable=False),
     Column("principal_id", Text, nullable=False),
     Column("entries", BigInteger, nullable=False),
-    info={"about": "What was erased on demand: whose, when, and by whom."},
 )
 
+# The counters that quota has kept, so that they can be made again from the ledger.
 COUNTERS = Table(
     "ledger_counters",
     METADATA,
@@ -172,7 +162,4 @@ COUNTERS = Table(
     Column("subject", _TEXT, primary_key=True),
     # As the scripts call it, such as `cost/month/calendar/UTC`.
     Column("rule", _TEXT, primary_key=True),
-    info={
-        "about": "The counters that quota has kept, so that they can be made again from the ledger."
-    },
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
@@ -12,9 +13,8 @@ from meshgate.dialects.openai_chat import read_request as read_chat
 from meshgate.dialects.openai_completions import read_request as read_completion
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
 from meshgate.routing.arrival import Arrival
-from meshgate.routing.peers.provider import Headers
-from meshgate.routing.pipeline import Pipeline
-from meshgate.routing.reply import AnswerChunks, Reply
+from meshgate.routing.pipeline import Pipeline, ReadHead
+from meshgate.routing.reply import Reply
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.service import ErrorBody
 from meshgate.v1 import openai_service_pb2 as pb
@@ -27,6 +27,26 @@ _JSON = "application/json"
 _EVENTS = "text/event-stream; charset=utf-8"
 
 
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """An RPC that is answered by a model."""
+
+    method: str
+    dialect: "provider_pb.Dialect.ValueType"
+    read_head: ReadHead
+
+
+_CHAT_COMPLETIONS = _Endpoint(
+    "OpenAiService.ChatCompletions", provider_pb.DIALECT_OPENAI_CHAT, read_chat.read_head
+)
+_COMPLETIONS = _Endpoint(
+    "OpenAiService.Completions", provider_pb.DIALECT_OPENAI_COMPLETIONS, read_completion.read_head
+)
+_EMBEDDINGS = _Endpoint(
+    "OpenAiService.Embeddings", provider_pb.DIALECT_OPENAI_EMBEDDINGS, read_embeddings.read_head
+)
+
+
 class OpenAiServicer(rpc.OpenAiServiceServicer):
     """OpenAiService, by way of the pipeline."""
 
@@ -34,35 +54,19 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
         self._pipeline = pipeline
 
     async def ChatCompletions(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        arrival = Arrival.from_context(context, "OpenAiService.ChatCompletions")
-        reply = await self._pipeline.answer(
-            arrival, provider_pb.DIALECT_OPENAI_CHAT, request.data, read_chat.read_head
-        )
-        if reply.chunks is None:
-            yield await _body(reply, context)
-            return
-        async with aclosing(_bodies(reply.headers, reply.chunks, context)) as bodies:
+        async with aclosing(await self._answer(_CHAT_COMPLETIONS, request, context)) as bodies:
             async for body in bodies:
                 yield body
 
     async def Completions(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        arrival = Arrival.from_context(context, "OpenAiService.Completions")
-        reply = await self._pipeline.answer(
-            arrival, provider_pb.DIALECT_OPENAI_COMPLETIONS, request.data, read_completion.read_head
-        )
-        if reply.chunks is None:
-            yield await _body(reply, context)
-            return
-        async with aclosing(_bodies(reply.headers, reply.chunks, context)) as bodies:
+        async with aclosing(await self._answer(_COMPLETIONS, request, context)) as bodies:
             async for body in bodies:
                 yield body
 
     async def Embeddings(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        arrival = Arrival.from_context(context, "OpenAiService.Embeddings")
-        reply = await self._pipeline.answer(
-            arrival, provider_pb.DIALECT_OPENAI_EMBEDDINGS, request.data, read_embeddings.read_head
-        )
-        yield await _body(reply, context)
+        async with aclosing(await self._answer(_EMBEDDINGS, request, context)) as bodies:
+            async for body in bodies:
+                yield body
 
     async def ListModels(self, request: Any, context: Any) -> HttpBody:
         names = await self._pipeline.models(
@@ -75,28 +79,34 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
         name = await self._pipeline.model(arrival, request.id)
         return HttpBody(content_type=_JSON, data=model_list.write_model(name))
 
+    async def _answer(
+        self, endpoint: _Endpoint, request: HttpBody, context: Any
+    ) -> AsyncGenerator[HttpBody, None]:
+        """The model's answer as messages; one if it is plain."""
+        arrival = Arrival.from_context(context, endpoint.method)
+        reply = await self._pipeline.answer(
+            arrival, endpoint.dialect, request.data, endpoint.read_head
+        )
+        return _bodies(reply, context)
+
 
 def error_body(error: GatewayError) -> ErrorBody:
     """An error as OpenAI's clients expect it."""
     return ErrorBody(error.http_status, chat_errors.write_error(error))
 
 
-async def _body(reply: Reply, context: Any) -> HttpBody:
-    """A plain reply as a message."""
-    await context.send_initial_metadata(reply.headers)
-    return HttpBody(content_type=_JSON, data=reply.body)
-
-
-async def _bodies(
-    headers: Headers, stream: AnswerChunks, context: Any
-) -> AsyncGenerator[HttpBody, None]:
-    """A streamed reply as messages; headers go out with the first: an error before it is bare."""
+async def _bodies(reply: Reply, context: Any) -> AsyncGenerator[HttpBody, None]:
+    """A reply as messages; headers go out with the first: an error before it is bare."""
+    if reply.chunks is None:
+        await context.send_initial_metadata(reply.headers)
+        yield HttpBody(content_type=_JSON, data=reply.body)
+        return
     first = True
-    async with aclosing(stream) as chunks:
+    async with aclosing(reply.chunks) as chunks:
         try:
             async for chunk in chunks:
                 if first:
-                    await context.send_initial_metadata(headers)
+                    await context.send_initial_metadata(reply.headers)
                     first = False
                 yield HttpBody(content_type=_EVENTS, data=chunk)
         except GatewayError as error:

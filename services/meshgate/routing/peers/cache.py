@@ -26,6 +26,7 @@ from meshgate.v1.call_context_pb2 import CallContext
 _log = structlog.get_logger("meshgate.routing")
 
 _MOST_LOOKUPS = 256
+_MOST_TOGETHER = 64
 _STORE_SECONDS = 2.0
 
 LOOKUPS = LabelledCounts(
@@ -73,6 +74,12 @@ class Answers(Protocol):
         """The answer that is kept, if there is one that is no older than that."""
         ...
 
+    async def find_all(
+        self, question: Question, places: Sequence[Place], max_age_seconds: int | None
+    ) -> list[pb.CacheEntry | None]:
+        """The same of several answers to one question, in order."""
+        ...
+
     def keep(
         self, question: Question, place: Place, entry: pb.CacheEntry, ttl_seconds: float
     ) -> None:
@@ -85,6 +92,11 @@ class NoAnswers:
 
     async def find(self, *_: object) -> None:
         return None
+
+    async def find_all(
+        self, _question: Question, places: Sequence[Place], _max_age_seconds: int | None
+    ) -> list[pb.CacheEntry | None]:
+        return [None] * len(places)
 
     def keep(self, *_: object) -> None:
         return None
@@ -129,22 +141,35 @@ class Cache:
         self, question: Question, place: Place, max_age_seconds: int | None
     ) -> pb.CacheEntry | None:
         """The answer that is kept; None where there is none, or nobody says in time."""
-        entry = self._on_the_way.get(place)
-        if entry is not None and self._is_fresh(entry, max_age_seconds):
+        entry = self._coming(place, max_age_seconds)
+        if entry is not None or not self._breaker.allows():
             return entry
-        if not self._breaker.allows():
-            return None
-        item = pb.CacheLookupItem(
-            context=_context(question),
-            partition=place.partition,
-            fingerprint=place.fingerprint,
-            max_age=None if max_age_seconds is None else Duration(seconds=max_age_seconds),
-        )
         try:
             async with asyncio.timeout(self._lookup_seconds):
-                return await self._lookups.submit(item)
+                return await self._lookups.submit(_lookup(question, place, max_age_seconds))
         except (TimeoutError, GatewayError):
             return None
+
+    async def find_all(
+        self, question: Question, places: Sequence[Place], max_age_seconds: int | None
+    ) -> list[pb.CacheEntry | None]:
+        """The answers that are kept at several places (each once), in order.
+
+        They are looked for few at a time, so that many large ones do not take longer than one lookup
+        may. What comes after a lookup that nobody answers in time is not looked for.
+        """
+        if len(places) == 1:  # together with those of others
+            return [await self.find(question, places[0], max_age_seconds)]
+        found = {place: self._coming(place, max_age_seconds) for place in places}
+        missing = [place for place, entry in found.items() if entry is None]
+        for first in range(0, len(missing), _MOST_TOGETHER):
+            some = missing[first : first + _MOST_TOGETHER]
+            items = [_lookup(question, place, max_age_seconds) for place in some]
+            entries = await self._looked_up(items) if self._breaker.allows() else None
+            if entries is None:
+                break
+            found.update(zip(some, entries, strict=True))
+        return [found[place] for place in places]
 
     def keep(
         self, question: Question, place: Place, entry: pb.CacheEntry, ttl_seconds: float
@@ -178,6 +203,11 @@ class Cache:
             while self._waiting:
                 await self._send_stores(self._next_stores())
 
+    def _coming(self, place: Place, max_age_seconds: int | None) -> pb.CacheEntry | None:
+        """The answer that is on its way to this place, if it will do."""
+        entry = self._on_the_way.get(place)
+        return entry if entry is not None and self._is_fresh(entry, max_age_seconds) else None
+
     def _is_fresh(self, entry: pb.CacheEntry, max_age_seconds: int | None) -> bool:
         if max_age_seconds is None:
             return True
@@ -186,21 +216,28 @@ class Cache:
     async def _send_lookups(
         self, items: Sequence[pb.CacheLookupItem]
     ) -> Sequence[pb.CacheEntry | None]:
+        return await self._looked_up(items) or [None] * len(items)
+
+    async def _looked_up(
+        self, items: Sequence[pb.CacheLookupItem]
+    ) -> list[pb.CacheEntry | None] | None:
+        """What the service has, in order; None where it does not say."""
         was_open = self._breaker.is_open
         try:
             response = await self._stub.BatchLookup(
                 pb.BatchLookupRequest(items=items), timeout=self._lookup_seconds
             )
+            entries = _hits(response, len(items))
         except (grpc.aio.AioRpcError, GatewayError) as error:
             # Fail open: without answers that are kept there are still those of the upstreams.
             self._breaker.failed()
             if self._breaker.is_open and not was_open:
                 _log.warning("the cache does not answer: every lookup is a miss", **_told(error))
-            return [None] * len(items)
+            return None
         self._breaker.succeeded()
         if was_open:
             _log.info("the cache answers again")
-        return [result.hit if result.HasField("hit") else None for result in response.results]
+        return entries
 
     def _next_stores(self) -> list[pb.CacheStoreItem]:
         """What goes together: few enough, and small enough."""
@@ -228,6 +265,26 @@ class Cache:
                 self._waiting_bytes -= len(item.entry.body)
                 place = Place(item.partition, item.fingerprint)
                 self._on_the_way.pop(place, None)
+
+
+def _lookup(question: Question, place: Place, max_age_seconds: int | None) -> pb.CacheLookupItem:
+    return pb.CacheLookupItem(
+        context=_context(question),
+        partition=place.partition,
+        fingerprint=place.fingerprint,
+        max_age=None if max_age_seconds is None else Duration(seconds=max_age_seconds),
+    )
+
+
+def _hits(response: pb.BatchLookupResponse, count: int) -> list[pb.CacheEntry | None]:
+    """What was found for each of so many lookups.
+
+    Raises:
+        GatewayError: There are more results, or fewer: nobody can say which is whose.
+    """
+    if len(response.results) != count:
+        raise GatewayError("the cache answered another number of lookups than it was asked")
+    return [result.hit if result.HasField("hit") else None for result in response.results]
 
 
 def _context(question: Question) -> CallContext:

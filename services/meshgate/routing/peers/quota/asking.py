@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.limits.amounts import NOTHING, ONE_PLACE, Amounts
 from meshgate.limits.limit import Subject
 from meshgate.limits.messages import amounts_message, subject_message
 from meshgate.routing.arrival import Arrival
@@ -20,8 +20,6 @@ from meshgate.v1 import limit_pb2
 from meshgate.v1 import quota_service_pb2 as pb
 
 _log = structlog.get_logger("meshgate.routing")
-
-_ONE_PLACE = Amounts(concurrency=1)
 
 
 class Asking:
@@ -88,7 +86,7 @@ class Asking:
 
     async def lease_places(self, account: Account, places: int) -> None:
         """Get so many places, or fewer, or none."""
-        item = self._lease_item(account, account.chain.place_subjects, _ONE_PLACE, places)
+        item = self._lease_item(account, account.chain.place_subjects, ONE_PLACE, places)
         asked_at = self._now()
         size = 0
         try:

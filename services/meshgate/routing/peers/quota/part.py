@@ -1,12 +1,10 @@
 """What one request has of one chain."""
 
-from meshgate.limits.amounts import NOTHING, Amounts
+from meshgate.limits.amounts import NOTHING, ONE_PLACE, Amounts
 from meshgate.routing.chain import Chain
 from meshgate.routing.peers.quota.account import Account
 from meshgate.routing.peers.quota.grant import Grant
 from meshgate.routing.peers.quota.settling import Settling
-
-_ONE_PLACE = Amounts(concurrency=1)
 
 
 class Part:
@@ -83,7 +81,7 @@ class Part:
             self._book(self._grant, self.held, self.chain.use_of(spent), record)
             record = b""
         if self._place_grant is not None:
-            self._book(self._place_grant, _ONE_PLACE, NOTHING, record)
+            self._book(self._place_grant, ONE_PLACE, NOTHING, record)
 
     def give_back(self) -> None:
         """Give everything back: nothing was sent upstream."""
@@ -96,7 +94,7 @@ class Part:
             else:
                 self._grant.put_back(self.held)
         if self._place_grant is not None:
-            self._book(self._place_grant, _ONE_PLACE, NOTHING)
+            self._book(self._place_grant, ONE_PLACE, NOTHING)
 
     def _book(self, grant: Grant, held: Amounts, spent: Amounts, record: bytes = b"") -> None:
         grant.book(held, spent, record)

@@ -2,21 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from meshgate.limits.amounts import NOTHING, Amounts
-from meshgate.limits.limit import LimitKind, Subject
+from meshgate.limits.amounts import NOTHING, ONE_PLACE, Amounts
+from meshgate.limits.limit import LimitKind
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.chain import Chain
 from meshgate.routing.peers.quota.account import Account
 from meshgate.routing.peers.quota.afterwards import Afterwards
 from meshgate.routing.peers.quota.asking import Asking
 from meshgate.routing.peers.quota.calls import QuotaCalls
-from meshgate.routing.peers.quota.grant import Grant
 from meshgate.routing.peers.quota.holdings import Holdings
 from meshgate.routing.peers.quota.part import Part
 from meshgate.routing.peers.quota.settling import Settling
+from meshgate.routing.peers.quota.taken import Need, Taken
 from meshgate.routing.peers.quota.upkeep import Upkeep
 from meshgate.runtime.counts import LabelledCounts
 from meshgate.runtime.errors import LimitExceededError, ServiceUnavailableError
@@ -27,7 +27,6 @@ _LOOK_SECONDS = 0.25
 _CANCEL_SECONDS = 1.0
 _PATIENCE_SECONDS = 0.05
 
-_ONE_PLACE = Amounts(concurrency=1)
 
 _ADMISSIONS = LabelledCounts(
     "meshgate_quota_admissions",
@@ -70,9 +69,9 @@ class Quota:
     def take(self, chain: Chain, amounts: Amounts) -> Part | None:
         """Set aside what one request may use, if it lies here. Where it does not, `ask`."""
         account = self._holdings.account(chain)
-        use = chain.use_of(amounts)
-        account.note(use)
-        part = None if self._settling.is_full else self._take_all(account, amounts, use)
+        need = Need.of(account, amounts)
+        account.note(need.use)
+        part = None if self._settling.is_full else self._take_all(need)
         if part is not None:
             _TAKEN.value += 1
             self._ask_ahead(account)
@@ -88,7 +87,7 @@ class Quota:
         """
         self.check_room()
         try:
-            part = await self._admit(self._holdings.account(chain), amounts, arrival)
+            part = await self._admit(Need.of(self._holdings.account(chain), amounts), arrival)
         except LimitExceededError:
             _REFUSED.value += 1
             raise
@@ -175,104 +174,58 @@ class Quota:
 
     # ------------------------------------------------------------- letting in
 
-    async def _admit(self, account: Account, amounts: Amounts, arrival: Arrival) -> Part:
-        use = account.chain.use_of(amounts)
-        grant, has_place = self._taken(account, amounts, use)
-        part = self._part(account, amounts, use, grant, has_lent_place=has_place)
-        if part is not None:
-            return part
+    async def _admit(self, need: Need, arrival: Arrival) -> Part:
+        taken = Taken.of(need)
+        if taken.is_all:
+            return taken.part(self._settling)
         try:
-            return await self._hold_missing(account, amounts, arrival, grant, has_place=has_place)
+            return await self._hold_missing(taken, arrival)
         except BaseException as error:
-            self._put_back(account, amounts, grant, has_place=has_place)
+            taken.put_back(self._settling)
             if not isinstance(error, LimitExceededError):
                 raise
-            return await self._second_chance(account, amounts, arrival, error)
+            return await self._second_chance(need, arrival, error)
 
-    async def _second_chance(
-        self, account: Account, amounts: Amounts, arrival: Arrival, error: LimitExceededError
-    ) -> Part:
+    async def _second_chance(self, need: Need, arrival: Arrival, error: LimitExceededError) -> Part:
         """What quota refuses may be on its way to this process, or on its way back."""
+        account = need.account
         try:
             async with asyncio.timeout(arrival.deadline.seconds_left()):
                 await account.answered()
         except TimeoutError:
             raise error from None
-        part = self._take_all(account, amounts, account.chain.use_of(amounts))
+        part = self._take_all(need)
         if part is not None:
             return part
         counts_requests = error.values.get("limit", "").startswith(LimitKind.REQUESTS.value)
         if counts_requests or not account.returned_lately:
             raise error
         await asyncio.sleep(_PATIENCE_SECONDS)
-        return await self._hold_missing(account, amounts, arrival, None, has_place=False)
+        return await self._hold_missing(Taken(need), arrival)
 
-    async def _hold_missing(
-        self,
-        account: Account,
-        amounts: Amounts,
-        arrival: Arrival,
-        grant: Grant | None,
-        *,
-        has_place: bool,
-    ) -> Part:
+    async def _hold_missing(self, taken: Taken, arrival: Arrival) -> Part:
         """Ask for what could not be taken here: use, a place, or both with one hold."""
+        need, account = taken.need, taken.need.account
         chain = account.chain
-        use = chain.use_of(amounts)
-        needs_place = chain.counts_places and amounts.concurrency and not has_place
-        if needs_place:
+        if taken.lacks_place:
             account.miss_place()
-        if needs_place and (grant is not None or not chain.counts_use):
-            place_grant = await self._asking.hold(
-                account, chain.place_subjects, _ONE_PLACE, arrival
-            )
-            return Part(account, self._settling, grant, use, place_grant=place_grant)
-        subjects: Sequence[Subject] = chain.subjects if needs_place else chain.use_subjects
-        held = use + _ONE_PLACE if needs_place else use
+        if taken.lacks_place and not taken.lacks_use:
+            place_grant = await self._asking.hold(account, chain.place_subjects, ONE_PLACE, arrival)
+            return Part(account, self._settling, taken.grant, need.use, place_grant=place_grant)
+        subjects = chain.subjects if taken.lacks_place else chain.use_subjects
+        held = need.use + ONE_PLACE if taken.lacks_place else need.use
         grant = await self._asking.hold(account, subjects, held, arrival)
-        return Part(account, self._settling, grant, held, has_lent_place=has_place)
+        return Part(account, self._settling, grant, held, has_lent_place=taken.has_place)
 
-    # ------------------------------------------------------------- what lies here
+    def _take_all(self, need: Need) -> Part | None:
+        """A part that got all it needs from what lies here, or nothing."""
+        taken = Taken.of(need)
+        if taken.is_all:
+            return taken.part(self._settling)
+        taken.put_back(self._settling)
+        return None
 
-    def _taken(self, account: Account, amounts: Amounts, use: Amounts) -> tuple[Grant | None, bool]:
-        """The lease that gave its part, and whether a place was taken."""
-        chain = account.chain
-        has_place = bool(chain.counts_places and amounts.concurrency) and account.take_place()
-        grant = account.take(use) if chain.counts_use else None
-        return grant, has_place
-
-    def _take_all(self, account: Account, amounts: Amounts, use: Amounts) -> Part | None:
-        """A part that got all it needs, or nothing."""
-        grant, has_place = self._taken(account, amounts, use)
-        part = self._part(account, amounts, use, grant, has_lent_place=has_place)
-        if part is None:
-            self._put_back(account, amounts, grant, has_place=has_place)
-        return part
-
-    def _part(
-        self,
-        account: Account,
-        amounts: Amounts,
-        use: Amounts,
-        grant: Grant | None,
-        *,
-        has_lent_place: bool,
-    ) -> Part | None:
-        """The part of a request that got all it needs; None where something is missing."""
-        chain = account.chain
-        if chain.counts_use and grant is None:
-            return None
-        if chain.counts_places and amounts.concurrency and not has_lent_place:
-            return None
-        held = use if grant is not None else NOTHING
-        return Part(account, self._settling, grant, held, has_lent_place=has_lent_place)
-
-    def _put_back(
-        self, account: Account, amounts: Amounts, grant: Grant | None, *, has_place: bool
-    ) -> None:
-        if grant is not None or has_place:
-            held = account.chain.use_of(amounts)
-            Part(account, self._settling, grant, held, has_lent_place=has_place).give_back()
+    # ------------------------------------------------------------- ahead
 
     def _ask_ahead(self, account: Account) -> None:
         """Ask in the background for what the next requests will need."""

@@ -1,0 +1,1 @@
+"""What Alembic runs to migrate a database, whosever it is."""

@@ -1,0 +1,1 @@
+"""What OpenAI's APIs have in common that answer with `choices`: chat completions and completions."""

@@ -1,0 +1,25 @@
+"""JSON of any shape: upstreams are sent, and send, much that no type here knows."""
+
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def decoded(body: bytes) -> object:
+    """Return what a body holds; None where that cannot be found out."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+
+
+def objects(value: object) -> list[dict[str, object]]:
+    """Return the objects in what should be a list of them."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def of_type(value: object, kind: type[T]) -> T | None:
+    """Return a value that is of the type; a boolean is no number."""
+    return value if isinstance(value, kind) and not isinstance(value, bool) else None
