@@ -6,10 +6,11 @@ import contextlib
 import pytest
 from quota.ledger.databases import migrated_sqlite
 from quota.ledger.streams import recorded
-from quota.ledger.usage import check_books, database_at
+from quota.ledger.usage import check_books, database_at, rows
 from runtime.hosting import Host, plain_channel, settings
 
 from meshgate.quota.assembly import assemble
+from meshgate.quota.ledger.schema import IDS
 from meshgate.runtime.environment import Environment, SettingError
 from meshgate.v1 import limit_pb2 as limits
 from meshgate.v1 import quota_service_pb2 as pb
@@ -29,8 +30,9 @@ async def test_what_is_settled_comes_into_the_ledger_by_itself(valkey, ledger_ur
         for number in range(3):
             await QuotaServiceStub(channel).BatchSettle(settlement(f"h{number}"))
 
-        while len(found := await check_books(database)) < 3:
+        while len(await rows(database, IDS)) < 3:
             await asyncio.sleep(0.01)
+        found = await check_books(database)
 
     assert found == ["h0", "h1", "h2"]
     await host.ended()
@@ -62,8 +64,9 @@ async def test_the_service_works_without_its_ledger_and_says_that_it_lacks_it(va
 
         url = await asyncio.to_thread(migrated_sqlite, file)
         async with database_at(url) as database:
-            while not await check_books(database):
+            while not await rows(database, IDS):
                 await asyncio.sleep(0.01)
+            await check_books(database)
 
         assert service.lacks() == ()
     assert answered.results[0].booking == pb.BOOKING_UNHELD
