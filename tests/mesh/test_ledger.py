@@ -12,8 +12,8 @@ import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.books import rows, total
 from mesh.waiting import until
+from quota.ledger.usage import check_books, database_at
 
-from meshgate.quota.ledger.entries import CHAIN_START, chained, digest_of
 from meshgate.quota.ledger.labels import Kind
 
 pytestmark = pytest.mark.mesh
@@ -87,17 +87,10 @@ def _usage(stream: str) -> dict[str, int]:
     return usage
 
 
-def check_chains(gateway: Gateway) -> None:
-    """That nothing is missing between the first entry and the head of each shard."""
-    query = "SELECT shard, sequence, content, digest, chain FROM ledger_entries ORDER BY 1, 2"
-    heads: dict[int, tuple[int, bytes]] = {}
-    for shard, sequence, content, digest, chain in rows(gateway, query):
-        before, link = heads.get(shard, (0, CHAIN_START))
-        assert (sequence, digest) == (before + 1, digest_of(content))
-        assert chain == chained(link, sequence, digest)
-        heads[shard] = (sequence, chain)
-    stored = rows(gateway, "SELECT shard, sequence, chain FROM ledger_heads WHERE sequence > 0")
-    assert {shard: (sequence, chain) for shard, sequence, chain in stored} == heads
+async def check_ledger(gateway: Gateway) -> None:
+    """That its chains hold, and that nothing lacks its place."""
+    async with database_at(f"sqlite:///{gateway.directory / 'data' / 'ledger.sqlite'}") as database:
+        await check_books(database)
 
 
 async def test_after_so_many_requests_the_ledger_has_so_many_entries_and_what_was_answered(
@@ -113,7 +106,7 @@ async def test_after_so_many_requests_the_ledger_has_so_many_entries_and_what_wa
     assert free.booked() == free.answered
     assert limited.booked() == limited.answered
     assert (free.answered[0], limited.answered[0]) == (20, 20)
-    check_chains(gateway)
+    await check_ledger(gateway)
 
 
 @pytest.mark.parametrize("gateway", ["mesh"], indirect=True)
@@ -131,7 +124,7 @@ async def test_a_quota_that_is_killed_again_and_again_books_everything_once(
 
     assert customer.answered[0] == 60
     assert customer.booked() == customer.answered
-    check_chains(gateway)
+    await check_ledger(gateway)
 
 
 async def killed(gateway: Gateway, last: int) -> int:

@@ -48,15 +48,21 @@ def test_a_record_without_a_name_is_named_by_its_place():
     assert entry.entry_id == f"unnamed/0/9/{MOMENT + 7}-5"
 
 
-def test_an_adjustment_is_an_entry_named_by_its_place():
+def test_an_adjustment_is_an_entry_named_by_what_was_adjusted_and_why():
     (entry,) = entries_of(adjusted(2, b"returned"))
 
     content = pb.Adjustment.FromString(entry.content)
-    assert entry.entry_id == f"returned/3/{MOMENT + 7}-2"
+    assert entry.entry_id == "returned/acme/grant/settled/0"
     assert (content.kind, content.grant_id) == (pb.ADJUSTMENT_KIND_RETURNED, "grant")
     assert (content.partition, list(content.subjects)) == ("acme", ["key/k1", "organization/acme"])
     assert content.amounts.cost_nanos == 40
     assert content.booked_time.ToMilliseconds() == MOMENT
+
+
+def test_an_adjustment_of_an_older_version_is_named_by_its_place():
+    (entry,) = entries_of(adjusted(2, b"returned", cause=b""))
+
+    assert entry.entry_id == f"returned/3/{MOMENT + 7}-2"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,7 @@ def test_an_adjustment_is_an_entry_named_by_its_place():
         adjusted(1).fields | {b"cost_nanos": b"99999999999999999999"},
         adjusted(1).fields | {b"subjects": b"{"},
         told(1, record("h\x00")).fields,
-        told(1, record("h" * 501)).fields,
+        told(1, record("h" * 2_001)).fields,
         told(1, record("h", *[charge()] * 10_001)).fields,
     ],
 )

@@ -199,6 +199,27 @@ async def test_where_nothing_is_used_it_waits():
         await keeping
 
 
+async def test_where_little_is_used_it_is_gathered_and_where_much_waits_nobody_rests():
+    source, ledger, sizes = FakeSource(*several(1_100)), FakeLedger(), []
+    take = source.take
+
+    async def take_some():
+        taken = await take()
+        return Taken(taken.told[:500], taken.backlog)
+
+    async def rest(seconds):
+        sizes.append((seconds, list(ledger.sizes)))
+        source.waiting += several(3)
+        if len(sizes) == 2:
+            raise asyncio.CancelledError
+
+    source.take = take_some
+    with pytest.raises(asyncio.CancelledError):
+        await Keeper(source, ledger, rest).keep()
+
+    assert sizes == [(0.1, [500, 500]), (0.1, [500, 500, 103])]
+
+
 @given(
     st.lists(st.booleans(), max_size=20),
     st.lists(st.sampled_from([None, AWAY, LedgerRefusedError("DataError")]), max_size=20),

@@ -171,6 +171,48 @@ async def test_what_a_store_tells_again_after_a_crash_is_written_once(valkey, da
         assert (await stream.measure()).entries == 0
 
 
+async def test_what_a_store_does_again_that_lost_its_last_second_is_written_once(valkey, database):
+    more = Amounts(requests=1, cost_nanos=100)
+    async with ledger_world(valkey) as world, stream_at(valkey) as stream:
+        keeper = Keeper(stream, SqlLedger(database), at_once)
+        for name in ("given up", "late", "given back"):
+            await world.hold(name, SUBJECTS, more, ttl=1)
+        world.clock.advance(2)
+        for _ in range(2):
+            before = await asyncio.to_thread(contents, valkey)
+            await world.sweep()
+            await settle(world, "late", held=more)
+            await world.release("given back", Amounts())
+            await drained(keeper)
+            await asyncio.to_thread(restore, valkey, before)
+
+        found = await check_books(database)
+        lines = await named_lines(database)
+    assert found == [
+        *(
+            "abandoned/acme/given back/ttl",
+            "abandoned/acme/given up/ttl",
+            "abandoned/acme/late/ttl",
+        ),
+        "late",
+        "returned/acme/given back/released/0,0,0,0,0",
+        "returned/acme/late/settled/0",
+    ]
+    assert sum(line["cost_nanos"] for line in lines) == 100 + 30
+
+
+def contents(server) -> dict[bytes, bytes]:
+    with server.control() as client:
+        return {name: client.dump(name) for name in client.scan_iter()}
+
+
+def restore(server, before: dict[bytes, bytes]) -> None:
+    with server.control() as client:
+        client.flushall()
+        for name, content in before.items():
+            client.restore(name, 0, content)
+
+
 async def test_while_the_database_is_away_usage_waits_and_then_it_is_written(valkey):
     with running_postgres() as server:
         url = await asyncio.to_thread(new_postgres, server, "ledger")

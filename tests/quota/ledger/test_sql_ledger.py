@@ -1,4 +1,5 @@
 import asyncio
+import secrets
 from datetime import UTC, datetime
 
 import pytest
@@ -45,7 +46,7 @@ async def test_entries_are_chained_in_their_shards_and_counted_in_lines(ledger_u
         second = await ledger.append(entries(told(2, record("h2")), adjusted(3, b"abandoned")))
 
         assert (len(first.entries), len(second.entries)) == (1, 2)
-        assert await check_books(database) == [f"abandoned/3/{MOMENT + 7}-3", "h1", "h2"]
+        assert await check_books(database) == ["abandoned/acme/grant/settled/0", "h1", "h2"]
         lines = await named_lines(database)
     assert [(line["sequence"], line["number"]) for line in lines] == [
         (1, 0),
@@ -86,8 +87,9 @@ async def test_several_who_append_the_same_at_once_write_it_once(ledger_url):
         assert await check_books(one) == ids_of(some(40))
 
 
-async def test_a_transaction_that_fails_leaves_nothing(ledger_url):
-    impossible = Entry(0, None, EntryKind.SETTLED, MOMENT * 1_000, b"", (Line(),))
+@pytest.mark.parametrize("line", [Line(cost_nanos=2**63), Line(output_tokens=-(2**80))])
+async def test_a_transaction_that_fails_leaves_nothing(ledger_url, line):
+    impossible = Entry(0, "impossible", EntryKind.SETTLED, MOMENT * 1_000, b"", (line,))
     async with database_at(ledger_url) as database:
         ledger = SqlLedger(database)
 
@@ -97,6 +99,38 @@ async def test_a_transaction_that_fails_leaves_nothing(ledger_url):
         assert await check_books(database) == []
         assert (await ledger.append(some(2))).repeated == 0
         assert await check_books(database) == ["h0", "h1"]
+
+
+@pytest.mark.parametrize("entry_id", ["a\0b", secrets.token_hex(10_000)])
+async def test_what_only_postgresql_cannot_hold_is_refused_and_not_tried_for_ever(
+    ledger_postgres, entry_id
+):
+    name = f"ledger_refused_{len(entry_id)}"
+    url = await asyncio.to_thread(new_postgres, ledger_postgres, name)
+    impossible = Entry(0, entry_id, EntryKind.SETTLED, MOMENT * 1_000, b"")
+    async with database_at(url) as database:
+        with pytest.raises(LedgerRefusedError):
+            await SqlLedger(database).append([*some(2), impossible])
+
+        assert await check_books(database) == []
+
+
+async def test_tables_that_are_not_as_they_should_be_are_no_fault_of_the_entries(ledger_url):
+    async with database_at(ledger_url) as database:
+        ledger = SqlLedger(database)
+        await ledger.append(some(1))
+        await rename(database, "ledger_lines", "elsewhere")
+
+        with pytest.raises(ServiceUnavailableError):
+            await ledger.append(some(1, 1))
+
+        await rename(database, "elsewhere", "ledger_lines")
+        assert ids_of((await ledger.append(some(1, 1))).entries) == ["h1"]
+
+
+async def rename(database: Database, table: str, name: str) -> None:
+    async with database.writing() as connection:
+        await connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
 async def test_names_keep_their_numbers_over_processes(ledger_url):

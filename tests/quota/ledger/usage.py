@@ -62,6 +62,7 @@ def adjusted(number: int, kind: bytes = b"abandoned", *, shard: int = 3, **more:
         b"partition": more.get("partition", b"acme"),
         b"subjects": json.dumps(more.get("subjects", ["key/k1", "organization/acme"])).encode(),
         b"grant_time": str(MOMENT).encode(),
+        b"cause": more.get("cause", b"settled/0"),
     }
     return Told(shard, f"{MOMENT + 7}-{number}", fields)
 

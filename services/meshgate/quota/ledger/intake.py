@@ -25,9 +25,11 @@ _ADJUSTMENTS = {
     EntryKind.ABANDONED: pb.ADJUSTMENT_KIND_ABANDONED,
     EntryKind.RETURNED: pb.ADJUSTMENT_KIND_RETURNED,
 }
+_NAMES = {number: kind.name.lower() for kind, number in _ADJUSTMENTS.items()}
 _MICROSECONDS = 1_000
 _NANOS = 1_000_000
-_LONGEST_ID_BYTES = 500
+# An index of PostgreSQL takes somewhat more.
+_LONGEST_ID_BYTES = 2_000
 _MOST_CHARGES = 10_000
 _SUBJECTS = msgspec.json.Decoder(list[str])
 # Of all moments that a broken clock may tell, those that a calendar has.
@@ -116,7 +118,7 @@ def _adjustment(told: Told, kind: EntryKind) -> Entry:
     adjustment.booked_time.nanos = grant_time % 1_000 * _NANOS
     return Entry(
         shard=told.shard,
-        entry_id=_place(told, kind.name.lower()),
+        entry_id=_adjustment_id(told, adjustment),
         kind=kind,
         booked_time=grant_time * _MICROSECONDS,
         content=adjustment.SerializeToString(deterministic=True),
@@ -124,11 +126,23 @@ def _adjustment(told: Told, kind: EntryKind) -> Entry:
     )
 
 
-def _named(hold_id: str) -> str:
-    """The id; nothing where a database would not take it."""
-    if "\x00" in hold_id or len(hold_id.encode()) > _LONGEST_ID_BYTES:
+def _adjustment_id(told: Told, adjustment: pb.Adjustment) -> str:
+    """Names what was adjusted and why, not where that was told.
+
+    A store that crashes and has lost its last second tells the same again, in another place.
+    """
+    kind = _NAMES[adjustment.kind]
+    cause = told.fields.get(b"cause", b"").decode()
+    if not cause:
+        return _place(told, kind)  # an older version wrote it
+    return _named(f"{kind}/{adjustment.partition}/{adjustment.grant_id}/{cause}")
+
+
+def _named(entry_id: str) -> str:
+    """The id, if a database would take it."""
+    if "\x00" in entry_id or len(entry_id.encode()) > _LONGEST_ID_BYTES:
         raise UnreadableError("an impossible id")
-    return hold_id
+    return entry_id
 
 
 def _place(told: Told, what: str) -> str:

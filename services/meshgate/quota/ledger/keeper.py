@@ -23,6 +23,8 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 # Few transactions where little is used: what comes meanwhile is written with it.
 _GATHER_SECONDS = 0.1
+# After so many that were read, others have their turn in the loop.
+_TURN = 50
 
 
 class Backlog(Struct, frozen=True):
@@ -52,7 +54,7 @@ class Appended(Struct, frozen=True):
 
 
 class LedgerRefusedError(Exception):
-    """The database is there, and does not take the entries as they are."""
+    """The database is well, and cannot hold one of the entries as it is."""
 
 
 class UsageSource(Protocol):
@@ -113,6 +115,8 @@ class Keeper:
         self._size = MOST_ENTRIES
         self._pause = _FIRST_PAUSE_SECONDS
         self._why_not: str | None = None
+        self._is_blind = False
+        self._rest = 0
 
     def lacks(self) -> Sequence[str]:
         """What it does without at present."""
@@ -123,6 +127,7 @@ class Keeper:
         while True:
             if not await self.keep_once():
                 await self._source.wait()
+            if self._rest < MOST_ENTRIES:
                 await self._sleep(_GATHER_SECONDS)
 
     async def keep_once(self) -> bool:
@@ -130,9 +135,10 @@ class Keeper:
         try:
             taken = await self._source.take()
         except ServiceUnavailableError as error:
-            _log.warning("usage cannot be read", reason=error.message)
-            await self._back_off()
+            await self._cannot_read(error)
             return True
+        self._can_read()
+        self._rest = taken.backlog.entries - len(taken.told)
         observation.waiting(taken.backlog.entries, taken.backlog.age_seconds)
         if not taken.told:
             return False
@@ -144,10 +150,22 @@ class Keeper:
             _log.warning("usage that is in the ledger is still in the store", reason=error.message)
         return True
 
+    def _can_read(self) -> None:
+        if self._is_blind:
+            _log.info("usage is read again")
+        self._is_blind = False
+        self._pause = _FIRST_PAUSE_SECONDS
+
+    async def _cannot_read(self, error: GatewayError) -> None:
+        if not self._is_blind:
+            _log.warning("usage cannot be read", reason=error.message)
+        self._is_blind = True
+        await self._back_off()
+
     async def _write(self, told: list[Told]) -> None:
         """All of it, however long that takes."""
         while told:
-            count, entries = self._next(told)
+            count, entries = await self._next(told)
             try:
                 await self._append(entries)
             except ServiceUnavailableError as error:
@@ -162,7 +180,7 @@ class Keeper:
                 self._succeed()
                 del told[:count]
 
-    def _next(self, told: Sequence[Told]) -> tuple[int, list[Entry]]:
+    async def _next(self, told: Sequence[Told]) -> tuple[int, list[Entry]]:
         """As much as one transaction takes: how many were told, and their entries."""
         entries: list[Entry] = []
         count = 0
@@ -171,6 +189,8 @@ class Keeper:
             count += 1
             if len(entries) >= self._size:
                 break
+            if count % _TURN == 0:
+                await asyncio.sleep(0)
         return count, entries
 
     async def _keep_unread(self, told: list[Told]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meshgate.database.database import Database, DatabaseUnusableError
+from meshgate.database.database import Database, DatabaseUnusableError, is_refused_value
 from meshgate.quota.ledger.entries import CHAIN_START, Entry, chained, digest_of
 from meshgate.quota.ledger.insertion import insert_missing
 from meshgate.quota.ledger.keeper import Appended, LedgerRefusedError
@@ -22,7 +22,7 @@ from meshgate.runtime.errors import ServiceUnavailableError
 
 _LABELLED = {kind.name.lower(): kind for kind in Kind}
 _MOST_IDS_A_QUERY = 5_000
-_REFUSALS = (IntegrityError, ProgrammingError, DataError, OverflowError)
+_RETRY_SECONDS = 1
 
 
 class _Head(Struct):
@@ -44,21 +44,20 @@ class SqlLedger:
     async def append(self, entries: Sequence[Entry]) -> Appended:
         try:
             return await self._append(entries)
-        except LedgerRefusedError:
+        except (DBAPIError, OverflowError):
             # Somebody may have dropped a month or a label, or have written the same just now.
             self._months.forget()
             self._labels.forget()
+        try:
             return await self._append(entries)
+        except (DBAPIError, OverflowError) as error:
+            raise _refused(error) from None
 
     async def _append(self, entries: Sequence[Entry]) -> Appended:
-        try:
-            await self._check()
-            await self._months.make(entry.booked_time for entry in entries)
-            async with self._database.writing() as connection:
-                fresh, numbers = await self._written(connection, entries)
-        except _REFUSALS as error:
-            # What databases say may repeat what they were given.
-            raise LedgerRefusedError(type(getattr(error, "orig", error)).__name__) from None
+        await self._check()
+        await self._months.make(entry.booked_time for entry in entries)
+        async with self._database.writing() as connection:
+            fresh, numbers = await self._written(connection, entries)
         self._labels.remember(numbers)
         return Appended(fresh, len(entries) - len(fresh))
 
@@ -69,7 +68,7 @@ class SqlLedger:
         try:
             await self._database.check()
         except DatabaseUnusableError as error:
-            raise ServiceUnavailableError(str(error), retry_after_seconds=1) from None
+            raise ServiceUnavailableError(str(error), retry_after_seconds=_RETRY_SECONDS) from None
         self._is_checked = True
 
     async def _written(
@@ -89,6 +88,19 @@ class SqlLedger:
         await rows.insert(connection)
         await _move_heads(connection, heads, {entry.shard for entry in fresh})
         return fresh, numbers
+
+
+def _refused(error: DBAPIError | OverflowError) -> Exception:
+    """Whether it is an entry's fault, or that of the tables, which must not spoil the entries.
+
+    What databases say may repeat what they were given, so only the kind of it is told.
+    """
+    if isinstance(error, OverflowError) or is_refused_value(error):
+        return LedgerRefusedError(type(error).__name__)
+    return ServiceUnavailableError(
+        f"the tables of the ledger are not as they should be: {type(error.orig).__name__}",
+        retry_after_seconds=_RETRY_SECONDS,
+    )
 
 
 class _Rows:

@@ -131,8 +131,10 @@ class UsageStream:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * _WAIT_SECONDS):
                 try:
-                    await node.send([command])
-                except (RedisError, OSError):
+                    (answer,) = await node.send([command])
+                except (RedisError, OSError) as error:
+                    answer = error
+                if isinstance(answer, Exception):
                     # Whoever takes next is told.
                     await asyncio.sleep(_POLL_SECONDS)
 

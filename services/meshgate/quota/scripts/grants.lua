@@ -133,15 +133,16 @@ local function give_back(reference, rule, amount, was_live)
   end
 end
 
--- What counts as spent from now on, or no longer, of a grant whose owner is gone.
-local function tell_books(reference, kind, record, amounts)
+-- What counts as spent from now on, or no longer, of a grant whose owner is gone. `cause` is the same when
+-- it is told again, by a store that has lost its last second.
+local function tell_books(reference, kind, record, amounts, cause)
   local prefix = parted(reference)
   local names = {}
   for _, subject in ipairs(record.subjects) do names[#names + 1] = subject[1] end
   local fields = described(amounts)
   for _, field in ipairs({
     'partition', string.sub(prefix, string.find(prefix, ':') + 1, -2),
-    'subjects', cjson.encode(names), 'grant_time', digits(record.granted_at)
+    'subjects', cjson.encode(names), 'grant_time', digits(record.granted_at), 'cause', cause
   }) do fields[#fields + 1] = field end
   add_usage(reference, kind, fields)
 end
@@ -152,7 +153,7 @@ local function abandon(reference, record)
   keep(reference, record)
   if is_nothing(record.remaining) then return finish(record) end
   local prefix = parted(reference)
-  if not is_for_places(record.remaining) then tell_books(reference, 'abandoned', record, record.remaining) end
+  if not is_for_places(record.remaining) then tell_books(reference, 'abandoned', record, record.remaining, 'ttl') end
   every_rule(prefix, record.subjects, function(counters, rule)
     local entries = rule[ENTRIES]
     for i = 1, #entries, 2 do

@@ -60,7 +60,9 @@ local function book_granted(item, reference, record, settlement)
   note(reference, settlement, was_live and 'settled' or LATE, record.granted_at)
   if was_live then return BOOKED end
   -- Of what was booked when the ttl passed, so much is replaced.
-  if not is_nothing(held) then tell_books(reference, 'returned', record, held) end
+  if not is_nothing(held) then
+    tell_books(reference, 'returned', record, held, 'settled/' .. digits(settlement[SEQUENCE]))
+  end
   return LATE
 end
 
