@@ -1,13 +1,17 @@
 """The ledger of a whole gateway: every request is in it once, with what the upstream said."""
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import signal
+import sqlite3
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.books import rows, total
@@ -54,8 +58,8 @@ class Customer:
             made = (await admin.post("/admin/v1/keys", json=body)).json()
         return cls(gateway, made["key"]["id"], made["secret"])
 
-    async def ask(self, number: int) -> None:
-        """A request, plain or streamed, on a connection of its own."""
+    async def ask(self, number: int) -> httpx.Response:
+        """A request, plain or streamed, on a connection of its own; noted if it is answered."""
         body: dict[str, Any] = {
             "model": "gpt-4o-mini",
             "messages": [{"role": "user", "content": " ".join(["word"] * (number + 1))}],
@@ -64,13 +68,16 @@ class Customer:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         async with self._gateway.client(self._secret) as client:
             answer = await client.post(CHAT, json=body)
-        assert answer.status_code == 200, answer.text
+        if answer.status_code != 200:
+            return answer
         usage = _usage(answer.text) if number % 2 else answer.json()["usage"]
         said = (1, usage["prompt_tokens"], usage["completion_tokens"])
         self.answered = [before + more for before, more in zip(self.answered, said, strict=True)]
+        return answer
 
     async def ask_together(self, numbers: Sequence[int]) -> None:
-        await asyncio.gather(*(self.ask(number) for number in numbers))
+        answers = await asyncio.gather(*(self.ask(number) for number in numbers))
+        assert [answer.text for answer in answers if answer.status_code != 200] == []
 
     def booked(self) -> list[int]:
         """What the ledger has of it: requests, tokens read and tokens written."""
@@ -146,3 +153,57 @@ def quota(gateway: Gateway) -> int:
     except (OSError, ValueError, KeyError):
         return 0
     return int(process)
+
+
+async def test_while_the_ledger_is_locked_usage_waits_and_too_much_of_it_stops_what_has_limits(
+    tmp_path: Path, upstream_origin: str
+) -> None:
+    variables = {"QUOTA_USAGE_ENTRIES": "20", "LEDGER_TIMEOUT": "1s"}
+    with running_gateway(tmp_path, upstream_origin, "--compact", variables=variables) as gateway:
+        free = await Customer.make(gateway)
+        limited = await Customer.make(gateway, total("REQUESTS", 10**6))
+        refused: list[httpx.Response] = []
+
+        async def is_refused() -> bool:
+            answer = await limited.ask(0)
+            refused.extend([answer] if answer.status_code != 200 else [])
+            return bool(refused)
+
+        async def is_served() -> bool:
+            return (await limited.ask(0)).status_code == 200
+
+        with locked(gateway.directory / "data" / "ledger.sqlite"):
+            await free.ask_together(range(20))
+            await until(is_refused)
+            await free.ask_together(range(5))
+            degraded = await missing(gateway)
+        await until(is_served)
+        await until(limited.all_is_booked)
+        await until(free.all_is_booked)
+
+        assert refused[0].status_code == 503
+        assert refused[0].json()["error"]["message"].startswith("the ledger is behind")
+        assert int(refused[0].headers["retry-after"]) >= 1
+        assert degraded == ["the database of the ledger does not answer"]
+        assert limited.booked() == limited.answered
+        assert free.booked() == free.answered
+        await check_ledger(gateway)
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Nobody else writes into it."""
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+async def missing(gateway: Gateway) -> list[str]:
+    """What quota says that it lacks."""
+    async with gateway.client(ADMIN_KEY) as admin:
+        status = (await admin.get("/meshgate/v1/status")).json()
+    [quota] = [service for service in status["services"] if service["service"] == "quota"]
+    [instance] = quota["instances"]
+    reasons: list[str] = instance["degraded_reasons"]
+    return reasons
