@@ -110,12 +110,19 @@ async def test_nothing_is_dropped_before_it_is_written():
     assert dropped_at == [["h0", "h1", "h2"]]
 
 
-async def test_many_entries_are_written_in_several_transactions():
-    source, ledger = FakeSource(*several(1_200)), FakeLedger()
+async def test_many_entries_are_written_in_several_transactions_and_dropped_after_each():
+    source, ledger, dropped = FakeSource(*several(1_200)), FakeLedger(), []
+    drop = source.drop
 
+    async def noting(some):
+        dropped.append((len(some), len(ledger.entries)))
+        await drop(some)
+
+    source.drop = noting
     await Keeper(source, ledger, Pauses()).keep_once()
 
     assert ledger.sizes == [500, 500, 200]
+    assert dropped == [(500, 500), (500, 1_000), (200, 1_200)]
 
 
 async def test_a_ledger_that_is_away_is_asked_again_and_again_but_not_faster_than_every_5_seconds():

@@ -11,7 +11,7 @@ from quota.ledger.streams import (
 )
 from quota.worlds import BEGINNING
 
-from meshgate.quota.ledger.keeper import Backlog
+from meshgate.quota.ledger.keeper import MOST_ENTRIES, Backlog
 from meshgate.quota.ledger.usage_stream import Patience
 from meshgate.quota.shards import shard_of, tag_of
 from meshgate.runtime.errors import ServiceUnavailableError
@@ -50,6 +50,20 @@ async def test_what_is_dropped_is_gone_and_the_rest_stays(any_redis):
         assert (await stream.measure()).entries == 10
         await stream.drop(taken.told)
         assert await stream.measure() == Backlog()
+
+
+async def test_where_more_waits_more_is_taken_and_never_much_more_than_one_transaction(valkey):
+    many = [f"m{number}" for number in range(600)]
+    async with ledger_world(valkey) as world, stream_at(valkey) as stream:
+        await use(world, *many, partitions=["acme"])
+        await use(world, *NAMES)
+        sizes = [len((await stream.take()).told) for _ in range(3)]
+        await use(world, *many, partitions=PARTITIONS)
+
+        rest = await stream.take()
+
+    assert sizes == [16 + len(NAMES), 500, 600 - 516]
+    assert len(rest.told) <= MOST_ENTRIES + 16 * len(PARTITIONS)
 
 
 async def test_two_who_take_share_what_there_is(valkey):

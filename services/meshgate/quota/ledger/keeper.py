@@ -143,11 +143,6 @@ class Keeper:
         if not taken.told:
             return False
         await self._write(list(taken.told))
-        try:
-            await self._source.drop(taken.told)
-        except ServiceUnavailableError as error:
-            # They will be told again, and found to be there.
-            _log.warning("usage that is in the ledger is still in the store", reason=error.message)
         return True
 
     def _can_read(self) -> None:
@@ -177,8 +172,7 @@ class Keeper:
                     continue
                 await self._keep_unread(told)
             else:
-                self._succeed()
-                del told[:count]
+                await self._succeed(told, count)
 
     async def _next(self, told: Sequence[Told]) -> tuple[int, list[Entry]]:
         """As much as one transaction takes: how many were told, and their entries."""
@@ -202,8 +196,7 @@ class Keeper:
         except LedgerRefusedError as error:
             await self._fail(ServiceUnavailableError(f"it refuses everything: {error}"))
         else:
-            self._succeed()
-            del told[0]
+            await self._succeed(told, 1)
 
     async def _append(self, entries: Sequence[Entry]) -> None:
         appended = await self._ledger.append(entries)
@@ -214,12 +207,19 @@ class Keeper:
                     "usage that cannot be read is in the ledger as it came", entry_id=entry.entry_id
                 )
 
-    def _succeed(self) -> None:
+    async def _succeed(self, told: list[Told], count: int) -> None:
+        """The first of them are written."""
         if self._why_not is not None:
             _log.info("the ledger is written again")
         self._why_not = None
         self._pause = _FIRST_PAUSE_SECONDS
         self._size = min(2 * self._size, MOST_ENTRIES)
+        written, told[:] = told[:count], told[count:]
+        try:
+            await self._source.drop(written)
+        except ServiceUnavailableError as error:
+            # They will be told again, and found to be there.
+            _log.warning("usage that is in the ledger is still in the store", reason=error.message)
 
     async def _fail(self, error: GatewayError) -> None:
         if self._why_not != error.message:

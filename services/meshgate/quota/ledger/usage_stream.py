@@ -80,15 +80,14 @@ class UsageStream:
         self._patience = patience
         self._moment = moment
         self._claimed_at = _NEVER
-        self._a_shard = _FEWEST_A_SHARD
+        self._left = [0] * SHARD_COUNT
 
     async def take(self) -> Taken:
         idle_ms, now = 0, self._moment()
         if now - self._claimed_at >= self._patience.idle_seconds / 2:
             idle_ms, self._claimed_at = max(1, _milliseconds(self._patience.idle_seconds)), now
-        replies = await self._asked(self._a_shard, idle_ms)
-        busy = sum(1 for entries, *_ in replies if entries)
-        self._a_shard = max(_FEWEST_A_SHARD, MOST_ENTRIES // max(busy, 1))
+        replies = await self._asked(self._shares(), idle_ms)
+        self._left = [length - len(entries) for entries, length, *_ in replies]
         told = [
             Told(shard, entry_id.decode(), dict(zip(fields[::2], fields[1::2], strict=False)))
             for shard, (entries, *_) in enumerate(replies)
@@ -97,7 +96,7 @@ class UsageStream:
         return Taken(told, _backlog(replies))
 
     async def measure(self) -> Backlog:
-        return _backlog(await self._asked(0, 0))
+        return _backlog(await self._asked([0] * SHARD_COUNT, 0))
 
     async def drop(self, told: Sequence[Told]) -> None:
         ids: dict[int, list[str]] = {}
@@ -138,12 +137,17 @@ class UsageStream:
                     # Whoever takes next is told.
                     await asyncio.sleep(_POLL_SECONDS)
 
-    async def _asked(self, count: int, idle_ms: int) -> list[Any]:
+    def _shares(self) -> list[int]:
+        """How many entries to take of each shard: where more was left, more."""
+        left = sum(self._left) or 1
+        return [max(_FEWEST_A_SHARD, MOST_ENTRIES * here // left) for here in self._left]
+
+    async def _asked(self, counts: Sequence[int], idle_ms: int) -> list[Any]:
         """Of each shard: entries, how many there are, the id of the first, and the time."""
         gone_ms = _milliseconds(self._patience.gone_seconds)
         calls = [
             ScriptCall(shard, (self._consumer, count, idle_ms, gone_ms))
-            for shard in range(SHARD_COUNT)
+            for shard, count in enumerate(counts)
         ]
         return await self._nodes.run(_TAKE, calls, Deadline.after(self._patience.answer_seconds))
 
