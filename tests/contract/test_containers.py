@@ -126,7 +126,7 @@ def test_each_secret_is_told_only_to_those_who_need_it() -> None:
         "MESHGATE_MESH_TOKEN": {"routing", "auth", "quota", "cache", "guardrails", "provider"},
         "MESHGATE_KEY_PEPPER": {"auth"},
         "MESHGATE_ADMIN_KEY": {"auth", "cli"},
-        "POSTGRES_PASSWORD": {"auth", "migrate", "postgres"},
+        "POSTGRES_PASSWORD": {"auth", "migrate", "postgres", "quota"},
         "REDIS_PASSWORD": {"quota", "redis"},
         "CACHE_REDIS_PASSWORD": {"cache", "cache-redis"},
     }

@@ -9,6 +9,8 @@ from prometheus_client import REGISTRY
 from meshgate.cli.serving import SERVICES
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+LOADED_LATER = ("meshgate.quota.ledger.opening",)
+"""What services load only where it is asked for."""
 OURS = re.compile(r"(?:meshgate|gen_ai)_\w+")
 
 
@@ -22,8 +24,9 @@ def documented() -> dict[str, set[str]]:
 
 def told() -> set[str]:
     """What every service registers, as Prometheus names it."""
-    for service in SERVICES:
-        importlib.import_module(f"meshgate.{service}.assembly")
+    assemblies = [f"meshgate.{service}.assembly" for service in SERVICES]
+    for module in (*assemblies, *LOADED_LATER):
+        importlib.import_module(module)
     families = [family for family in REGISTRY.collect() if OURS.fullmatch(family.name)]
     return {
         f"{family.name}_total" if family.type == "counter" else family.name for family in families

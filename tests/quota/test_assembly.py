@@ -63,11 +63,15 @@ def test_settings_are_read_from_the_environment():
                 "QUOTA_SETTLE_TIMEOUT": "9s",
                 "QUOTA_SETTLED_REPLICAS": "1",
                 "QUOTA_SWEEP_INTERVAL": "4s",
+                "LEDGER_DATABASE_URL": "sqlite:///ledger",
+                "LEDGER_TIMEOUT": "6s",
             }
         )
     )
 
-    assert read == Settings("redis://a:1/0", 300.0, 7_200.0, 7, 8, 0.3, 9.0, 1, 4.0)
+    assert read == Settings(
+        "redis://a:1/0", 300.0, 7_200.0, 7, 8, 0.3, 9.0, 1, 4.0, "sqlite:///ledger", 6.0
+    )
 
 
 class Flaky:

@@ -104,7 +104,8 @@ class QuotaServiceServicer:
         """BatchHold sets aside what one request may use. Idempotent by grant_id: the
         same again answers what was answered. A grant is booked as spent when its ttl
         passes without a settlement; its concurrency comes free. Reasons of an item:
-        LIMIT_EXCEEDED, HOLD_RELEASED, INVALID_REQUEST.
+        LIMIT_EXCEEDED, HOLD_RELEASED, INVALID_REQUEST, and SERVICE_UNAVAILABLE: the
+        ledger is behind, so much waits in the store to be written there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +124,8 @@ class QuotaServiceServicer:
         """BatchExtend gives a grant more time, and a hold more to use. Idempotent: it
         names what is to be held in all, never less than is held. Refused, it changes
         nothing. Reasons of an item: LIMIT_EXCEEDED, HOLD_UNKNOWN (released, settled,
-        past its ttl or never made), INVALID_REQUEST.
+        past its ttl or never made), INVALID_REQUEST, and for more to use also
+        SERVICE_UNAVAILABLE, as of BatchHold.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,8 +144,8 @@ class QuotaServiceServicer:
         """BatchSettle books what requests used, in full and once, whatever was held
         for them and even if the store knows nothing of the grant any more; gives back
         the rest; appends the usage records in the same step. Idempotent by grant_id and
-        sequence. An answer means that it is on disk; without one the caller keeps
-        everything and sends it again. A settlement that comes after the ttl replaces
+        sequence, and done also while the ledger is behind. An answer means that it is
+        on disk; without one the caller keeps everything and sends it again. A settlement that comes after the ttl replaces
         what was booked then. Reasons of an item: INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

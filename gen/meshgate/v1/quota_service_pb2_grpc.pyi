@@ -38,7 +38,8 @@ class QuotaServiceStub:
     """BatchHold sets aside what one request may use. Idempotent by grant_id: the
     same again answers what was answered. A grant is booked as spent when its ttl
     passes without a settlement; its concurrency comes free. Reasons of an item:
-    LIMIT_EXCEEDED, HOLD_RELEASED, INVALID_REQUEST.
+    LIMIT_EXCEEDED, HOLD_RELEASED, INVALID_REQUEST, and SERVICE_UNAVAILABLE: the
+    ledger is behind, so much waits in the store to be written there.
     """
     BatchLease: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.BatchLeaseRequest, _quota_service_pb2.BatchLeaseResponse]
     """BatchLease sets aside what several requests may use: at least what the one
@@ -49,7 +50,8 @@ class QuotaServiceStub:
     """BatchExtend gives a grant more time, and a hold more to use. Idempotent: it
     names what is to be held in all, never less than is held. Refused, it changes
     nothing. Reasons of an item: LIMIT_EXCEEDED, HOLD_UNKNOWN (released, settled,
-    past its ttl or never made), INVALID_REQUEST.
+    past its ttl or never made), INVALID_REQUEST, and for more to use also
+    SERVICE_UNAVAILABLE, as of BatchHold.
     """
     BatchRelease: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.BatchReleaseRequest, _quota_service_pb2.BatchReleaseResponse]
     """BatchRelease gives back what of a grant was never used. Idempotent. One that
@@ -60,8 +62,8 @@ class QuotaServiceStub:
     """BatchSettle books what requests used, in full and once, whatever was held
     for them and even if the store knows nothing of the grant any more; gives back
     the rest; appends the usage records in the same step. Idempotent by grant_id and
-    sequence. An answer means that it is on disk; without one the caller keeps
-    everything and sends it again. A settlement that comes after the ttl replaces
+    sequence, and done also while the ledger is behind. An answer means that it is
+    on disk; without one the caller keeps everything and sends it again. A settlement that comes after the ttl replaces
     what was booked then. Reasons of an item: INVALID_REQUEST.
     """
 
@@ -95,7 +97,8 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         """BatchHold sets aside what one request may use. Idempotent by grant_id: the
         same again answers what was answered. A grant is booked as spent when its ttl
         passes without a settlement; its concurrency comes free. Reasons of an item:
-        LIMIT_EXCEEDED, HOLD_RELEASED, INVALID_REQUEST.
+        LIMIT_EXCEEDED, HOLD_RELEASED, INVALID_REQUEST, and SERVICE_UNAVAILABLE: the
+        ledger is behind, so much waits in the store to be written there.
         """
 
     @_abc_1.abstractmethod
@@ -118,7 +121,8 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         """BatchExtend gives a grant more time, and a hold more to use. Idempotent: it
         names what is to be held in all, never less than is held. Refused, it changes
         nothing. Reasons of an item: LIMIT_EXCEEDED, HOLD_UNKNOWN (released, settled,
-        past its ttl or never made), INVALID_REQUEST.
+        past its ttl or never made), INVALID_REQUEST, and for more to use also
+        SERVICE_UNAVAILABLE, as of BatchHold.
         """
 
     @_abc_1.abstractmethod
@@ -141,8 +145,8 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         """BatchSettle books what requests used, in full and once, whatever was held
         for them and even if the store knows nothing of the grant any more; gives back
         the rest; appends the usage records in the same step. Idempotent by grant_id and
-        sequence. An answer means that it is on disk; without one the caller keeps
-        everything and sends it again. A settlement that comes after the ttl replaces
+        sequence, and done also while the ledger is behind. An answer means that it is
+        on disk; without one the caller keeps everything and sends it again. A settlement that comes after the ttl replaces
         what was booked then. Reasons of an item: INVALID_REQUEST.
         """
 

@@ -34,6 +34,8 @@ _DRIVERS = {
 }
 # Faults of ours, not of the database.
 _BUGS = (IntegrityError, ProgrammingError, DataError)
+# What PostgreSQL says to values that it cannot hold: data exceptions, and what passes a limit of its.
+_REFUSED_VALUES = ("22", "54")
 
 
 class DatabaseUnusableError(Exception):
@@ -96,6 +98,10 @@ class Database:
                         yield connection
         except _BUGS:
             raise
+        except DBAPIError as error:
+            if is_refused_value(error):
+                raise
+            raise _unavailable(self._schema.owner, error) from None
         except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _unavailable(self._schema.owner, error) from None
 
@@ -141,6 +147,13 @@ def revision_of(connection: Connection, schema: Schema) -> str | None:
         return None
     revision: str | None = connection.scalar(select(version.c.version_num))
     return revision
+
+
+def is_refused_value(error: DBAPIError) -> bool:
+    """Whether the database is well, and cannot hold a value that it was given."""
+    if isinstance(error, DataError):
+        return True
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith(_REFUSED_VALUES)
 
 
 def _unavailable(owner: str, error: Exception) -> ServiceUnavailableError:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from redis.exceptions import RedisError
@@ -47,18 +47,49 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
     reach = Reach()
     servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
     try:
-        yield Service(
-            name="quota",
-            implementations=(Implementation(SERVICE, servicer, internal=True),),
-            tasks={
-                "abandon grants whose owners are gone": lambda: sweep(
-                    store, settings.sweep_seconds, settings.settle_seconds, reach
-                )
-            },
-            lacks=reach.lacks,
-        )
+        async with _books(settings, nodes) as books:
+            yield Service(
+                name="quota",
+                implementations=(Implementation(SERVICE, servicer, internal=True),),
+                tasks={
+                    "abandon grants whose owners are gone": lambda: sweep(
+                        store, settings.sweep_seconds, settings.settle_seconds, reach
+                    ),
+                    **books.tasks,
+                },
+                lacks=lambda: (*reach.lacks(), *books.lacks()),
+            )
     finally:
         await nodes.close()
+
+
+@dataclass(frozen=True)
+class Books:
+    """What is done for the ledger.
+
+    Attributes:
+        tasks: As a `Service` has them.
+        lacks: Likewise.
+    """
+
+    tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    lacks: Callable[[], Sequence[str]] = tuple
+
+
+@asynccontextmanager
+async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
+    if settings.ledger_url is None:
+        yield Books()
+        return
+    # Here, so that a service without a ledger loads nothing for one.
+    from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
+    from meshgate.quota.ledger.opening import opened_ledger  # noqa: PLC0415
+
+    try:
+        async with opened_ledger(settings.ledger_url, nodes, settings.ledger_seconds) as keeper:
+            yield Books({"keep the ledger": keeper.keep}, keeper.lacks)
+    except DatabaseUnusableError as error:
+        raise SettingError(str(error)) from None
 
 
 @dataclass
@@ -94,4 +125,5 @@ def _keeping(settings: Settings) -> Keeping:
         settings.usage_entries,
         settings.alert_entries,
         settings.settled_replicas,
+        for_ledger=settings.ledger_url is not None,
     )

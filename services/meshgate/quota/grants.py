@@ -151,6 +151,8 @@ class NotGranted(enum.Enum):
     """It had been given back, or its ttl has passed."""
     UNKNOWN = "unknown"
     """There is nothing to extend."""
+    BEHIND = "behind"
+    """So much waits for the ledger that no more may be used."""
 
 
 GrantOutcome: TypeAlias = Grant | LimitReached | NotGranted

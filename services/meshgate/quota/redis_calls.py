@@ -139,12 +139,15 @@ def settle_item(item: GrantSettlement, records: list[bytes]) -> dict[str, Any]:
         settlements.append(
             (settlement.sequence, _vector(settlement.held), _vector(settlement.spent), number)
         )
-    return {
+    message: dict[str, Any] = {
         "id": item.grant_id,
         "prefix": prefix_of(item.partition),
         "subjects": None if any(rules_of(subject) for subject in item.subjects) else (),
         "settlements": settlements,
     }
+    if item.grant_time is not None:
+        message["granted_at"] = max(item.grant_time, 0)
+    return message
 
 
 def described_item(
@@ -187,6 +190,8 @@ def outcome(result: list[Any]) -> GrantOutcome:
             return NotGranted.RELEASED
         case ["unknown"]:
             return NotGranted.UNKNOWN
+        case ["behind"]:
+            return NotGranted.BEHIND
     raise ValueError(f"the store answered {result[:1]}")
 
 

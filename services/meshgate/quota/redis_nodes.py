@@ -75,7 +75,7 @@ class _Pending:
 class _Round:
     """What one try has told."""
 
-    answers: dict[int, bytes] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
     pending: list[_Pending] = field(default_factory=list)
     must_pause: bool = False
     is_lost: bool = False
@@ -100,7 +100,7 @@ class RedisNodes:
         calls: Sequence[ScriptCall],
         deadline: Deadline,
         durability: Durability | None = None,
-    ) -> list[bytes]:
+    ) -> list[Answer]:
         """The replies, in order. Calls of one shard are run in order.
 
         Args:
@@ -117,6 +117,11 @@ class RedisNodes:
                 return await self._run(script, calls, deadline, durability)
         except TimeoutError:
             raise _unavailable("does not answer in time") from None
+
+    @property
+    def only(self) -> RedisNode | None:
+        """The server that has all shards; None for a cluster."""
+        return None if self._address.is_cluster else self._node(self._places[0])
 
     async def look_at_disks(self) -> None:
         """Tell operators of servers that cannot say when something is on their disk, or that evict.
@@ -142,8 +147,8 @@ class RedisNodes:
         calls: Sequence[ScriptCall],
         deadline: Deadline,
         durability: Durability | None,
-    ) -> list[bytes]:
-        answers: dict[int, bytes] = {}
+    ) -> list[Answer]:
+        answers: dict[int, Answer] = {}
         pending = [_Pending(number, call) for number, call in enumerate(calls)]
         pause = _FIRST_PAUSE_SECONDS
         while pending:

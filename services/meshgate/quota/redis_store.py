@@ -65,9 +65,11 @@ class Keeping(Struct, frozen=True):
     Attributes:
         retention_seconds: A grant that has ended is remembered for so long.
         settled_retention_seconds: And what was settled of it, for so long.
-        usage_entries: About so many settlements with usage records are kept in a shard.
+        usage_entries: About so many settlements with usage records are kept in a shard; where they wait
+            for a ledger, none is dropped, and with so many of them nothing more is granted.
         alert_entries: And so many alerts.
         settled_replicas: On so many replicas' disks a settlement must be, beside the primary's.
+        for_ledger: Whether a ledger reads the usage records, and drops them then.
     """
 
     retention_seconds: float = 600.0
@@ -75,6 +77,7 @@ class Keeping(Struct, frozen=True):
     usage_entries: int = 100_000
     alert_entries: int = 1_000
     settled_replicas: int = 0
+    for_ledger: bool = False
 
 
 def _no_moment() -> int | None:
@@ -110,6 +113,7 @@ class RedisGrantStore:
             "retention": int(keeping.retention_seconds * 1_000),
             "settled_retention": int(keeping.settled_retention_seconds * 1_000),
             "usage_entries": keeping.usage_entries,
+            "ledger": int(keeping.for_ledger),
             "alert_entries": keeping.alert_entries,
             "lease": int(LONGEST_LEASE_SECONDS * 1_000),
             "longest_ttl": int(LONGEST_TTL_SECONDS * 1_000),

@@ -7,9 +7,11 @@ from meshgate.runtime.errors import (
     HoldReleasedError,
     HoldUnknownError,
     LimitExceededError,
+    ServiceUnavailableError,
 )
 
 _NANOS = 10**9
+_LEDGER_RETRY_SECONDS = 5
 
 
 def limit_error(reached: LimitReached) -> LimitExceededError:
@@ -41,6 +43,12 @@ def grant_error(why: NotGranted, grant_id: str) -> GatewayError:
     if why is NotGranted.RELEASED:
         return HoldReleasedError(
             f"the grant {grant_id} had been given back, or its time has passed", grant_id=grant_id
+        )
+    if why is NotGranted.BEHIND:
+        return ServiceUnavailableError(
+            "the ledger is behind: too much that was used is not in it yet",
+            retry_after_seconds=_LEDGER_RETRY_SECONDS,
+            service="quota",
         )
     return HoldUnknownError(f"there is no grant {grant_id}, or no longer", grant_id=grant_id)
 

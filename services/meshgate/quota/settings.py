@@ -14,12 +14,15 @@ class Settings:
         retention_seconds: How long a grant that has ended is remembered.
         settled_retention_seconds: How long it is remembered what was settled: for so long a
             settlement may be sent again.
-        usage_entries: About how many settlements with usage records a shard keeps.
+        usage_entries: About how many settlements with usage records a shard keeps; with a ledger, how
+            many may wait for it before nothing more is granted.
         alert_entries: About how many alerts a shard keeps.
         hold_seconds: How long a call may take that somebody waits for.
         settle_seconds: How long it may take until a settlement is on disk.
         settled_replicas: On how many replicas, beside the primary, it must be on disk.
         sweep_seconds: The time between two looks for grants whose ttl has passed.
+        ledger_url: The database of the ledger, `LEDGER_DATABASE_URL`; None for no ledger.
+        ledger_seconds: How long one of its transactions may take.
     """
 
     redis_url: str = field(repr=False)
@@ -31,6 +34,8 @@ class Settings:
     settle_seconds: float = 5.0
     settled_replicas: int = 0
     sweep_seconds: float = 1.0
+    ledger_url: str | None = field(default=None, repr=False)
+    ledger_seconds: float = 5.0
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
@@ -46,4 +51,6 @@ class Settings:
             settle_seconds=env.seconds("QUOTA_SETTLE_TIMEOUT", cls.settle_seconds),
             settled_replicas=env.integer("QUOTA_SETTLED_REPLICAS", cls.settled_replicas),
             sweep_seconds=env.seconds("QUOTA_SWEEP_INTERVAL", cls.sweep_seconds),
+            ledger_url=env.optional_text("LEDGER_DATABASE_URL"),
+            ledger_seconds=env.seconds("LEDGER_TIMEOUT", cls.ledger_seconds),
         )

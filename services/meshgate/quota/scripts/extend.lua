@@ -23,6 +23,7 @@ local function answer_of(item)
   if not record or record.state ~= LIVE then return { 'unknown' } end
   local more = each(without, item.total, record.amounts)
   if not is_nothing(more) then
+    if is_behind() then return { 'behind' } end
     local refusal = refusal_of(views_of(item.prefix, record.subjects), more)
     if refusal then return refusal end
     take(item.prefix, record.subjects, more)

@@ -28,6 +28,14 @@ local function finish(record)
   record.state, record.subjects = ENDED, {}
 end
 
+-- Whether so much waits for the ledger that nothing more may be used. What was used is written always.
+local is_behind_now
+local function is_behind()
+  if CALL.ledger ~= 1 then return false end
+  if is_behind_now == nil then is_behind_now = redis.call('XLEN', USAGE) >= CALL.usage_entries end
+  return is_behind_now
+end
+
 local function add_usage(reference, kind, fields)
   local _, id = parted(reference)
   usage[#usage + 1] = { 'id', id, 'kind', kind }
@@ -125,16 +133,18 @@ local function give_back(reference, rule, amount, was_live)
   end
 end
 
--- What counts as spent from now on.
-local function tell_books(reference, prefix, record)
+-- What counts as spent from now on, or no longer, of a grant whose owner is gone. `cause` is the same when
+-- it is told again, by a store that has lost its last second.
+local function tell_books(reference, kind, record, amounts, cause)
+  local prefix = parted(reference)
   local names = {}
   for _, subject in ipairs(record.subjects) do names[#names + 1] = subject[1] end
-  local fields = described(record.remaining)
+  local fields = described(amounts)
   for _, field in ipairs({
     'partition', string.sub(prefix, string.find(prefix, ':') + 1, -2),
-    'subjects', cjson.encode(names), 'grant_time', digits(record.granted_at)
+    'subjects', cjson.encode(names), 'grant_time', digits(record.granted_at), 'cause', cause
   }) do fields[#fields + 1] = field end
-  add_usage(reference, 'abandoned', fields)
+  add_usage(reference, kind, fields)
 end
 
 -- The owner is gone: what the grant held stays counted as if it had been spent, and its concurrency
@@ -143,7 +153,7 @@ local function abandon(reference, record)
   keep(reference, record)
   if is_nothing(record.remaining) then return finish(record) end
   local prefix = parted(reference)
-  if not is_for_places(record.remaining) then tell_books(reference, prefix, record) end
+  if not is_for_places(record.remaining) then tell_books(reference, 'abandoned', record, record.remaining, 'ttl') end
   every_rule(prefix, record.subjects, function(counters, rule)
     local entries = rule[ENTRIES]
     for i = 1, #entries, 2 do

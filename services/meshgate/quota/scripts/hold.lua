@@ -52,6 +52,7 @@ local function answer_of(item)
     if record.given_back == 1 then return { 'released' } end
     return granted(record, views_of(item.prefix, item.subjects), 1)
   end
+  if is_behind() then return { 'behind' } end
   local views = views_of(item.prefix, item.subjects)
   local refusal = refusal_of(views, item.least)
   if refusal then return refusal end

@@ -11,7 +11,10 @@ local function give(item, record)
   every_rule(item.prefix, record.subjects, function(counters, rule)
     give_back(counters, rule, amount_of(back, rule[KIND]), was_live)
   end)
-  if not was_live and not is_nothing(back) then add_usage(reference, 'returned', described(back)) end
+  if not was_live and not is_nothing(back) then
+    local cause = 'released/' .. table.concat(each(digits, item.used, item.used), ',')
+    tell_books(reference, 'returned', record, back, cause)
+  end
   record.remaining, record.given_back = rest, 1
   if is_nothing(rest) then finish(record) end
   keep(reference, record)

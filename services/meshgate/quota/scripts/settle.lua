@@ -32,10 +32,13 @@ end
 -- A settlement: its sequence, what was held, what was spent, and which usage records it has; 0 for none.
 local SEQUENCE, HELD, SPENT, RECORDS = 1, 2, 3, 4
 
-local function note(reference, settlement, kind)
+local function note(reference, settlement, kind, granted_at)
   local number = settlement[RECORDS]
   if number == 0 then return end
-  add_usage(reference, kind, { 'sequence', digits(settlement[SEQUENCE]), 'records', ARGV[2 + number] })
+  add_usage(reference, kind, {
+    'sequence', digits(settlement[SEQUENCE]), 'grant_time', digits(granted_at or NOW),
+    'records', ARGV[2 + number]
+  })
 end
 
 -- Book under a grant that is there, or that was abandoned: then in the place of what was booked when its
@@ -54,10 +57,12 @@ local function book_granted(item, reference, record, settlement)
   record.remaining = each(without, record.remaining, held)
   record.settled = each(plus, record.settled, held)
   keep(reference, record)
-  note(reference, settlement, was_live and 'settled' or LATE)
+  note(reference, settlement, was_live and 'settled' or LATE, record.granted_at)
   if was_live then return BOOKED end
   -- Of what was booked when the ttl passed, so much is replaced.
-  if not is_nothing(held) then add_usage(reference, 'returned', described(held)) end
+  if not is_nothing(held) then
+    tell_books(reference, 'returned', record, held, 'settled/' .. digits(settlement[SEQUENCE]))
+  end
   return LATE
 end
 
@@ -74,7 +79,7 @@ local function book_described(item, reference, settlement)
       alert(counters, rule)
     end
   end)
-  note(reference, settlement, UNHELD)
+  note(reference, settlement, UNHELD, item.granted_at and math.min(item.granted_at, NOW))
   return UNHELD
 end
 

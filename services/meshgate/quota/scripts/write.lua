@@ -55,7 +55,12 @@ end
 
 local function write_streams()
   for _, fields in ipairs(usage) do
-    redis.call('XADD', USAGE, 'MAXLEN', '~', CALL.usage_entries, '*', unpack(fields))
+    if CALL.ledger == 1 then
+      -- The ledger drops what it has; nothing else may.
+      redis.call('XADD', USAGE, '*', unpack(fields))
+    else
+      redis.call('XADD', USAGE, 'MAXLEN', '~', CALL.usage_entries, '*', unpack(fields))
+    end
   end
   for _, alert in ipairs(alerts) do
     local partition = string.sub(alert[1], string.find(alert[1], ':') + 1, -2)

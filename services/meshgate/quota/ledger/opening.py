@@ -1,0 +1,27 @@
+"""Opens the ledger for as long as a service lives."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from meshgate.database.database import Database
+from meshgate.quota.ledger.keeper import Keeper
+from meshgate.quota.ledger.schema import SCHEMA
+from meshgate.quota.ledger.sql_ledger import SqlLedger
+from meshgate.quota.ledger.usage_stream import UsageStream, new_consumer
+from meshgate.quota.redis_nodes import RedisNodes
+
+
+@asynccontextmanager
+async def opened_ledger(
+    database_url: str, nodes: RedisNodes, wait_seconds: float
+) -> AsyncIterator[Keeper]:
+    """Who keeps the ledger, for as long as the block lasts. The database may be away.
+
+    Raises:
+        DatabaseUnusableError: The URL is none.
+    """
+    database = Database(SCHEMA, database_url, wait_seconds=wait_seconds)
+    try:
+        yield Keeper(UsageStream(nodes, new_consumer()), SqlLedger(database))
+    finally:
+        await database.close()
