@@ -87,7 +87,7 @@ async def test_several_who_append_the_same_at_once_write_it_once(ledger_url):
 
 
 async def test_a_transaction_that_fails_leaves_nothing(ledger_url):
-    impossible = Entry(0, None, EntryKind.SETTLED, MOMENT * 1_000, b"", (Line(),))
+    impossible = Entry(0, "h9", EntryKind.SETTLED, MOMENT * 1_000, b"", (Line(requests=None),))
     async with database_at(ledger_url) as database:
         ledger = SqlLedger(database)
 
