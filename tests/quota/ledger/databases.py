@@ -13,8 +13,13 @@ _TEMPLATE = "ledger_template"
 
 def migrated_sqlite(file):
     """The URL of a new file with the ledger's tables."""
+    return asyncio.run(made_sqlite(file))
+
+
+async def made_sqlite(file):
+    """Likewise, for who is in a loop."""
     url = f"sqlite:///{file}"
-    asyncio.run(migrate(SCHEMA, url))
+    await migrate(SCHEMA, url)
     return url
 
 

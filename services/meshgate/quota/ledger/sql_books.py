@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, and_, func, select, text
+from sqlalchemy import RowMapping, Table, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.checked_database import CheckedDatabase
@@ -71,9 +71,15 @@ class SqlBooks:
                 IDS.c.entry_id,
                 IDS.c.shard,
                 IDS.c.sequence,
-                ENTRIES.c.sequence.is_not(None).label("has_entry"),
+                # After a month was dropped as a whole, its ids go one by one.
+                or_(
+                    ENTRIES.c.sequence.is_not(None),
+                    IDS.c.sequence <= func.coalesce(STARTS.c.sequence, 0),
+                ).label("has_entry"),
             )
-            .select_from(IDS.outerjoin(ENTRIES, same))
+            .select_from(
+                IDS.outerjoin(ENTRIES, same).outerjoin(STARTS, STARTS.c.shard == IDS.c.shard)
+            )
             .where(IDS.c.entry_id.in_(select(some.subquery().c.entry_id)))
             .order_by(IDS.c.entry_id)
         )
@@ -89,6 +95,9 @@ class SqlBooks:
 
 def _next_shard(table: Table, after: int | None) -> Any:
     query = select(func.min(table.c.shard))
+    if table in {HEADS, STARTS}:
+        # Shards that nothing was written to yet may have them.
+        query = query.where(table.c.sequence != 0)
     return query if after is None else query.where(table.c.shard > after)
 
 
