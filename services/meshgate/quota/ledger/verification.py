@@ -20,8 +20,8 @@ from meshgate.runtime.errors import InvalidRequestError
 USUAL_PAGE_SIZE = 50_000
 _LARGEST_PAGE_SIZE = 50_000
 # So few at a time that whoever waits for a hold in the same process does not notice.
-_A_PART = 200
-_IDS_A_PART = 1_000
+_A_PART = 64
+_IDS_A_PART = 500
 # A page ends before it is full when it has so many faults, or has taken so long.
 _MOST_FAULTS = 1_000
 _LONGEST_SECONDS = 4.0
