@@ -257,7 +257,10 @@ async def test_who_is_erased_while_it_is_written_of_leaves_sound_books(ledger_ur
     async def write(database, shard):
         ledger = SqlLedger(database)
         for n in range(10):
-            await ledger.append(entries(told(n, record(f"h{shard}-{n}", charge()), shard=shard)))
+            whose = "acme" if shard == 3 else "other"
+            # Names that nothing else has yet.
+            one = record(f"h{shard}-{n}", charge(), organization_id=whose, model=f"m{shard}-{n}")
+            await ledger.append(entries(told(n, one, shard=shard)))
 
     name = "ann" if verb == "erase_user" else "acme"
     async with database_at(ledger_url) as one, database_at(ledger_url) as other:
