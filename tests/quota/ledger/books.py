@@ -1,10 +1,15 @@
 """Books for the tests of what goes through them, and how they are looked at."""
 
-from quota.ledger.usage import adjusted, charge, entries, record, told
+from typing import Any
+
+from quota.ledger.usage import adjusted, charge, entries, record, rows, told
+from sqlalchemy import Table, delete, insert
 from sqlalchemy.sql import Executable
 
 from meshgate.database.database import Database
 from meshgate.quota.ledger.checked_database import CheckedDatabase
+from meshgate.quota.ledger.findings import Fault
+from meshgate.quota.ledger.schema import METADATA
 from meshgate.quota.ledger.sql_books import SqlBooks
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.verification import Verified, Verifier
@@ -37,6 +42,34 @@ async def tamper(database: Database, change: Executable) -> None:
     async with database.writing() as connection:
         changed = await connection.execute(change)
         assert changed.rowcount, "nothing was changed"
+
+
+class Restoring:
+    """Books that are changed again and again, each time from how they were.
+
+    Making a database for each change takes much longer.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._before: dict[Table, list[dict[str, Any]]] = {}
+
+    async def begin(self) -> None:
+        await some_books(self._database)
+        self._before = {
+            table: await rows(self._database, table) for table in METADATA.sorted_tables
+        }
+
+    async def faults_of(self, change: Executable) -> list[Fault]:
+        """What is wrong once something was changed; it is put right afterwards."""
+        await tamper(self._database, change)
+        faults = (await verify_all(self._database)).faults
+        async with self._database.writing() as connection:
+            for table, before in self._before.items():
+                await connection.execute(delete(table))
+                if before:
+                    await connection.execute(insert(table), before)
+        return list(faults)
 
 
 async def verify_all(database: Database) -> Verified:

@@ -1,6 +1,9 @@
 """Databases of the ledger for tests."""
 
 import asyncio
+import functools
+import tempfile
+from pathlib import Path
 
 import asyncpg
 from postgres_server import execute
@@ -13,14 +16,18 @@ _TEMPLATE = "ledger_template"
 
 def migrated_sqlite(file):
     """The URL of a new file with the ledger's tables."""
-    return asyncio.run(made_sqlite(file))
+    Path(file).write_bytes(_blank())
+    return f"sqlite:///{file}"
 
 
-async def made_sqlite(file):
-    """Likewise, for who is in a loop."""
-    url = f"sqlite:///{file}"
-    await migrate(SCHEMA, url)
-    return url
+@functools.cache
+def _blank():
+    """The tables are made once, and copied from then on."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "ledger.sqlite"
+        asyncio.run(migrate(SCHEMA, f"sqlite:///{file}"))
+        assert [found.name for found in file.parent.iterdir()] == [file.name]
+        return file.read_bytes()
 
 
 def new_postgres(server, name):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from postgres_server import execute
 from prometheus_client import REGISTRY
 from quota.ledger.books import verify_all
-from quota.ledger.databases import made_sqlite, new_postgres
+from quota.ledger.databases import migrated_sqlite, new_postgres
 from quota.ledger.usage import charge, database_at, entries, record, rows, told
 from sqlalchemy import text
 
@@ -208,7 +208,9 @@ def test_however_moments_lie_the_old_beginning_goes_and_the_rest_holds(
 
 
 async def check_runs(tmp_path_factory, days, drops) -> None:
-    url = await made_sqlite(tmp_path_factory.mktemp("runs") / "ledger.sqlite")
+    url = await asyncio.to_thread(
+        migrated_sqlite, tmp_path_factory.mktemp("runs") / "ledger.sqlite"
+    )
     async with database_at(url) as database:
         await written(database, *days)
         kept = list(enumerate(days, 1))

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quota.ledger.books import verify_all
-from quota.ledger.databases import made_sqlite
+from quota.ledger.databases import migrated_sqlite
 from quota.ledger.usage import (
     MOMENT,
     adjusted,
@@ -130,7 +130,9 @@ def test_the_books_hold_whatever_is_done_with_them(tmp_path_factory, steps):
 
 
 async def simulate(tmp_path_factory, steps) -> None:
-    url = await made_sqlite(tmp_path_factory.mktemp("books") / "ledger.sqlite")
+    url = await asyncio.to_thread(
+        migrated_sqlite, tmp_path_factory.mktemp("books") / "ledger.sqlite"
+    )
     async with database_at(url) as database:
         simulation = Simulation(database)
         for step in steps:
