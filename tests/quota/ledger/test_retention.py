@@ -2,7 +2,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from postgres_server import execute
 from prometheus_client import REGISTRY
@@ -200,6 +200,8 @@ async def test_ids_of_a_month_that_was_dropped_are_no_fault_until_they_are_gone(
         assert await left(database) == [(3, 2)]
 
 
+@pytest.mark.timeout(240)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 20), max_size=12), st.lists(st.integers(0, 24), max_size=4))
 def test_however_moments_lie_the_old_beginning_goes_and_the_rest_holds(
     tmp_path_factory, days, drops

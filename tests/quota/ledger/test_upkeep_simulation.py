@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quota.ledger.books import verify_all
@@ -123,7 +124,8 @@ class Simulation:
             assert not any(name.encode() in content for content in contents)
 
 
-@settings(max_examples=25)
+@pytest.mark.timeout(240)
+@settings(max_examples=15)
 @given(STEPS)
 def test_the_books_hold_whatever_is_done_with_them(tmp_path_factory, steps):
     asyncio.run(simulate(tmp_path_factory, steps))
