@@ -84,10 +84,18 @@ async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
     # Here, so that a service without a ledger loads nothing for one.
     from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
     from meshgate.quota.ledger.opening import opened_ledger  # noqa: PLC0415
+    from meshgate.quota.ledger.upkeep import opened_upkeep  # noqa: PLC0415
 
+    url, seconds = settings.ledger_url, settings.ledger_seconds
     try:
-        async with opened_ledger(settings.ledger_url, nodes, settings.ledger_seconds) as keeper:
-            yield Books({"keep the ledger": keeper.keep}, keeper.lacks)
+        async with (
+            opened_ledger(url, nodes, seconds) as keeper,
+            opened_upkeep(url, seconds, settings.ledger_retention_seconds) as upkeep,
+        ):
+            tasks = {"keep the ledger": keeper.keep}
+            if upkeep.retention is not None:
+                tasks["drop what is old from the ledger"] = upkeep.retention.keep
+            yield Books(tasks, keeper.lacks)
     except DatabaseUnusableError as error:
         raise SettingError(str(error)) from None
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from meshgate.runtime.environment import Environment
+from meshgate.runtime.environment import Environment, SettingError
+
+_SHORTEST_RETENTION_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Settings:
         sweep_seconds: The time between two looks for grants whose ttl has passed.
         ledger_url: The database of the ledger, `LEDGER_DATABASE_URL`; None for no ledger.
         ledger_seconds: How long one of its transactions may take.
+        ledger_retention_seconds: How old its entries may become; None for any age.
     """
 
     redis_url: str = field(repr=False)
@@ -36,6 +39,7 @@ class Settings:
     sweep_seconds: float = 1.0
     ledger_url: str | None = field(default=None, repr=False)
     ledger_seconds: float = 5.0
+    ledger_retention_seconds: float | None = None
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
@@ -53,4 +57,13 @@ class Settings:
             sweep_seconds=env.seconds("QUOTA_SWEEP_INTERVAL", cls.sweep_seconds),
             ledger_url=env.optional_text("LEDGER_DATABASE_URL"),
             ledger_seconds=env.seconds("LEDGER_TIMEOUT", cls.ledger_seconds),
+            ledger_retention_seconds=_retention(env),
         )
+
+
+def _retention(env: Environment) -> float | None:
+    seconds = env.seconds("LEDGER_RETENTION", 0.0) or None
+    if seconds is not None and seconds < _SHORTEST_RETENTION_SECONDS:
+        # What comes again after its id was dropped would be booked again.
+        raise SettingError("LEDGER_RETENTION must be 1d or more; leave it out to keep everything")
+    return seconds

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Table, select
 
 from meshgate.database.database import Database
-from meshgate.quota.ledger.entries import CHAIN_START, Entry, chained, digest_of
+from meshgate.quota.ledger.entries import CHAIN_START, Entry, Sealed, chained, digest_of
 from meshgate.quota.ledger.intake import Told, entries_of
 from meshgate.quota.ledger.labels import Kind
 from meshgate.quota.ledger.schema import ENTRIES, HEADS, IDS, LABELS, LINES, SCHEMA
@@ -107,7 +107,8 @@ async def check_books(database: Database) -> list[str]:
         sequence, chain = links.get(entry["shard"], (0, CHAIN_START))
         assert entry["sequence"] == sequence + 1
         assert entry["digest"] == digest_of(entry["content"])
-        assert entry["chain"] == chained(chain, entry["sequence"], entry["digest"])
+        sealed = Sealed(*(entry[name] for name in ("kind", "booked_time", "entry_id", "digest")))
+        assert entry["chain"] == chained(chain, entry["sequence"], sealed)
         links[entry["shard"]] = (entry["sequence"], entry["chain"])
     heads = {row["shard"]: (row["sequence"], row["chain"]) for row in await rows(database, HEADS)}
     assert {shard: head for shard, head in heads.items() if head[0]} == links

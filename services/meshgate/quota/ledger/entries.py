@@ -58,6 +58,31 @@ def digest_of(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
 
 
-def chained(previous: bytes, sequence: int, digest: bytes) -> bytes:
-    """The link of an entry: nothing before it can be changed without changing it."""
-    return hashlib.sha256(previous + sequence.to_bytes(8, "big") + digest).digest()
+class Sealed(Struct, frozen=True):
+    """What a link holds of an entry, for good. All of it outlives an erasure.
+
+    Attributes:
+        kind: As the entry's.
+        booked_time: Likewise.
+        entry_id: Likewise.
+        digest: Of its content.
+    """
+
+    kind: int
+    booked_time: int
+    entry_id: str
+    digest: bytes
+
+
+def chained(previous: bytes, sequence: int, sealed: Sealed) -> bytes:
+    """The link of an entry: neither it nor anything before it can be changed without changing it.
+
+    SHA-256 of the previous link (32 bytes), the sequence (8), the kind (2), the booked time (8), the
+    digest (32) and the id, numbers big-endian.
+    """
+    numbers = (
+        sequence.to_bytes(8, "big", signed=True)
+        + sealed.kind.to_bytes(2, "big", signed=True)
+        + sealed.booked_time.to_bytes(8, "big", signed=True)
+    )
+    return hashlib.sha256(previous + numbers + sealed.digest + sealed.entry_id.encode()).digest()

@@ -3,12 +3,12 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.insertion import insert_missing
 from meshgate.quota.ledger.labels import Kind
-from meshgate.quota.ledger.schema import LABELS
+from meshgate.quota.ledger.schema import ERASURES, LABELS
 
 Label = tuple[Kind, str]
 
@@ -22,14 +22,17 @@ class LabelTable:
     def __init__(self, most_known: int = _MOST_KNOWN) -> None:
         self._most_known = most_known
         self._known: OrderedDict[Label, int] = OrderedDict()
+        self._last_erasure: int | None = None
 
     async def numbers(
         self, connection: AsyncConnection, labels: Iterable[Label]
     ) -> Mapping[Label, int]:
         """The number of each label; new ones get theirs in the transaction of the connection.
 
-        They are not remembered before `remember`: the transaction may fail.
+        They are not remembered before `remember`: the transaction may fail. Who asks holds a lock
+        on the head of a shard, so that no name is erased meanwhile.
         """
+        await self._notice_erasures(connection)
         found: dict[Label, int] = {}
         missing: list[Label] = []
         for label in set(labels):
@@ -52,6 +55,13 @@ class LabelTable:
             self._known.move_to_end(label)
         while len(self._known) > self._most_known:
             self._known.popitem(last=False)
+
+    async def _notice_erasures(self, connection: AsyncConnection) -> None:
+        """Each may have given a number another name."""
+        last = await connection.scalar(select(func.max(ERASURES.c.erasure_id)))
+        if last != self._last_erasure:
+            self.forget()
+            self._last_erasure = last
 
     def forget(self) -> None:
         """Look everything up again."""

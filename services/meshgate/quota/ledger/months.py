@@ -10,8 +10,8 @@ from meshgate.database.database import Database
 from meshgate.quota.ledger.schema import ENTRIES, LINES
 
 _MICROSECONDS = 1_000_000
-# Any number that nobody else uses: whoever makes a month holds this lock.
-_LOCK = 0x6D6F6E74
+MONTHS_LOCK = 0x6D6F6E74
+"""Any number that nobody else uses: whoever makes or drops a month holds this lock."""
 
 Month = tuple[int, int]
 """Year and month, in UTC."""
@@ -53,7 +53,9 @@ class Months:
         if not missing:
             return
         async with self._database.writing() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await connection.execute(
+                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MONTHS_LOCK}
+            )
             for month in missing:
                 for table in (ENTRIES.name, LINES.name):
                     name = partition_of(table, month)

@@ -14,6 +14,10 @@ _ENTRIES = Counter(
 _REPEATED = Counter(
     "meshgate_ledger_repeated", "Entries that were told again, and were in the ledger already."
 )
+_DROPPED = Counter(
+    "meshgate_ledger_dropped",
+    "Entries that were dropped from the ledger because of their age.",
+)
 _WAITING = Gauge(
     "meshgate_ledger_waiting_entries",
     "Entries of the usage streams of all shards that are not in the ledger yet.",
@@ -29,6 +33,11 @@ def appended(entries: Iterable[Entry], repeated: int) -> None:
     for entry in entries:
         _ENTRIES.labels(entry.kind.name.lower()).inc()
     _REPEATED.inc(repeated)
+
+
+def dropped(entries: int) -> None:
+    """Count what was dropped."""
+    _DROPPED.inc(entries)
 
 
 def waiting(entries: int, age_seconds: float) -> None:

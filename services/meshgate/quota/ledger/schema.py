@@ -75,7 +75,7 @@ ENTRIES = Table(
     Column("content", LargeBinary),
     # SHA-256 of what the content was.
     Column("digest", LargeBinary, nullable=False),
-    # SHA-256 of the previous entry's chain, the sequence and the digest.
+    # The link to the entry before; see `entries`.
     Column("chain", LargeBinary, nullable=False),
     postgresql_partition_by=_BY_MONTH,
 )

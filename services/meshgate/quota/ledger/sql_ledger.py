@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.database.database import Database, DatabaseUnusableError, is_refused_value
-from meshgate.quota.ledger.entries import CHAIN_START, Entry, chained, digest_of
+from meshgate.quota.ledger.entries import CHAIN_START, Entry, Sealed, chained, digest_of
 from meshgate.quota.ledger.insertion import insert_missing
 from meshgate.quota.ledger.keeper import Appended, LedgerRefusedError
 from meshgate.quota.ledger.label_table import Label, LabelTable
@@ -116,7 +116,8 @@ class _Rows:
         """The rows of an entry, which is the head of its shard from now on."""
         digest = digest_of(entry.content)
         head.sequence += 1
-        head.chain = chained(head.chain, head.sequence, digest)
+        sealed = Sealed(entry.kind, entry.booked_time, entry.entry_id, digest)
+        head.chain = chained(head.chain, head.sequence, sealed)
         place = {
             "shard": entry.shard,
             "sequence": head.sequence,
