@@ -12,7 +12,7 @@ from mesh.books import total
 from mesh.caller import CHAT, TEXT, Caller
 from mesh.waiting import until
 from upstream import Behaviour, Framing, Hang, Match, RemoteUpstream
-from upstream.behaviours import Close, Cut, ErrorEvent, Refuse, Usage
+from upstream.behaviours import Close, Cut, ErrorEvent, Fault, Refuse, Usage
 
 from meshgate.v1 import usage_record_pb2 as pb
 
@@ -300,19 +300,20 @@ class Failing:
     tokens: bool
 
 
+def slowly(fault: Fault) -> Behaviour:
+    """A stream whose good beginning is read before its fault: else nothing of it was an answer."""
+    return Behaviour(fault=fault, event_delay_seconds=0.1)
+
+
 FAILURES = {
     "refused": Failing(Behaviour(fault=Refuse(status=500)), stream=False, tokens=False),
     "refused stream": Failing(Behaviour(fault=Refuse(status=503)), stream=True, tokens=False),
     "closed": Failing(Behaviour(fault=Close()), stream=False, tokens=False),
     "cut answer": Failing(Behaviour(fault=Cut()), stream=False, tokens=False),
-    "cut stream": Failing(Behaviour(fault=Cut(after_events=3)), stream=True, tokens=True),
-    "ended stream": Failing(
-        Behaviour(fault=Cut(after_events=3, by="end")), stream=True, tokens=True
-    ),
-    "error event": Failing(Behaviour(fault=ErrorEvent(after_events=3)), stream=True, tokens=True),
-    "silent stream": Failing(
-        Behaviour(fault=Hang(at="event", after_events=3)), stream=True, tokens=True
-    ),
+    "cut stream": Failing(slowly(Cut(after_events=3)), stream=True, tokens=True),
+    "ended stream": Failing(slowly(Cut(after_events=3, by="end")), stream=True, tokens=True),
+    "error event": Failing(slowly(ErrorEvent(after_events=3)), stream=True, tokens=True),
+    "silent stream": Failing(slowly(Hang(at="event", after_events=3)), stream=True, tokens=True),
 }
 
 

@@ -71,7 +71,7 @@ async def test_a_client_that_leaves_a_stream_has_nothing_kept(
 async def test_a_stream_that_an_upstream_cuts_is_not_kept(
     ask, provider: FakeProvider, cache: FakeCache
 ):
-    provider.at("a", streamed("he")[:-1])
+    provider.at("a", streamed("he")[:-2])
 
     await ask(stream=True)
 
