@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quota.ledger.usage import MOMENT, adjusted, charge, record, told
+from quota.ledger.usage import MOMENT, adjusted, adjustment_id, charge, record, told
 
 from meshgate.quota.ledger.entries import EntryKind
 from meshgate.quota.ledger.intake import Told, entries_of
@@ -52,7 +52,7 @@ def test_an_adjustment_is_an_entry_named_by_what_was_adjusted_and_why():
     (entry,) = entries_of(adjusted(2, b"returned"))
 
     content = pb.Adjustment.FromString(entry.content)
-    assert entry.entry_id == "returned/acme/grant/settled/0"
+    assert entry.entry_id == adjustment_id("returned", "grant", "settled/0")
     assert (content.kind, content.grant_id) == (pb.ADJUSTMENT_KIND_RETURNED, "grant")
     assert (content.partition, list(content.subjects)) == ("acme", ["key/k1", "organization/acme"])
     assert content.amounts.cost_nanos == 40

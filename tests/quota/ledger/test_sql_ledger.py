@@ -7,6 +7,7 @@ from quota.ledger.databases import execute, new_postgres
 from quota.ledger.usage import (
     MOMENT,
     adjusted,
+    adjustment_id,
     charge,
     check_books,
     database_at,
@@ -46,7 +47,11 @@ async def test_entries_are_chained_in_their_shards_and_counted_in_lines(ledger_u
         second = await ledger.append(entries(told(2, record("h2")), adjusted(3, b"abandoned")))
 
         assert (len(first.entries), len(second.entries)) == (1, 2)
-        assert await check_books(database) == ["abandoned/acme/grant/settled/0", "h1", "h2"]
+        assert await check_books(database) == [
+            adjustment_id("abandoned", "grant", "settled/0"),
+            "h1",
+            "h2",
+        ]
         lines = await named_lines(database)
     assert [(line["sequence"], line["number"]) for line in lines] == [
         (1, 0),

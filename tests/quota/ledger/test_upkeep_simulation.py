@@ -86,7 +86,8 @@ class Simulation:
     async def adjust(self, ledger, organization, key) -> None:
         self._number += 1
         subjects = [f"key/{key}", f"organization/{organization}"]
-        one = adjusted(self._number, partition=organization.encode(), subjects=subjects, shard=1)
+        more = {"partition": organization.encode(), "subjects": subjects, "shard": 1}
+        one = adjusted(self._number, cause=b"settled/%d" % self._number, **more)
         await self._ledgers[ledger].append(entries(one))
         self._booked.append(Booked(1, MOMENT, organization, 40))
         self._gone -= {organization}

@@ -1,5 +1,6 @@
 """Usage for the tests of the ledger, and what the ledger has of it."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -65,6 +66,12 @@ def adjusted(number: int, kind: bytes = b"abandoned", *, shard: int = 3, **more:
         b"cause": more.get("cause", b"settled/0"),
     }
     return Told(shard, f"{MOMENT + 7}-{number}", fields)
+
+
+def adjustment_id(kind: str, grant: str, cause: str) -> str:
+    """The id of an adjustment in the partition `acme`."""
+    digest = hashlib.sha256(b"acme\x00" + grant.encode()).hexdigest()
+    return f"{kind}/{digest[:32]}/{cause}"
 
 
 def entries(*all_told: Told) -> list[Entry]:

@@ -3,6 +3,7 @@
 The scripts write the streams; see `note` and `tell_books` there.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -129,13 +130,15 @@ def _adjustment(told: Told, kind: EntryKind) -> Entry:
 def _adjustment_id(told: Told, adjustment: pb.Adjustment) -> str:
     """Names what was adjusted and why, not where that was told.
 
-    A store that crashes and has lost its last second tells the same again, in another place.
+    A store that crashes and has lost its last second tells the same again, in another place. The name
+    stays when an organization is erased, so it must not tell whose grant it was.
     """
     kind = _NAMES[adjustment.kind]
     cause = told.fields.get(b"cause", b"").decode()
     if not cause:
         return _place(told, kind)  # an older version wrote it
-    return _named(f"{kind}/{adjustment.partition}/{adjustment.grant_id}/{cause}")
+    grant = f"{adjustment.partition}\x00{adjustment.grant_id}".encode()
+    return _named(f"{kind}/{hashlib.sha256(grant).hexdigest()[:32]}/{cause}")
 
 
 def _named(entry_id: str) -> str:
