@@ -162,6 +162,7 @@ local function abandon(reference, record)
         entries[i + 1] = 0
       else
         rebook(counters, rule, entries[i], 0, amount)
+        if amount > 0 then counts_since(counters, rule[ID], record.granted_at) end
       end
     end
   end)
