@@ -177,6 +177,10 @@ class Counter(Struct, frozen=True):
     since: int = 0
     buckets: tuple[tuple[int, int, int], ...] = ()
 
+    def was_used_in(self, window: Window) -> bool:
+        """Whether anything was booked in a window, be it given back since."""
+        return any(start >= window.start for start, _, _ in self.buckets)
+
     def spent(self, window: Window) -> int:
         """What is spent in a window: all that counts but for what is held."""
         return sum(total - held for start, total, held in self.buckets if start >= window.start)
@@ -267,7 +271,7 @@ class Noted(Struct, frozen=True):
     Attributes:
         name: Which.
         since: From when on the books are compared with it, in milliseconds.
-        seen: When it was seen last.
+        seen: When it was last seen to have been used in the window of then.
     """
 
     name: CounterName
@@ -279,7 +283,7 @@ class Noted(Struct, frozen=True):
         return max(window.start, self.since)
 
     def must_be_there(self, window: Window) -> bool:
-        """Whether the store cannot have forgotten it by itself: it was there in this window."""
+        """Whether the store cannot have forgotten it by itself: it was used in this window."""
         return window.end is None or self.seen >= window.start
 
     def goes_on(self, window: Window) -> bool:

@@ -35,7 +35,7 @@ class NotedCounters:
         self._store = store
 
     async def note(self) -> int:
-        """Note all that there are now, and tell how many.
+        """Note all that are used in their present windows, and tell how many.
 
         Raises:
             ServiceUnavailableError: The store or the database does not answer.
@@ -46,7 +46,7 @@ class NotedCounters:
             for place, counters in (await self._store.counters(await self._store.places())).items()
             for rule, counter in counters.items()
         ]
-        compared = [(name, one) for name, one in found if window_of(name, now) is not None]
+        compared = [(name, one) for name, one in found if _is_used(name, one, now)]
         for begin in range(0, len(compared), _MOST_A_TRANSACTION):
             some = dict(compared[begin : begin + _MOST_A_TRANSACTION])
             async with self._database.writing() as connection:
@@ -84,6 +84,11 @@ async def keep_noting(
                 _log.warning("counters cannot be noted", reason=error.message)
             is_away = True
         await sleep(NOTE_SECONDS)
+
+
+def _is_used(name: CounterName, counter: Counter, now: int) -> bool:
+    window = window_of(name, now)
+    return window is not None and counter.was_used_in(window)
 
 
 async def _write(

@@ -164,6 +164,6 @@ COUNTERS = Table(
     Column("rule", _TEXT, primary_key=True),
     # The first grant that it counted: before, its limit was not there.
     _zero("since"),
-    # When it was last seen in the store.
+    # When it was last seen to be used in its window.
     _zero("seen"),
 )
