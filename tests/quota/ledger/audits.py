@@ -72,7 +72,7 @@ async def audit_at(server, database, sleep=at_once) -> AsyncIterator[Audit]:
         try:
             store = CounterStore(nodes, world.clock, 30.0)
             noted, books = NotedCounters(database, store), LedgerBooks(database)
-            comparison = Comparison(store, books, sleep)
+            comparison = Comparison(store, books, 0.0, sleep)
             yield Audit(
                 world,
                 Keeper(stream, SqlLedger(database), at_once),
@@ -104,9 +104,9 @@ class Caller:
         charge = pb.Charge(
             provider="openai", model="gpt-1", usage=usage, cost_nanos=spent.cost_nanos
         )
+        values = {"organization_id": self.organization} | more
         record = pb.UsageRecord(
             hold_id=hold_id,
-            organization_id=self.organization,
             team_id="red" if self.is_in_team else "",
             user_id="ann" if self.is_in_team else "",
             key_id=self.key,
@@ -114,7 +114,7 @@ class Caller:
             model="small",
             outcome=pb.REQUEST_OUTCOME_ANSWERED,
             charges=[charge] if spent != Amounts(requests=1) else [],
-            **more,
+            **values,
         )
         return pb.UsageRecords(records=[record]).SerializeToString()
 

@@ -1,10 +1,34 @@
 """Whatever happens, counters and books agree; and where somebody has meddled with one, it is named."""
 
+import asyncio
+import contextlib
 import random
 
+import msgspec
 import pytest
-from quota.ledger.audits import History, audit_at, with_more_limits
+from google.protobuf.timestamp_pb2 import Timestamp
+from quota.conftest import writing_at_once
+from quota.ledger.audits import (
+    EVERYONE,
+    History,
+    audit_at,
+    caller,
+    with_more_limits,
+)
+from quota.ledger.databases import migrated_sqlite
 from quota.ledger.usage import database_at
+from quota.worlds import soon
+from sqlalchemy import delete, update
+
+from meshgate.limits.amounts import Amounts
+from meshgate.quota.grants import GrantSettlement, Hold, Settlement
+from meshgate.quota.ledger.counters import CounterName
+from meshgate.quota.ledger.schema import ENTRIES, ERASURES, IDS, LINES
+from meshgate.quota.shards import shard_of, tag_of
+
+SPENT = Amounts(1, 10, 20, 30)
+COST = CounterName("org-1", "organization/org-1", "cost/total")
+REQUESTS = CounterName("org-1", "key/k1", "requests/day/calendar/UTC")
 
 
 @pytest.fixture
@@ -13,19 +37,245 @@ async def database(ledger_url):
         yield database
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_whatever_became_of_requests_the_counters_and_the_books_agree(valkey, database, seed):
+@pytest.fixture
+async def audit(valkey, quick_disk, database):
     async with audit_at(valkey, database) as audit:
-        history = History(audit, random.Random(seed))
-        await history.go(40)
-        history.callers = [with_more_limits(one) for one in history.callers]
-        await history.go(60, longest_seconds=2_000)
+        yield audit
 
-        waiting = await audit.reconciliation.reconcile()
-        await audit.drain()
-        written = await audit.reconciliation.reconcile()
+
+async def spend(audit, *names: str, who: int = 1, wide: bool = True, **more) -> None:
+    """Settle a request of each name, under the limits of its organization and of all."""
+    one = caller(who)
+    places = [(one.organization, one.subjects), *([("everyone", (EVERYONE,))] if wide else [])]
+    store, clock = audit.world.store, audit.world.clock
+    for name in names:
+        await store.hold([Hold(name, place, subjects, SPENT) for place, subjects in places], soon())
+        records = one.record(name, SPENT, **more)
+        for place, subjects in places:
+            settled = Settlement(0, SPENT, SPENT, records)
+            item = GrantSettlement(name, place, subjects, clock(), (settled,))
+            await store.settle([item], soon())
+            records = b""
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_became_of_requests_the_counters_and_the_books_agree(audit, seed):
+    history = History(audit, random.Random(seed))
+    await history.go(40)
+    history.callers = [with_more_limits(one) for one in history.callers]
+    await history.go(60, longest_seconds=2_000)
+
+    waiting = await audit.reconciliation.reconcile()
+    await audit.drain()
+    written = await audit.reconciliation.reconcile()
 
     assert waiting.differences == written.differences == []
     assert waiting.waiting > 0
     assert written.waiting == 0
     assert waiting.compared == written.compared > 10
+
+
+async def test_counters_and_books_agree_on_every_store(any_redis, tmp_path):
+    url = await asyncio.to_thread(migrated_sqlite, tmp_path / "ledger.sqlite")
+    quick = contextlib.nullcontext() if any_redis.is_cluster else writing_at_once(any_redis)
+    async with database_at(url) as database, audit_at(any_redis, database) as audit:
+        with quick:
+            await History(audit, random.Random(7)).go(15)
+            await audit.drain()
+
+            found = await audit.reconciliation.reconcile()
+
+    assert found.differences == []
+    assert found.compared > 5
+
+
+def meddle(valkey, name: CounterName, change) -> None:
+    """Change the counters of a subject, as somebody would who has the store."""
+    place = f"{len(name.partition)}:{name.partition}:{name.subject}"
+    key = f"{tag_of(shard_of(name.partition))}subject:{place}"
+    with valkey.control() as client:
+        counters = msgspec.msgpack.decode(client.get(key))
+        change(counters)
+        if counters:
+            client.set(key, msgspec.msgpack.encode(counters), keepttl=True)
+        else:
+            client.delete(key)
+
+
+def add(name: CounterName, amount: int):
+    def change(counters):
+        counters[name.rule][2][1] += amount
+
+    return change
+
+
+@pytest.mark.parametrize("amount", [-7, 5])
+@pytest.mark.parametrize("name", [COST, CounterName("everyone", "everyone", "cost/total")])
+async def test_a_counter_that_was_changed_is_named_with_what_it_should_hold(
+    audit, valkey, name, amount
+):
+    await spend(audit, "a", "b")
+    await audit.keeper.keep_once()
+    await spend(audit, "c")
+    meddle(valkey, name, add(name, amount))
+
+    (found,) = await audit.differences()
+
+    assert (found.name, found.start) == (name, 0)
+    assert (found.counted, found.booked) == (90 + amount, 90)
+    assert f"{abs(amount)} {'less' if amount < 0 else 'more'} than the books" in found.message
+
+
+async def test_a_counter_that_is_gone_is_named(audit, valkey):
+    await spend(audit, "a", "b")
+    await audit.noted.note()
+    meddle(valkey, REQUESTS, lambda counters: counters.pop(REQUESTS.rule))
+
+    (found,) = await audit.differences()
+
+    assert found.name == REQUESTS
+    assert (found.counted, found.booked) == (0, 2)
+    assert "lost the counter" in found.message
+
+
+async def test_all_counters_are_named_when_the_store_was_emptied(audit, valkey):
+    await spend(audit, "a")
+    await audit.drain()
+    await audit.noted.note()
+    valkey.clean()
+    await spend(audit, "b", wide=False)
+
+    found = {each.name: each for each in await audit.differences()}
+
+    assert found[COST].counted == 30
+    assert found[COST].booked == 60
+    assert {"key/k1", "team/red", "user/ann", "everyone"} <= {name.subject for name in found}
+
+
+async def test_an_entry_that_was_taken_out_of_the_ledger_is_missed(audit, database):
+    await spend(audit, "a", "b", wide=False)
+    await audit.drain()
+    async with database.writing() as connection:
+        for table in (ENTRIES, LINES, IDS):
+            await connection.execute(delete(table).where(table.c.sequence == 1))
+
+    found = {each.name: each for each in await audit.differences()}
+
+    assert (found[COST].counted, found[COST].booked) == (60, 30)
+    assert "VerifyUsage" in found[COST].message
+
+
+async def test_a_line_that_was_changed_is_missed(audit, database):
+    await spend(audit, "a", wide=False)
+    await audit.drain()
+    async with database.writing() as connection:
+        await connection.execute(update(LINES).values(cost_nanos=29))
+
+    found = {each.name: each for each in await audit.differences()}
+
+    assert (found[COST].counted, found[COST].booked) == (30, 29)
+
+
+async def test_after_an_erasure_only_what_lacks_is_a_difference(audit, valkey, database):
+    await spend(audit, "a", "b", wide=False)
+    await audit.drain()
+    erased = {"time": audit.world.clock() * 1_000 + 1, "kind": 1, "principal_id": "", "entries": 1}
+    async with database.writing() as connection:
+        await connection.execute(ERASURES.insert(), [erased])
+    meddle(valkey, COST, add(COST, 5))
+    more = await audit.differences()
+    meddle(valkey, COST, add(COST, -6))
+    less = await audit.differences()
+
+    assert more == []
+    assert [(each.name, each.counted, each.booked) for each in less] == [(COST, 59, 60)]
+
+
+async def test_what_an_organization_uses_is_compared_by_itself_and_page_by_page(audit, valkey):
+    await spend(audit, "a", who=1)
+    await spend(audit, "b", who=2)
+    meddle(valkey, COST, add(COST, 1))
+    names, after, compared = [], None, 0
+    while True:
+        page = await audit.reconciliation.reconcile(after, count=2)
+        names += [each.name for each in page.differences]
+        compared += page.compared
+        after = page.last
+        if after is None:
+            break
+
+    others = await audit.differences(organization_id="org-2")
+    own = await audit.differences(organization_id="org-1")
+
+    assert names == [each.name for each in own] == [COST]
+    assert others == []
+    assert compared == (await audit.reconciliation.reconcile()).compared
+
+
+async def test_a_limit_that_is_new_counts_from_its_beginning_on(audit):
+    await spend(audit, "a", wide=False)
+    one = with_more_limits(caller(1))
+    audit.world.clock.advance(10)
+    hold = Hold("b", one.organization, one.subjects, Amounts(requests=1))
+    await audit.world.store.hold([hold], soon())
+    # Nothing was set aside of what the new limits count, and it was used all the same.
+    audit.world.clock.advance(10)
+    settled = Settlement(0, hold.amounts, SPENT, one.record("b", SPENT))
+    item = GrantSettlement("b", one.organization, one.subjects, None, (settled,))
+    await audit.world.store.settle([item], soon())
+
+    assert await audit.differences() == []
+
+
+async def test_a_request_that_runs_while_a_window_begins_is_no_difference(audit, valkey):
+    """What it was given besides, when the day had begun, is of that day; its record is not."""
+    one = caller(1)
+    audit.world.clock.time = midnight = 1_790_035_200_000
+    audit.world.clock.advance(-10)
+    places = (one.organization, one.subjects)
+    await audit.world.store.hold([Hold("main", *places, SPENT)], soon())
+    audit.world.clock.advance(20)
+    await audit.world.store.hold([Hold("more", *places, Amounts(0, 0, 5, 5))], soon())
+    times = {"start_time": at(midnight - 10_000), "end_time": at(midnight + 15_000)}
+    record = one.record("r", Amounts(1, 10, 25, 35), **times)
+    for name, spent, records in (("more", Amounts(0, 0, 5, 5), b""), ("main", SPENT, record)):
+        settled = Settlement(0, spent, spent, records)
+        item = GrantSettlement(name, *places, None, (settled,))
+        await audit.world.store.settle([item], soon())
+    await audit.drain()
+
+    fine = await audit.differences()
+    name = CounterName("org-1", "key/k1", "cost/day/calendar/UTC")
+    meddle(valkey, name, lambda counters: counters[name.rule][2].__setitem__(-2, 36))
+    found = await audit.differences()
+
+    assert fine == []
+    assert [(each.name, each.counted, each.booked) for each in found] == [(name, 36, 0)]
+
+
+def at(milliseconds: int):
+    moment = Timestamp()
+    moment.FromMilliseconds(milliseconds)
+    return moment
+
+
+async def test_while_requests_go_on_nothing_is_named(audit):
+    async def use(number: int) -> None:
+        for step in range(8):
+            await spend(audit, f"u{number}-{step}", who=number)
+
+    async def keep() -> None:
+        while True:
+            await audit.keeper.keep_once()
+            await asyncio.sleep(0)
+
+    await spend(audit, "first")
+    keeping = asyncio.create_task(keep())
+    users = asyncio.gather(use(1), use(4))
+    found = []
+    while not users.done():
+        found += await audit.differences(organization_id="org-1")
+    await users
+    keeping.cancel()
+
+    assert found == []

@@ -34,9 +34,7 @@ class Rebuilding:
         comparison: Looks at them and the books.
     """
 
-    def __init__(
-        self, noted: NotedCounters, store: CounterStore, comparison: Comparison
-    ) -> None:
+    def __init__(self, noted: NotedCounters, store: CounterStore, comparison: Comparison) -> None:
         self._noted = noted
         self._store = store
         self._comparison = comparison

@@ -119,6 +119,7 @@ class Comparison:
     Args:
         store: Has the counters.
         books: What the ledger says.
+        lag_seconds: For so long, what is counted in one shard may not be noted in another.
         sleep: Waits for so many seconds. Tests give it.
     """
 
@@ -126,19 +127,21 @@ class Comparison:
         self,
         store: CounterStore,
         books: LedgerBooks,
+        lag_seconds: float = _LAG_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._books = books
+        self._lag_seconds = lag_seconds
         self.sleep = sleep
 
-    async def look(self, noted: Iterable[Noted], lag_seconds: float = 0.0) -> Glance:
+    async def look(self, noted: Iterable[Noted], *, is_patient: bool = False) -> Glance:
         """Compare counters once.
 
         Args:
             noted: Which; those whose windows are not compared are left out.
-            lag_seconds: For so long, what is counted in one shard may not be noted in another. It
-                matters to counters that organizations share.
+            is_patient: Whether to wait before and after for what is settled in several shards, as
+                it matters to counters that organizations share.
 
         Raises:
             ServiceUnavailableError: The store or the ledger does not answer, or too much waits.
@@ -149,6 +152,7 @@ class Comparison:
         if within:
             glances.append(await self._look(within, {one.name.shard for one in within}, 0.0))
         if wide:
+            lag_seconds = self._lag_seconds if is_patient else 0.0
             glances.append(await self._look(wide, set(_ALL_SHARDS), lag_seconds))
         findings = {name: one for glance in glances for name, one in glance.findings.items()}
         return Glance(findings, max((glance.waiting for glance in glances), default=0))
@@ -219,7 +223,7 @@ class Reconciliation:
             if not differing:
                 break
             await self._comparison.sleep(_PAUSE_SECONDS)
-            glance = await self._comparison.look([one.noted for one in differing], _LAG_SECONDS)
+            glance = await self._comparison.look([one.noted for one in differing], is_patient=True)
             differing = [one for one in glance.findings.values() if _differs(one)]
         return [one for one in differing if not await self._runs_over(one)]
 
