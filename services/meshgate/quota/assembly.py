@@ -83,11 +83,29 @@ async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
         return
     # Here, so that a service without a ledger loads nothing for one.
     from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
+    from meshgate.quota.ledger.auditing import opened_audit  # noqa: PLC0415
+    from meshgate.quota.ledger.noting import keep_noting  # noqa: PLC0415
     from meshgate.quota.ledger.opening import opened_ledger  # noqa: PLC0415
 
+    url, seconds = settings.ledger_url, settings.ledger_seconds
     try:
-        async with opened_ledger(settings.ledger_url, nodes, settings.ledger_seconds) as keeper:
-            yield Books({"keep the ledger": keeper.keep}, keeper.lacks)
+        async with (
+            opened_ledger(url, nodes, seconds) as keeper,
+            opened_audit(url, nodes, seconds) as audit,
+        ):
+            recovery = audit.recovery
+            # Before anything is granted; what fails now is done in the background.
+            with contextlib.suppress(GatewayError, TimeoutError):
+                async with asyncio.timeout(settings.hold_seconds):
+                    await recovery.recover()
+            tasks = {
+                "keep the ledger": keeper.keep,
+                "note counters": lambda: keep_noting(audit.noted),
+                "make lost counters again": lambda: recovery.keep_recovering(
+                    settings.sweep_seconds
+                ),
+            }
+            yield Books(tasks, lambda: (*keeper.lacks(), *recovery.lacks()))
     except DatabaseUnusableError as error:
         raise SettingError(str(error)) from None
 
@@ -126,4 +144,5 @@ def _keeping(settings: Settings) -> Keeping:
         settings.alert_entries,
         settings.settled_replicas,
         for_ledger=settings.ledger_url is not None,
+        rebuild_seconds=settings.rebuild_seconds if settings.ledger_url is not None else 0.0,
     )

@@ -23,6 +23,8 @@ class Settings:
         sweep_seconds: The time between two looks for grants whose ttl has passed.
         ledger_url: The database of the ledger, `LEDGER_DATABASE_URL`; None for no ledger.
         ledger_seconds: How long one of its transactions may take.
+        rebuild_seconds: How long budgets grant nothing, at most, while counters that were lost are made
+            again from the ledger.
     """
 
     redis_url: str = field(repr=False)
@@ -36,6 +38,7 @@ class Settings:
     sweep_seconds: float = 1.0
     ledger_url: str | None = field(default=None, repr=False)
     ledger_seconds: float = 5.0
+    rebuild_seconds: float = 30.0
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
@@ -53,4 +56,5 @@ class Settings:
             sweep_seconds=env.seconds("QUOTA_SWEEP_INTERVAL", cls.sweep_seconds),
             ledger_url=env.optional_text("LEDGER_DATABASE_URL"),
             ledger_seconds=env.seconds("LEDGER_TIMEOUT", cls.ledger_seconds),
+            rebuild_seconds=env.seconds("QUOTA_REBUILD_TIMEOUT", cls.rebuild_seconds),
         )

@@ -21,6 +21,7 @@ from meshgate.quota.grants import (
     Settlement,
 )
 from meshgate.quota.ledger.books import LedgerBooks
+from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.counter_store import CounterStore
 from meshgate.quota.ledger.keeper import Keeper
 from meshgate.quota.ledger.noting import NotedCounters
@@ -71,7 +72,8 @@ async def audit_at(server, database, sleep=at_once) -> AsyncIterator[Audit]:
     async with ledger_world(server, 10_000) as world, stream_at(server) as stream:
         try:
             store = CounterStore(nodes, world.clock, 30.0)
-            noted, books = NotedCounters(database, store), LedgerBooks(database)
+            checked = CheckedDatabase(database)
+            noted, books = NotedCounters(checked, store), LedgerBooks(checked)
             comparison = Comparison(store, books, 0.0, sleep)
             yield Audit(
                 world,

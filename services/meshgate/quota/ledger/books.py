@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meshgate.database.database import Database
+from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.counters import (
     MICROSECONDS,
     NOTHING_USED,
@@ -72,7 +72,7 @@ class Straddling(Struct, frozen=True):
 class LedgerBooks:
     """Reads the ledger."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: CheckedDatabase) -> None:
         self._database = database
 
     async def heads(self) -> Mapping[int, int]:

@@ -29,6 +29,11 @@ _READ = Script(
     (files("meshgate.quota") / "scripts" / "counters_read.lua").read_text(),
 )
 _RAISE = load("counters_raise")
+_WHOLE = Script(
+    "counters_whole",
+    (files("meshgate.quota") / "scripts" / "counters_whole.lua").read_text(),
+)
+_IS_WHOLE = b"whole"
 
 
 class ShardRead(Struct, frozen=True):
@@ -158,6 +163,28 @@ class CounterStore:
             done = decode(reply).results
             raised.extend(one.name for one, was in zip(some, done, strict=True) if was)
         return raised
+
+    async def lost(self) -> Mapping[int, bytes]:
+        """The shards that were emptied since their counters were made, each with what tells its loss.
+
+        Raises:
+            ServiceUnavailableError: The store does not answer.
+        """
+        said = await self._whole(dict.fromkeys(range(SHARD_COUNT), b""))
+        return {shard: loss for shard, loss in said.items() if loss != _IS_WHOLE}
+
+    async def make_whole(self, losses: Mapping[int, bytes]) -> None:
+        """The counters of these shards are whole again, unless they were lost anew meanwhile.
+
+        Raises:
+            ServiceUnavailableError: The store does not answer.
+        """
+        await self._whole(losses)
+
+    async def _whole(self, losses: Mapping[int, bytes]) -> Mapping[int, bytes]:
+        calls = [ScriptCall(shard, (tag_of(shard), loss)) for shard, loss in losses.items()]
+        said = await self._nodes.run(_WHOLE, calls, Deadline.after(self._answer_seconds))
+        return dict(zip(losses, said, strict=True))
 
     async def _read_only(
         self, places: Mapping[int, Sequence[Place]]

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Table, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meshgate.database.database import Database
+from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.counter_store import CounterStore
 from meshgate.quota.ledger.counters import Counter, CounterName, Noted, window_of
 from meshgate.quota.ledger.insertion import insert_missing
@@ -30,7 +30,7 @@ class NotedCounters:
         store: Where they are.
     """
 
-    def __init__(self, database: Database, store: CounterStore) -> None:
+    def __init__(self, database: CheckedDatabase, store: CounterStore) -> None:
         self._database = database
         self._store = store
 

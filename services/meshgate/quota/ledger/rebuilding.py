@@ -1,6 +1,6 @@
 """Makes counters again from the books, as after a loss of the store. No counter is ever lowered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import structlog
 from msgspec import Struct
@@ -9,6 +9,7 @@ from meshgate.quota.ledger.counter_store import CounterStore, Raise
 from meshgate.quota.ledger.counters import Noted
 from meshgate.quota.ledger.noting import NotedCounters
 from meshgate.quota.ledger.reconciliation import Comparison, Finding
+from meshgate.quota.shards import SHARD_COUNT
 from meshgate.runtime.errors import ServiceUnavailableError
 
 _log = structlog.get_logger("meshgate.quota.ledger")
@@ -39,8 +40,14 @@ class Rebuilding:
         self._store = store
         self._comparison = comparison
 
-    async def rebuild(self, organization_id: str = "") -> Rebuilt:
+    async def rebuild(
+        self, organization_id: str = "", shards: Container[int] = range(SHARD_COUNT)
+    ) -> Rebuilt:
         """Raise all counters that hold less than the books say, or are gone.
+
+        Args:
+            organization_id: Only those of this organization.
+            shards: Only those that lie here.
 
         Raises:
             ServiceUnavailableError: The store or the ledger does not answer, or too much waits.
@@ -50,7 +57,7 @@ class Rebuilding:
         counters, raised, after = 0, 0, None
         while True:
             page = await self._noted.page(after, _A_PAGE, organization_id)
-            looked, made = await self._raise(page)
+            looked, made = await self._raise([one for one in page if one.name.shard in shards])
             counters, raised = counters + looked, raised + made
             if len(page) < _A_PAGE:
                 break

@@ -19,6 +19,8 @@ local ALERTED = 2                 -- soft amounts, each with when it was told th
 local BUCKETS = 3                 -- bucket, total, held; in order
 local SINCE = 4                   -- when the first grant that it counts was made; older versions do not say
 
+-- Days are longer than this, even those that lack an hour.
+local LONG_MS = 79200000
 local HELD_RETRY_MS = 2000
 local CONCURRENCY_RETRY_MS = 1000
 local TOTAL_RETRY_MS = 86400000
