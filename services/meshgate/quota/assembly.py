@@ -27,6 +27,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["QuotaService"]
 
 _log = structlog.get_logger("meshgate.quota")
 
+# Who compares counters reads much, and keeps nobody from writing.
+_AUDIT_SECONDS = 30.0
+
 
 @asynccontextmanager
 async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
@@ -91,7 +94,7 @@ async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
     try:
         async with (
             opened_ledger(url, nodes, seconds) as keeper,
-            opened_audit(url, nodes, seconds) as audit,
+            opened_audit(url, nodes, max(seconds, _AUDIT_SECONDS)) as audit,
         ):
             recovery = audit.recovery
             # Before anything is granted; what fails now is done in the background.

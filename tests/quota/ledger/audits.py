@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from quota.ledger.streams import ledger_world, stream_at
-from quota.worlds import World, per, soon
+from quota.ledger.streams import stream_at
+from quota.worlds import World, per, redis_world, soon
 
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.limits.limit import LimitKind, Subject, SubjectKind, WindowUnit
@@ -30,10 +30,12 @@ from meshgate.quota.ledger.reconciliation import Comparison, Difference, Reconci
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.redis_address import RedisAddress
 from meshgate.quota.redis_nodes import RedisNodes
+from meshgate.quota.redis_store import Keeping
 from meshgate.v1 import usage_record_pb2 as pb
 from meshgate.v1.usage_pb2 import Usage
 
 MANY = 10**12
+KEEPING = Keeping(usage_entries=10_000, for_ledger=True)
 EVERYONE = Subject(
     SubjectKind.EVERYONE,
     "",
@@ -67,14 +69,14 @@ class Audit:
 
 
 @asynccontextmanager
-async def audit_at(server, database, sleep=at_once) -> AsyncIterator[Audit]:
+async def audit_at(server, database, keeping: Keeping = KEEPING) -> AsyncIterator[Audit]:
     nodes = RedisNodes(RedisAddress.parse(server.url))
-    async with ledger_world(server, 10_000) as world, stream_at(server) as stream:
+    async with redis_world(server, keeping) as world, stream_at(server) as stream:
         try:
             store = CounterStore(nodes, world.clock, 30.0)
             checked = CheckedDatabase(database)
             noted, books = NotedCounters(checked, store), LedgerBooks(checked)
-            comparison = Comparison(store, books, 0.0, sleep)
+            comparison = Comparison(store, books, 0.0, at_once)
             yield Audit(
                 world,
                 Keeper(stream, SqlLedger(database), at_once),
