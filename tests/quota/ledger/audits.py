@@ -59,6 +59,7 @@ class Audit:
     comparison: Comparison
     reconciliation: Reconciliation
     rebuilding: Rebuilding
+    nodes: RedisNodes
 
     async def drain(self) -> None:
         while await self.keeper.keep_once():
@@ -86,6 +87,7 @@ async def audit_at(server, database, keeping: Keeping = KEEPING) -> AsyncIterato
                 comparison,
                 Reconciliation(noted, comparison, books),
                 Rebuilding(noted, store, comparison),
+                nodes,
             )
         finally:
             await nodes.close()

@@ -4,18 +4,17 @@ import asyncio
 import contextlib
 import random
 
-import msgspec
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from quota.conftest import writing_at_once
 from quota.ledger.audits import (
-    EVERYONE,
     History,
     audit_at,
     caller,
     with_more_limits,
 )
 from quota.ledger.databases import migrated_sqlite
+from quota.ledger.meddling import COST, REQUESTS, SPENT, add, meddle, spend
 from quota.ledger.usage import database_at
 from quota.worlds import soon
 from sqlalchemy import delete, update
@@ -23,12 +22,8 @@ from sqlalchemy import delete, update
 from meshgate.limits.amounts import Amounts
 from meshgate.quota.grants import GrantSettlement, Hold, Settlement
 from meshgate.quota.ledger.counters import CounterName
+from meshgate.quota.ledger.reconciliation import Reconciliation
 from meshgate.quota.ledger.schema import ENTRIES, ERASURES, IDS, LINES
-from meshgate.quota.shards import shard_of, tag_of
-
-SPENT = Amounts(1, 10, 20, 30)
-COST = CounterName("org-1", "organization/org-1", "cost/total")
-REQUESTS = CounterName("org-1", "key/k1", "requests/day/calendar/UTC")
 
 
 @pytest.fixture
@@ -41,21 +36,6 @@ async def database(ledger_url):
 async def audit(valkey, quick_disk, database):
     async with audit_at(valkey, database) as audit:
         yield audit
-
-
-async def spend(audit, *names: str, who: int = 1, wide: bool = True, **more) -> None:
-    """Settle a request of each name, under the limits of its organization and of all."""
-    one = caller(who)
-    places = [(one.organization, one.subjects), *([("everyone", (EVERYONE,))] if wide else [])]
-    store, clock = audit.world.store, audit.world.clock
-    for name in names:
-        await store.hold([Hold(name, place, subjects, SPENT) for place, subjects in places], soon())
-        records = one.record(name, SPENT, **more)
-        for place, subjects in places:
-            settled = Settlement(0, SPENT, SPENT, records)
-            item = GrantSettlement(name, place, subjects, clock(), (settled,))
-            await store.settle([item], soon())
-            records = b""
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -87,26 +67,6 @@ async def test_counters_and_books_agree_on_every_store(any_redis, tmp_path):
 
     assert found.differences == []
     assert found.compared > 5
-
-
-def meddle(valkey, name: CounterName, change) -> None:
-    """Change the counters of a subject, as somebody would who has the store."""
-    place = f"{len(name.partition)}:{name.partition}:{name.subject}"
-    key = f"{tag_of(shard_of(name.partition))}subject:{place}"
-    with valkey.control() as client:
-        counters = msgspec.msgpack.decode(client.get(key))
-        change(counters)
-        if counters:
-            client.set(key, msgspec.msgpack.encode(counters), keepttl=True)
-        else:
-            client.delete(key)
-
-
-def add(name: CounterName, amount: int):
-    def change(counters):
-        counters[name.rule][2][1] += amount
-
-    return change
 
 
 @pytest.mark.parametrize("amount", [-7, 5])
@@ -196,8 +156,9 @@ async def test_what_an_organization_uses_is_compared_by_itself_and_page_by_page(
     await spend(audit, "b", who=2)
     meddle(valkey, COST, add(COST, 1))
     names, after, compared = [], None, 0
+    paged = Reconciliation(audit.noted, audit.comparison, audit.books, page_size=2)
     while True:
-        page = await audit.reconciliation.reconcile(after, count=2)
+        page = await paged.reconcile(after)
         names += [each.name for each in page.differences]
         compared += page.compared
         after = page.last

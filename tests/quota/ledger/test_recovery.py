@@ -108,8 +108,7 @@ async def test_what_cannot_be_made_again_yet_is_said_and_tried_again(audit, valk
         if len(tries) == 2:
             raise asyncio.CancelledError
 
-    audit.store._answer_seconds = 1.0
-    recovery = Recovery(audit.store, audit.rebuilding, pause)
+    recovery = Recovery(CounterStore(audit.nodes, answer_seconds=1.0), audit.rebuilding, pause)
     valkey.kill()
 
     with pytest.raises(asyncio.CancelledError):

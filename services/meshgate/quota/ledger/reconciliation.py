@@ -29,9 +29,7 @@ from meshgate.quota.ledger.intake import entries_of
 from meshgate.quota.ledger.noting import NotedCounters
 from meshgate.quota.shards import SHARD_COUNT
 
-MOST_A_PAGE = 500
-"""How many counters are compared at once."""
-
+_A_PAGE = 500
 _LOOKS = 3
 # The parts of a request that lie in different shards are settled one after the other.
 _LAG_SECONDS = 2.0
@@ -188,32 +186,37 @@ class Reconciliation:
         noted: Which counters there are.
         comparison: Looks at them.
         books: What the ledger says.
+        page_size: How many counters are compared at once.
     """
 
-    def __init__(self, noted: NotedCounters, comparison: Comparison, books: LedgerBooks) -> None:
+    def __init__(
+        self,
+        noted: NotedCounters,
+        comparison: Comparison,
+        books: LedgerBooks,
+        page_size: int = _A_PAGE,
+    ) -> None:
         self._noted = noted
         self._comparison = comparison
         self._books = books
+        self._page_size = page_size
 
     async def reconcile(
-        self,
-        after: CounterName | None = None,
-        organization_id: str = "",
-        count: int = MOST_A_PAGE,
+        self, after: CounterName | None = None, organization_id: str = ""
     ) -> Reconciled:
-        """Compare the next so many counters; begins by noting which there are.
+        """Compare the next page of counters; the first one begins by noting which there are.
 
         Raises:
             ServiceUnavailableError: The store or the ledger does not answer, or too much waits.
         """
         if after is None:
             await self._noted.note()
-        page = await self._noted.page(after, count, organization_id)
+        page = await self._noted.page(after, self._page_size, organization_id)
         glance = await self._comparison.look([one for one in page if one.name.is_kept_exactly])
         compared = sum(1 for one in glance.findings.values() if not _is_past(one))
         findings = await self._confirmed(list(glance.findings.values()))
         differences = [_difference(one) for one in findings]
-        last = page[-1].name if len(page) == count else None
+        last = page[-1].name if len(page) == self._page_size else None
         return Reconciled(differences, compared, glance.waiting, last)
 
     async def _confirmed(self, findings: Sequence[Finding]) -> Sequence[Finding]:
