@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from quota.ledger.streams import stream_at
 from quota.worlds import World, per, redis_world, soon
 
+from meshgate.database.database import Database
 from meshgate.limits.amounts import NOTHING, Amounts
 from meshgate.limits.limit import LimitKind, Subject, SubjectKind, WindowUnit
 from meshgate.quota.grants import (
@@ -60,6 +61,7 @@ class Audit:
     reconciliation: Reconciliation
     rebuilding: Rebuilding
     nodes: RedisNodes
+    database: Database
 
     async def drain(self) -> None:
         while await self.keeper.keep_once():
@@ -88,6 +90,7 @@ async def audit_at(server, database, keeping: Keeping = KEEPING) -> AsyncIterato
                 Reconciliation(noted, comparison, books),
                 Rebuilding(noted, store, comparison),
                 nodes,
+                database,
             )
         finally:
             await nodes.close()

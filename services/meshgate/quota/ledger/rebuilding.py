@@ -71,7 +71,7 @@ class Rebuilding:
         looked = sum(1 for one in glance.findings.values() if _is_current(one))
         raised: set[object] = set()
         for _ in range(_MOST_TRIES):
-            lacking = [one for one in glance.findings.values() if one.lacks and _is_current(one)]
+            lacking = [one for one in glance.findings.values() if _must_rise(one)]
             if not lacking:
                 return looked, len(raised)
             # Those that hold something else by now are looked at again.
@@ -88,6 +88,12 @@ def _is_current(finding: Finding) -> bool:
     return finding.is_there or finding.noted.goes_on(finding.window)
 
 
+def _must_rise(finding: Finding) -> bool:
+    """Whether it holds too little. Where the books do not say it exactly, only if it was lost."""
+    is_told = finding.noted.name.is_kept_exactly or finding.is_anew
+    return is_told and bool(finding.lacks) and _is_current(finding)
+
+
 def _raises(lacking: Iterable[Finding]) -> list[Raise]:
     return [
         Raise(
@@ -95,7 +101,7 @@ def _raises(lacking: Iterable[Finding]) -> list[Raise]:
             one.window,
             one.counted,
             one.lacks,
-            max(one.noted.start_in(one.window), one.noted.since),
+            one.noted.since,
         )
         for one in lacking
     ]

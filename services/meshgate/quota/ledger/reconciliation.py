@@ -48,6 +48,7 @@ class Finding(Struct, frozen=True):
         least: What it should hold at least.
         most: And at most: more has come while it was read.
         is_there: Whether the store has it for this window.
+        is_anew: Whether it is gone, or has begun anew since it was noted: the store has lost it.
         is_whole: Whether the ledger has all that counts in the window: nothing was dropped or erased.
     """
 
@@ -57,6 +58,7 @@ class Finding(Struct, frozen=True):
     least: int
     most: int
     is_there: bool
+    is_anew: bool
     is_whole: bool
 
     @property
@@ -291,6 +293,7 @@ def _finding(noted: Noted, wanted: Wanted, read: ShardRead, sight: Sight) -> Fin
         least=booked.least.of(kind),
         most=booked.most.of(kind),
         is_there=counter.was_used_in(window),
+        is_anew=not counter.was_used_in(window) or counter.since > noted.since,
         is_whole=wanted.start * MICROSECONDS >= sight.is_whole_since,
     )
 
