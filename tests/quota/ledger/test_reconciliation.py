@@ -23,7 +23,7 @@ from meshgate.limits.amounts import Amounts
 from meshgate.quota.grants import GrantSettlement, Hold, Settlement
 from meshgate.quota.ledger.counters import CounterName
 from meshgate.quota.ledger.reconciliation import Reconciliation
-from meshgate.quota.ledger.schema import ENTRIES, ERASURES, IDS, LINES
+from meshgate.quota.ledger.schema import ENTRIES, ERASURES, IDS, LINES, STARTS
 
 
 @pytest.fixture
@@ -149,6 +149,31 @@ async def test_after_an_erasure_only_what_lacks_is_a_difference(audit, valkey, d
 
     assert more == []
     assert [(each.name, each.counted, each.booked) for each in less] == [(COST, 59, 60)]
+
+
+async def test_where_old_entries_were_dropped_only_what_lacks_is_a_difference(
+    audit, valkey, database
+):
+    await spend(audit, "a", "left", who=1, wide=False)
+    await spend(audit, "other", who=2, wide=False)
+    audit.world.clock.advance(86_400)
+    await spend(audit, "b", who=1, wide=False)
+    await audit.drain()
+    dropped = {"shard": COST.shard, "sequence": 1, "chain": b""}
+    async with database.writing() as connection:
+        await connection.execute(STARTS.insert(), [dropped])
+        for table in (ENTRIES, LINES, IDS):
+            old = (table.c.shard == COST.shard) & (table.c.sequence == 1)
+            await connection.execute(delete(table).where(old))
+    fine = await audit.differences()
+    meddle(valkey, COST, add(COST, -31))  # of 90
+    meddle(valkey, REQUESTS, lambda counters: counters[REQUESTS.rule][2].__setitem__(-2, 3))
+
+    found = {each.name: (each.counted, each.booked) for each in await audit.differences()}
+
+    assert fine == []
+    # The total is known to be 60 at least; the day is known exactly.
+    assert found == {COST: (59, 60), REQUESTS: (3, 1)}
 
 
 async def test_what_an_organization_uses_is_compared_by_itself_and_page_by_page(audit, valkey):

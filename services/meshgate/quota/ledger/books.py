@@ -19,7 +19,7 @@ from meshgate.quota.ledger.counters import (
     shares_of,
 )
 from meshgate.quota.ledger.entries import ADJUSTMENT_KINDS, RECORD_KINDS, Entry, EntryKind
-from meshgate.quota.ledger.schema import ENTRIES, ERASURES, HEADS, IDS, LINES, STARTS
+from meshgate.quota.ledger.schema import ENTRIES, ERASURES, HEADS, IDS, STARTS
 from meshgate.quota.ledger.sums import sums_of
 
 _MOST_IDS_A_QUERY = 5_000
@@ -49,12 +49,23 @@ class Sight(Struct, frozen=True):
 
     Attributes:
         booked: By counter.
-        is_whole_since: Up to when entries were dropped or erased, in microseconds: what counts from
-            earlier on may be more than the ledger says. 0 where it has all.
+        erased: When entries were erased last, in microseconds; 0 for never.
+        starts: Of shards whose old entries were dropped: when what is left begins, in microseconds.
     """
 
     booked: Mapping[Wanted, Booked]
-    is_whole_since: int
+    erased: int
+    starts: Mapping[int, int]
+
+    def has_all(self, wanted: Wanted) -> bool:
+        """Whether the ledger has all that the counter counts; else it says the least of it."""
+        starts = self.starts
+        if wanted.name.is_wide:
+            dropped = max((start for start in starts.values() if start != _NEVER), default=0)
+        else:
+            dropped = starts.get(wanted.name.shard, 0)
+        lacks_until = max(self.erased, dropped)
+        return not lacks_until or wanted.start * MICROSECONDS > lacks_until
 
 
 class Straddling(Struct, frozen=True):
@@ -106,7 +117,8 @@ class LedgerBooks:
             adjusted = await _adjusted(connection, wanted, places)
             known = await _known(connection, list(by_id))
             fresh = await _fresh(connection, heads)
-            whole_since = await _whole_since(connection)
+            erased = await connection.scalar(select(func.max(ERASURES.c.time))) or 0
+            starts = await _starts(connection)
         # What is in the ledger is in its sums, and what is not is added. What is not sure to be in the
         # counters is taken out of the sums, and makes a span.
         sure = [one.entry for one in by_id.values() if one.is_sure]
@@ -126,7 +138,7 @@ class LedgerBooks:
                 sum((used.at_most_nothing() for used in each), sums[one]),
                 sum((used.times(-1).at_most_nothing().times(-1) for used in each), sums[one]),
             )
-        return Sight(booked, whole_since)
+        return Sight(booked, erased, starts)
 
     async def straddling(self, boundary: int, span_ms: int, shards: Sequence[int]) -> Straddling:
         """What is booked on one side of a moment, and may be counted on the other.
@@ -214,13 +226,16 @@ async def _fresh(connection: AsyncConnection, heads: Mapping[int, int]) -> list[
     return found
 
 
-async def _whole_since(connection: AsyncConnection) -> int:
-    erased = await connection.scalar(select(func.max(ERASURES.c.time))) or 0
-    if not await connection.scalar(select(func.count()).select_from(STARTS)):
-        return int(erased)
-    oldest = await connection.scalar(select(func.min(LINES.c.booked_time)))
-    # Where nothing is left, nothing is whole.
-    return max(int(erased), _NEVER if oldest is None else int(oldest))
+async def _starts(connection: AsyncConnection) -> dict[int, int]:
+    """Retention drops what is oldest, so that nothing dropped is later than the first that is left."""
+    first = and_(ENTRIES.c.shard == STARTS.c.shard, ENTRIES.c.sequence == STARTS.c.sequence + 1)
+    query = (
+        select(STARTS.c.shard, ENTRIES.c.booked_time)
+        .outerjoin(ENTRIES, first)
+        .where(STARTS.c.sequence > 0)
+    )
+    rows = await connection.execute(query)
+    return {shard: _NEVER if begin is None else begin for shard, begin in rows}
 
 
 def _entry(row: Any, entry_id: str = "", shard: int = 0) -> Entry:

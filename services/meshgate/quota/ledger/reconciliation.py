@@ -16,7 +16,6 @@ from meshgate.quota.grants import LONGEST_TTL_SECONDS
 from meshgate.quota.ledger.books import Booked, LedgerBooks, Sight, Waiting
 from meshgate.quota.ledger.counter_store import CounterStore, ShardRead
 from meshgate.quota.ledger.counters import (
-    MICROSECONDS,
     Counter,
     CounterName,
     Noted,
@@ -294,7 +293,7 @@ def _finding(noted: Noted, wanted: Wanted, read: ShardRead, sight: Sight) -> Fin
         most=booked.most.of(kind),
         is_there=counter.was_used_in(window),
         is_anew=not counter.was_used_in(window) or counter.since > noted.since,
-        is_whole=wanted.start * MICROSECONDS >= sight.is_whole_since,
+        is_whole=sight.has_all(wanted),
     )
 
 
