@@ -43,14 +43,11 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
     except UnusableUrlError as error:
         raise SettingError(f"REDIS_URL: {error}") from None
     store = RedisGrantStore(nodes, _keeping(settings), Observed())
-    # Where the store is away now, this is found with the first settlement.
-    with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(settings.hold_seconds):
-            await nodes.look_at_disks()
+    is_there = await _is_there(nodes, settings.hold_seconds)
     reach = Reach()
     servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
     try:
-        async with _books(settings, nodes) as books:
+        async with _books(settings, nodes, recovers=is_there) as books:
             yield Service(
                 name="quota",
                 implementations=(Implementation(SERVICE, servicer, internal=True),),
@@ -64,6 +61,16 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
             )
     finally:
         await nodes.close()
+
+
+async def _is_there(nodes: RedisNodes, within_seconds: float) -> bool:
+    """Whether the store answers now. Where it is away, its disks are looked at with the first settlement."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await nodes.look_at_disks()
+    except (RedisError, OSError, TimeoutError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ class Books:
 
 
 @asynccontextmanager
-async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
+async def _books(settings: Settings, nodes: RedisNodes, *, recovers: bool) -> AsyncIterator[Books]:
+    """The ledger, if there is one; `recovers` where lost counters may be made again right now."""
     if settings.ledger_url is None:
         yield Books()
         return
@@ -97,10 +105,11 @@ async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
             opened_audit(url, nodes, max(seconds, _AUDIT_SECONDS)) as audit,
         ):
             recovery = audit.recovery
-            # Before anything is granted; what fails now is done in the background.
-            with contextlib.suppress(GatewayError, TimeoutError):
-                async with asyncio.timeout(settings.hold_seconds):
-                    await recovery.recover()
+            if recovers:
+                # Before anything is granted; what fails now is done in the background.
+                with contextlib.suppress(GatewayError, TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await recovery.recover()
             tasks = {
                 "keep the ledger": keeper.keep,
                 "note counters": lambda: keep_noting(audit.noted),

@@ -41,7 +41,6 @@ end
 local lost_at
 local is_lost_now
 local function is_lost()
-  if CALL.rebuild == 0 then return false end
   if is_lost_now == nil then
     local said = redis.call('GET', TAG .. 'books')
     if not said then
