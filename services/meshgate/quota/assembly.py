@@ -27,6 +27,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["QuotaService"]
 
 _log = structlog.get_logger("meshgate.quota")
 
+# Who compares counters reads much, and keeps nobody from writing.
+_AUDIT_SECONDS = 30.0
+
 
 @asynccontextmanager
 async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
@@ -40,14 +43,11 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
     except UnusableUrlError as error:
         raise SettingError(f"REDIS_URL: {error}") from None
     store = RedisGrantStore(nodes, _keeping(settings), Observed())
-    # Where the store is away now, this is found with the first settlement.
-    with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(settings.hold_seconds):
-            await nodes.look_at_disks()
+    is_there = await _is_there(nodes, settings.hold_seconds)
     reach = Reach()
     servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
     try:
-        async with _books(settings, nodes) as books:
+        async with _books(settings, nodes, recovers=is_there) as books:
             yield Service(
                 name="quota",
                 implementations=(Implementation(SERVICE, servicer, internal=True),),
@@ -61,6 +61,16 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
             )
     finally:
         await nodes.close()
+
+
+async def _is_there(nodes: RedisNodes, within_seconds: float) -> bool:
+    """Whether the store answers now. Where it is away, its disks are looked at with the first settlement."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await nodes.look_at_disks()
+    except (RedisError, OSError, TimeoutError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -77,12 +87,15 @@ class Books:
 
 
 @asynccontextmanager
-async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
+async def _books(settings: Settings, nodes: RedisNodes, *, recovers: bool) -> AsyncIterator[Books]:
+    """The ledger, if there is one; `recovers` where lost counters may be made again right now."""
     if settings.ledger_url is None:
         yield Books()
         return
     # Here, so that a service without a ledger loads nothing for one.
     from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
+    from meshgate.quota.ledger.auditing import opened_audit  # noqa: PLC0415
+    from meshgate.quota.ledger.noting import keep_noting  # noqa: PLC0415
     from meshgate.quota.ledger.opening import opened_ledger  # noqa: PLC0415
     from meshgate.quota.ledger.upkeep import opened_upkeep  # noqa: PLC0415
 
@@ -91,11 +104,24 @@ async def _books(settings: Settings, nodes: RedisNodes) -> AsyncIterator[Books]:
         async with (
             opened_ledger(url, nodes, seconds) as keeper,
             opened_upkeep(url, seconds, settings.ledger_retention_seconds) as upkeep,
+            opened_audit(url, nodes, max(seconds, _AUDIT_SECONDS)) as audit,
         ):
-            tasks = {"keep the ledger": keeper.keep}
+            recovery = audit.recovery
+            if recovers:
+                # Before anything is granted; what fails now is done in the background.
+                with contextlib.suppress(GatewayError, TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await recovery.recover()
+            tasks = {
+                "keep the ledger": keeper.keep,
+                "note counters": lambda: keep_noting(audit.noted),
+                "make lost counters again": lambda: recovery.keep_recovering(
+                    settings.sweep_seconds
+                ),
+            }
             if upkeep.retention is not None:
                 tasks["drop what is old from the ledger"] = upkeep.retention.keep
-            yield Books(tasks, keeper.lacks)
+            yield Books(tasks, lambda: (*keeper.lacks(), *recovery.lacks()))
     except DatabaseUnusableError as error:
         raise SettingError(str(error)) from None
 
@@ -134,4 +160,5 @@ def _keeping(settings: Settings) -> Keeping:
         settings.alert_entries,
         settings.settled_replicas,
         for_ledger=settings.ledger_url is not None,
+        rebuild_seconds=settings.rebuild_seconds if settings.ledger_url is not None else 0.0,
     )

@@ -153,6 +153,8 @@ class NotGranted(enum.Enum):
     """There is nothing to extend."""
     BEHIND = "behind"
     """So much waits for the ledger that no more may be used."""
+    LOST = "lost"
+    """The store was emptied, and what is spent of a budget is not known before it is made again."""
 
 
 GrantOutcome: TypeAlias = Grant | LimitReached | NotGranted

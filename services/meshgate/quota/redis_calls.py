@@ -192,6 +192,8 @@ def outcome(result: list[Any]) -> GrantOutcome:
             return NotGranted.UNKNOWN
         case ["behind"]:
             return NotGranted.BEHIND
+        case ["lost"]:
+            return NotGranted.LOST
     raise ValueError(f"the store answered {result[:1]}")
 
 

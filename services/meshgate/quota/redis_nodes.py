@@ -34,6 +34,7 @@ _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.2
 _WAITING = (ReadOnlyError, ClusterDownError, TryAgainError)
 _WAITING_CODES = ("NOREPLICAS", "BUSY ", "UNBLOCKED")
+_KEYS_A_LOOK = 1_000
 _WAIT_SHARE = 0.9
 _WAIT_MARGIN_SECONDS = 0.15
 
@@ -122,6 +123,37 @@ class RedisNodes:
     def only(self) -> RedisNode | None:
         """The server that has all shards; None for a cluster."""
         return None if self._address.is_cluster else self._node(self._places[0])
+
+    async def keys(self, pattern: str, deadline: Deadline) -> set[bytes]:
+        """All keys like a pattern, on all servers. While a shard moves, some may be missing.
+
+        Raises:
+            ServiceUnavailableError: Not all servers have answered in time.
+        """
+        try:
+            async with asyncio.timeout(deadline.seconds_left()):
+                if not self._is_mapped:
+                    await self._map()
+                found = [
+                    await self._keys_of(place, pattern) for place in dict.fromkeys(self._places)
+                ]
+        except (RedisError, OSError, TimeoutError):
+            self._is_mapped = not self._address.is_cluster
+            raise _unavailable("does not answer in time") from None
+        return set().union(*found)
+
+    async def _keys_of(self, place: Place, pattern: str) -> set[bytes]:
+        found: set[bytes] = set()
+        cursor = b"0"
+        while True:
+            command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _KEYS_A_LOOK)
+            (answer,) = await self._node(place).send([command])
+            if isinstance(answer, ResponseError):
+                raise answer
+            cursor, keys = answer
+            found.update(keys)
+            if cursor == b"0":
+                return found
 
     async def look_at_disks(self) -> None:
         """Tell operators of servers that cannot say when something is on their disk, or that evict.

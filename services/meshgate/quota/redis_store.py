@@ -70,6 +70,8 @@ class Keeping(Struct, frozen=True):
         alert_entries: And so many alerts.
         settled_replicas: On so many replicas' disks a settlement must be, beside the primary's.
         for_ledger: Whether a ledger reads the usage records, and drops them then.
+        rebuild_seconds: How long budgets grant nothing, at most, while counters that were lost are made
+            again from the ledger; 0 where they are not.
     """
 
     retention_seconds: float = 600.0
@@ -78,6 +80,7 @@ class Keeping(Struct, frozen=True):
     alert_entries: int = 1_000
     settled_replicas: int = 0
     for_ledger: bool = False
+    rebuild_seconds: float = 0.0
 
 
 def _no_moment() -> int | None:
@@ -114,6 +117,7 @@ class RedisGrantStore:
             "settled_retention": int(keeping.settled_retention_seconds * 1_000),
             "usage_entries": keeping.usage_entries,
             "ledger": int(keeping.for_ledger),
+            "rebuild": int(keeping.rebuild_seconds * 1_000),
             "alert_entries": keeping.alert_entries,
             "lease": int(LONGEST_LEASE_SECONDS * 1_000),
             "longest_ttl": int(LONGEST_TTL_SECONDS * 1_000),

@@ -12,6 +12,7 @@ from meshgate.runtime.errors import (
 
 _NANOS = 10**9
 _LEDGER_RETRY_SECONDS = 5
+_REBUILD_RETRY_SECONDS = 1
 
 
 def limit_error(reached: LimitReached) -> LimitExceededError:
@@ -48,6 +49,12 @@ def grant_error(why: NotGranted, grant_id: str) -> GatewayError:
         return ServiceUnavailableError(
             "the ledger is behind: too much that was used is not in it yet",
             retry_after_seconds=_LEDGER_RETRY_SECONDS,
+            service="quota",
+        )
+    if why is NotGranted.LOST:
+        return ServiceUnavailableError(
+            "counters are being made again from the ledger, as the store was emptied",
+            retry_after_seconds=_REBUILD_RETRY_SECONDS,
             service="quota",
         )
     return HoldUnknownError(f"there is no grant {grant_id}, or no longer", grant_id=grant_id)

@@ -26,6 +26,8 @@ class Settings:
         ledger_url: The database of the ledger, `LEDGER_DATABASE_URL`; None for no ledger.
         ledger_seconds: How long one of its transactions may take.
         ledger_retention_seconds: How old its entries may become; None for any age.
+        rebuild_seconds: How long budgets grant nothing, at most, while counters that were lost are made
+            again from the ledger.
     """
 
     redis_url: str = field(repr=False)
@@ -40,6 +42,7 @@ class Settings:
     ledger_url: str | None = field(default=None, repr=False)
     ledger_seconds: float = 5.0
     ledger_retention_seconds: float | None = None
+    rebuild_seconds: float = 30.0
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
@@ -58,6 +61,7 @@ class Settings:
             ledger_url=env.optional_text("LEDGER_DATABASE_URL"),
             ledger_seconds=env.seconds("LEDGER_TIMEOUT", cls.ledger_seconds),
             ledger_retention_seconds=_retention(env),
+            rebuild_seconds=env.seconds("QUOTA_REBUILD_TIMEOUT", cls.rebuild_seconds),
         )
 
 

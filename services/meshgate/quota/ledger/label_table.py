@@ -45,7 +45,7 @@ class LabelTable:
             # In order, so that two transactions never wait for each other.
             rows = [{"kind": int(kind), "text": name} for kind, name in sorted(missing)]
             await insert_missing(connection, LABELS, rows)
-            found.update(await _stored(connection, missing))
+            found.update(await stored_numbers(connection, missing))
         return found
 
     def remember(self, numbers: Mapping[Label, int]) -> None:
@@ -68,7 +68,8 @@ class LabelTable:
         self._known.clear()
 
 
-async def _stored(connection: AsyncConnection, labels: Iterable[Label]) -> dict[Label, int]:
+async def stored_numbers(connection: AsyncConnection, labels: Iterable[Label]) -> dict[Label, int]:
+    """The number of each label that has one."""
     by_kind: dict[Kind, list[str]] = {}
     for kind, name in labels:
         by_kind.setdefault(kind, []).append(name)

@@ -25,7 +25,7 @@ from meshgate.database.schema import Schema
 SCHEMA = Schema(
     owner="ledger",
     url_variable="LEDGER_DATABASE_URL",
-    revisions=("0001",),
+    revisions=("0001", "0002"),
     migrations=Path(__file__).parent / "migrations",
     version_table="ledger_version",
 )
@@ -162,4 +162,8 @@ COUNTERS = Table(
     Column("subject", _TEXT, primary_key=True),
     # As the scripts call it, such as `cost/month/calendar/UTC`.
     Column("rule", _TEXT, primary_key=True),
+    # The first grant that it counted: before, its limit was not there.
+    _zero("since"),
+    # When it was last seen to be used in its window.
+    _zero("seen"),
 )

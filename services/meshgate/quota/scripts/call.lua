@@ -35,7 +35,7 @@ local function digits(number)
 end
 
 -- Amounts: requests, input tokens, output tokens, nano-dollars, concurrency.
-local REQUESTS, OUTPUT_TOKENS, CONCURRENCY = 1, 3, 5
+local REQUESTS, OUTPUT_TOKENS, COST, CONCURRENCY = 1, 3, 4, 5
 -- The kind that is no amount of its own: input and output tokens together.
 local TOKENS = 6
 

@@ -17,7 +17,10 @@ local PARTS = 10
 local EXPIRES = 1                 -- when it may be forgotten; 0 for never
 local ALERTED = 2                 -- soft amounts, each with when it was told that they were passed
 local BUCKETS = 3                 -- bucket, total, held; in order
+local SINCE = 4                   -- when the first grant that it counts was made; older versions do not say
 
+-- Days are longer than this, even those that lack an hour.
+local LONG_MS = 79200000
 local HELD_RETRY_MS = 2000
 local CONCURRENCY_RETRY_MS = 1000
 local TOTAL_RETRY_MS = 86400000
@@ -45,10 +48,20 @@ local function changed_counter_at(reference, id)
   subject.changed = true
   local counter = subject.counters[id]
   if not counter then
-    counter = { 0, {}, {} }
+    counter = { 0, {}, {}, NOW }
     subject.counters[id] = counter
   end
   return counter
+end
+
+-- The counter counts a grant of that moment: the limit was there then, so the books are compared from then on.
+local function counts_since(reference, id, moment)
+  local subject = subject_at(reference)
+  local counter = subject.counters[id]
+  if counter and counter[SINCE] and moment < counter[SINCE] then
+    counter[SINCE] = moment
+    subject.changed = true
+  end
 end
 
 local function is_current(rule)

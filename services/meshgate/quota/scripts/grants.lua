@@ -36,6 +36,33 @@ local function is_behind()
   return is_behind_now
 end
 
+-- Whether the store was emptied, and its counters are not made again from the ledger yet; see
+-- counters_whole.lua. That lasts no longer than `CALL.rebuild`.
+local lost_at
+local is_lost_now
+local function is_lost()
+  if is_lost_now == nil then
+    local said = redis.call('GET', TAG .. 'books')
+    if not said then
+      said = digits(NOW)
+      lost_at = said
+    end
+    is_lost_now = said ~= 'whole' and math.abs(NOW - (tonumber(said) or 0)) < CALL.rebuild
+  end
+  return is_lost_now
+end
+
+-- Limits on money whose windows are so long that the ledger can say what is spent.
+local function has_budget(subject_list)
+  for _, subject in ipairs(subject_list) do
+    for _, rule in ipairs(subject[2]) do
+      local is_long = rule[MODE] == TOTAL or (rule[MODE] == CALENDAR and rule[TO] - rule[FROM] > LONG_MS)
+      if rule[KIND] == COST and rule[HARD] >= 0 and is_long then return true end
+    end
+  end
+  return false
+end
+
 local function add_usage(reference, kind, fields)
   local _, id = parted(reference)
   usage[#usage + 1] = { 'id', id, 'kind', kind }
@@ -163,6 +190,7 @@ local function abandon(reference, record)
         entries[i + 1] = 0
       else
         rebook(counters, rule, entries[i], 0, amount)
+        if amount > 0 then counts_since(counters, rule[ID], record.granted_at) end
       end
     end
   end)

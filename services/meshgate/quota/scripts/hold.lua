@@ -53,6 +53,7 @@ local function answer_of(item)
     return granted(record, views_of(item.prefix, item.subjects), 1)
   end
   if is_behind() then return { 'behind' } end
+  if CALL.rebuild > 0 and has_budget(item.subjects) and is_lost() then return { 'lost' } end
   local views = views_of(item.prefix, item.subjects)
   local refusal = refusal_of(views, item.least)
   if refusal then return refusal end

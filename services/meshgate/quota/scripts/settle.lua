@@ -52,6 +52,7 @@ local function book_granted(item, reference, record, settlement)
   every_rule(item.prefix, record.subjects, function(counters, rule)
     local used = rule[KIND] == CONCURRENCY and 0 or amount_of(spent, rule[KIND])
     spend(counters, rule, amount_of(held, rule[KIND]), used, was_live)
+    if used > 0 then counts_since(counters, rule[ID], record.granted_at) end
     alert(counters, rule)
   end)
   record.remaining = each(without, record.remaining, held)
@@ -76,6 +77,7 @@ local function book_described(item, reference, settlement)
     local _, oldest = buckets_now(rule)
     if amount > 0 and bucket >= oldest then
       book(changed_counter_at(counters, rule[ID]), rule, bucket, amount, 0)
+      counts_since(counters, rule[ID], math.min(item.granted_at, NOW))
       alert(counters, rule)
     end
   end)

@@ -72,6 +72,7 @@ end
 
 local function answer(status, results, more)
   if status == DONE then
+    if lost_at then redis.call('SET', TAG .. 'books', lost_at) end
     write_subjects()
     write_grants()
     write_streams()

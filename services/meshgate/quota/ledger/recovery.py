@@ -1,0 +1,61 @@
+"""Makes counters again by itself, where the store was emptied."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from meshgate.quota.ledger.counter_store import CounterStore
+from meshgate.quota.ledger.rebuilding import Rebuilding
+from meshgate.runtime.errors import GatewayError
+
+_log = structlog.get_logger("meshgate.quota.ledger")
+
+
+class Recovery:
+    """Looks for shards whose counters were lost, and makes them again from the ledger.
+
+    Args:
+        store: Has the counters.
+        rebuilding: Makes them again.
+        sleep: Waits for so many seconds. Tests give it.
+    """
+
+    def __init__(
+        self,
+        store: CounterStore,
+        rebuilding: Rebuilding,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._rebuilding = rebuilding
+        self._sleep = sleep
+        self._why_not: str | None = None
+
+    def lacks(self) -> Sequence[str]:
+        """What it could not do until now."""
+        return () if self._why_not is None else ("counters that were lost are not made again yet",)
+
+    async def recover(self) -> int:
+        """Make again what was lost, and tell in how many shards that was.
+
+        Raises:
+            ServiceUnavailableError: The store or the ledger does not answer, or too much waits.
+        """
+        lost = await self._store.lost()
+        if lost:
+            await self._rebuilding.rebuild(shards=frozenset(lost))
+            await self._store.make_whole(lost)
+        return len(lost)
+
+    async def keep_recovering(self, every_seconds: float) -> None:
+        """Again and again, without end."""
+        while True:
+            try:
+                await self.recover()
+                self._why_not = None
+            except GatewayError as error:
+                if self._why_not is None:
+                    _log.warning("lost counters cannot be made again", reason=error.message)
+                self._why_not = error.message
+            await self._sleep(every_seconds)
