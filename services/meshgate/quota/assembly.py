@@ -16,6 +16,7 @@ from meshgate.quota.redis_nodes import RedisNodes
 from meshgate.quota.redis_store import Keeping, RedisGrantStore
 from meshgate.quota.servicer import QuotaServicer
 from meshgate.quota.settings import Settings
+from meshgate.quota.usage_api import usage_api
 from meshgate.runtime.deadline import Deadline
 from meshgate.runtime.environment import Environment, SettingError
 from meshgate.runtime.errors import GatewayError
@@ -29,7 +30,7 @@ _log = structlog.get_logger("meshgate.quota")
 
 
 @asynccontextmanager
-async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
+async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     """The quota service, for as long as the block lasts.
 
     It starts whether or not the store answers, and refuses until it does.
@@ -47,10 +48,13 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
     reach = Reach()
     servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
     try:
-        async with _books(settings, nodes) as books:
+        async with (
+            _books(settings, nodes) as books,
+            usage_api(settings, nodes, env, peers) as usage,
+        ):
             yield Service(
                 name="quota",
-                implementations=(Implementation(SERVICE, servicer, internal=True),),
+                implementations=(Implementation(SERVICE, servicer, internal=True), *usage),
                 tasks={
                     "abandon grants whose owners are gone": lambda: sweep(
                         store, settings.sweep_seconds, settings.settle_seconds, reach

@@ -23,6 +23,7 @@ class Settings:
         sweep_seconds: The time between two looks for grants whose ttl has passed.
         ledger_url: The database of the ledger, `LEDGER_DATABASE_URL`; None for no ledger.
         ledger_seconds: How long one of its transactions may take.
+        report_seconds: How long the ledger may be read for one answer.
     """
 
     redis_url: str = field(repr=False)
@@ -36,6 +37,7 @@ class Settings:
     sweep_seconds: float = 1.0
     ledger_url: str | None = field(default=None, repr=False)
     ledger_seconds: float = 5.0
+    report_seconds: float = 20.0
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
@@ -53,4 +55,5 @@ class Settings:
             sweep_seconds=env.seconds("QUOTA_SWEEP_INTERVAL", cls.sweep_seconds),
             ledger_url=env.optional_text("LEDGER_DATABASE_URL"),
             ledger_seconds=env.seconds("LEDGER_TIMEOUT", cls.ledger_seconds),
+            report_seconds=env.seconds("LEDGER_REPORT_TIMEOUT", cls.report_seconds),
         )

@@ -7,6 +7,7 @@ from meshgate.database.database import Database
 from meshgate.quota.ledger.keeper import Keeper
 from meshgate.quota.ledger.schema import SCHEMA
 from meshgate.quota.ledger.sql_ledger import SqlLedger
+from meshgate.quota.ledger.sql_reports import SqlReports
 from meshgate.quota.ledger.usage_stream import UsageStream, new_consumer
 from meshgate.quota.redis_nodes import RedisNodes
 
@@ -23,5 +24,19 @@ async def opened_ledger(
     database = Database(SCHEMA, database_url, wait_seconds=wait_seconds)
     try:
         yield Keeper(UsageStream(nodes, new_consumer()), SqlLedger(database))
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def opened_reports(database_url: str, wait_seconds: float) -> AsyncIterator[SqlReports]:
+    """Who answers what the ledger is asked, for as long as the block lasts.
+
+    With connections of its own: who reads much keeps nobody from writing. Raises as
+    `opened_ledger`.
+    """
+    database = Database(SCHEMA, database_url, wait_seconds=wait_seconds)
+    try:
+        yield SqlReports(database)
     finally:
         await database.close()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Select, func, literal_column, select
 
-from meshgate.database.database import Database
+from meshgate.database.database import Database, DatabaseUnusableError
 from meshgate.quota.ledger.conditions import bucket_number, conditions, texts_of
 from meshgate.quota.ledger.reports import (
     Order,
@@ -24,6 +24,7 @@ from meshgate.quota.ledger.reports import (
 )
 from meshgate.quota.ledger.schema import LINES
 from meshgate.quota.ledger.sql_records import read_records
+from meshgate.runtime.errors import ServiceUnavailableError
 
 MOST_ROWS = 100_000
 """That one report may have, on all its pages together."""
@@ -53,8 +54,10 @@ class SqlReports:
     def __init__(self, database: Database, most_rows: int = MOST_ROWS) -> None:
         self._database = database
         self._most_rows = most_rows
+        self._is_checked = False
 
     async def report(self, query: ReportQuery) -> Report:
+        await self._check()
         async with self._database.reading() as connection:
             wanted = await conditions(connection, query.filter)
             if wanted is None:
@@ -69,18 +72,34 @@ class SqlReports:
         return await asyncio.to_thread(_page, query, groups, texts)
 
     async def records(self, query: RecordQuery) -> RecordPage:
+        await self._check()
         async with self._database.reading() as connection:
             wanted = await conditions(connection, query.filter)
             if wanted is None:
                 return RecordPage((), None)
             return await read_records(connection, query, wanted)
 
+    async def _check(self) -> None:
+        """The database may have come up, or have been migrated, after this process."""
+        if self._is_checked:
+            return
+        try:
+            await self._database.check()
+        except DatabaseUnusableError as error:
+            raise ServiceUnavailableError(str(error), retry_after_seconds=1) from None
+        self._is_checked = True
+
 
 def _sums_by(query: ReportQuery) -> Select[Any]:
     """The sums for each stretch of time and each mix of labels."""
     labels = _label_columns(query)
     bucket = bucket_number(query.starts).label(_BUCKET)
-    found: Select[Any] = select(bucket, *labels, *(func.sum(LINES.c[name]) for name in _COUNTS))
+    columns: list[ColumnElement[Any]] = [
+        bucket,
+        *labels,
+        *(func.sum(LINES.c[name]) for name in _COUNTS),
+    ]
+    found: Select[Any] = select(*columns)
     # By its name: PostgreSQL does not see that two expressions with parameters are the same.
     parts = [literal_column(_BUCKET), *labels] if len(query.starts) > 1 else labels
     return found.group_by(*parts) if parts else found.having(func.count() > 0)
