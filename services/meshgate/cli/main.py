@@ -15,6 +15,7 @@ _COMMANDS = {
     "teams": ("meshgate.cli.teams", "teams_commands"),
     "users": ("meshgate.cli.users", "users_commands"),
     "organizations": ("meshgate.cli.organizations", "organizations_commands"),
+    "usage": ("meshgate.cli.usage", "usage_commands"),
     "chat": ("meshgate.cli.chat", "chat_command"),
     "models": ("meshgate.cli.models", "models_command"),
     "health": ("meshgate.cli.health", "health_command"),

@@ -117,7 +117,10 @@ def up_command(  # noqa: PLR0913 - one for each option
             shape=TOGETHER if compact else SEPARATE,
             workers=workers,
             variables=_variables(config_file),
-            private={"auth": _auth_variables(data_directory, urls["auth"])},
+            private={
+                "auth": _auth_variables(data_directory, urls["auth"]),
+                "quota": {"LEDGER_DATABASE_URL": urls["ledger"]},
+            },
             redis=_redis("REDIS_URL", COUNTERS, data_directory.redis),
             cache_redis=_redis("CACHE_REDIS_URL", ANSWERS, data_directory.cache_redis),
             directory=data_directory.path,
