@@ -2,8 +2,7 @@
 
     .venv/bin/python -m bench.usage_reports [requests] [postgresql://user@host/name]
 
-Makes a SQLite file in the temporary directory, and fills it as the ledger itself does with what companies of
-agents used in a month; PostgreSQL only if one is named, with the tables of `meshgate migrate` in it. Each
+Makes a SQLite file in the temporary directory, and fills it with what companies of agents used in a month; PostgreSQL only if one is named, with the tables of `meshgate migrate` in it. Each
 report is made five times; the median counts. What is in a database already is used as it is.
 """
 
@@ -18,11 +17,13 @@ from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ScalarSelect, Table, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.generated_usage import HOUR, Company, entries
 from meshgate.database.database import Database
 from meshgate.database.migration import migrate
+from meshgate.quota.ledger.hours import Hours
 from meshgate.quota.ledger.reports import (
     Dimension,
     Order,
@@ -30,15 +31,18 @@ from meshgate.quota.ledger.reports import (
     ReportQuery,
     UsageFilter,
 )
-from meshgate.quota.ledger.schema import LINES, SCHEMA
+from meshgate.quota.ledger.schema import ENTRIES, HEADS, HOURS, LINES, SCHEMA
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.sql_reports import SqlReports
 from meshgate.quota.ledger.time_buckets import Bucket, Span, starts
 
 TRANSACTION = 5_000
 TIMES = 5
+# Not all is written one by one: the rest are copies of it on other days.
+COPIES = 16
 DAYS = 30
 DAY = 24 * HOUR
+SHIFT = 7 * DAY + 61_000_000
 START = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
 MONTH = Span(START, START + DAYS * DAY)
 # As people ask: the end is now, and so no bound of an hour.
@@ -86,13 +90,45 @@ async def fill(database: Database, count: int) -> None:
         print(f"  {there:,} lines are there already")
         return
     ledger, begin = SqlLedger(database), time.perf_counter()
-    usage = entries(COMPANY, count)
+    usage = entries(COMPANY, count // COPIES)
     while some := list(islice(usage, TRANSACTION)):
         await ledger.append(some)
+    written = time.perf_counter() - begin
+    async with database.writing() as connection:
+        await multiply(connection)
+    print(f"  filled in {time.perf_counter() - begin:.0f} s, {written:.0f} of them for the first")
+
+
+async def multiply(connection: AsyncConnection) -> None:
+    """Copy everything to other days, as if the same had been used there too."""
+    for table in (ENTRIES, LINES):
+        rest = [column for column in table.c if column.name not in {"sequence", "booked_time"}]
+        heads = head_of(table)
+        for copy in range(1, COPIES):
+            moved = START + (table.c.booked_time - START + copy * SHIFT) % (DAYS * DAY)
+            rows = select(table.c.sequence + copy * heads, moved, *rest).where(
+                table.c.sequence <= heads
+            )
+            names = ["sequence", "booked_time", *(column.name for column in rest)]
+            await connection.execute(table.insert().from_select(names, rows))
+    await connection.execute(HEADS.update().values(sequence=HEADS.c.sequence * COPIES))
+
+
+def head_of(table: Table) -> ScalarSelect[int]:
+    """The last entry that was written to the shard of a row."""
+    return select(HEADS.c.sequence).where(HEADS.c.shard == table.c.shard).scalar_subquery()
+
+
+async def sum_up(database: Database) -> None:
+    """Sum the lines up by the hour, as quota does all the time."""
+    hours, begin = Hours(database), time.perf_counter()
+    while await hours.advance():
+        pass
     seconds = time.perf_counter() - begin
     async with database.writing() as connection:
         await connection.execute(text("ANALYZE"))
-    print(f"  filled in {seconds:.0f} s: {count / seconds:,.0f} requests a second")
+        rows = await connection.scalar(select(func.count()).select_from(HOURS))
+    print(f"  summed up in {seconds:.0f} s: {rows:,} rows")
 
 
 async def measure(database: Database) -> None:
@@ -120,6 +156,10 @@ async def run(url: str, count: int) -> None:
     print(database)
     try:
         await fill(database, count)
+        print("  line by line:")
+        await measure(database)
+        await sum_up(database)
+        print("  with what is summed up by the hour:")
         await measure(database)
     finally:
         await database.close()

@@ -1,24 +1,51 @@
 """Which lines a filter means, as SQL."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
+from sqlalchemy import Column, ColumnElement, and_, case, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from meshgate.quota.ledger.labels import Kind, storable
 from meshgate.quota.ledger.reports import Dimension, UsageFilter
-from meshgate.quota.ledger.schema import LABELS, LINES
+from meshgate.quota.ledger.schema import LABELS
+from meshgate.quota.ledger.time_buckets import Span
 
 _MOST_IDS_A_QUERY = 5_000
 
 
-async def conditions(
-    connection: AsyncConnection, wanted: UsageFilter
-) -> Sequence[ColumnElement[bool]] | None:
-    """What must be true of a line; None if that is so of none, as a name is not in the ledger."""
+Columns = ReadOnlyColumnCollection[str, Column[Any]]
+"""Of a table that has those of the lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What must be true of a line.
+
+    Attributes:
+        numbers: The labels that it must have, by the column.
+        tagged: Selects the labels of all tags of which it must have one; from each.
+    """
+
+    numbers: Mapping[str, int]
+    tagged: Sequence[Any]
+
+    def of(self, columns: Columns, *spans: Span) -> Sequence[ColumnElement[bool]]:
+        """It, in one of these spans."""
+        time = columns["booked_time"]
+        return (
+            or_(*((time >= span.start) & (time < span.end) for span in spans)),
+            *(columns[name] == number for name, number in self.numbers.items()),
+            *(columns["tags"].in_(labels) for labels in self.tagged),
+        )
+
+
+async def read_wanted(connection: AsyncConnection, wanted: UsageFilter) -> Wanted | None:
+    """What a filter wants; None if nothing can fit, as a name is not in the ledger."""
     names: dict[Dimension, str] = {}
     for dimension, name in wanted.names:
         if names.setdefault(dimension, name) != name:
@@ -26,12 +53,7 @@ async def conditions(
     numbers = await _numbers(connection, names)
     if len(numbers) < len(names):
         return None
-    return (
-        LINES.c.booked_time >= wanted.span.start,
-        LINES.c.booked_time < wanted.span.end,
-        *(LINES.c[column] == number for column, number in numbers.items()),
-        *(LINES.c.tags.in_(_tagged(connection, name, value)) for name, value in wanted.tags),
-    )
+    return Wanted(numbers, [_tagged(connection, name, value) for name, value in wanted.tags])
 
 
 async def texts_of(connection: AsyncConnection, numbers: Iterable[int]) -> Mapping[int, str]:
@@ -45,26 +67,28 @@ async def texts_of(connection: AsyncConnection, numbers: Iterable[int]) -> Mappi
     return found
 
 
-def bucket_number(starts: Sequence[int]) -> ColumnElement[int]:
-    """Which of some stretches of time a line is in; the first begins before all lines."""
+def bucket_number(time: ColumnElement[int], starts: Sequence[int]) -> ColumnElement[int]:
+    """Which of some stretches a time is in; the first begins before all times."""
     if not starts:
         return literal_column("0")
     steps = {later - earlier for earlier, later in pairwise(starts)}
     if not steps:
         return literal_column("0")
     if len(steps) == 1:
-        return (LINES.c.booked_time - starts[0]) // steps.pop()
-    return _halved(starts, 0, len(starts))
+        return (time - starts[0]) // steps.pop()
+    return _halved(time, starts, 0, len(starts))
 
 
-def _halved(starts: Sequence[int], begin: int, end: int) -> ColumnElement[int]:
+def _halved(
+    time: ColumnElement[int], starts: Sequence[int], begin: int, end: int
+) -> ColumnElement[int]:
     """Days are not all as long, nor months: few comparisons lead to the right one."""
     if end - begin == 1:
         return literal_column(str(begin))
     middle = (begin + end) // 2
     return case(
-        (LINES.c.booked_time < starts[middle], _halved(starts, begin, middle)),
-        else_=_halved(starts, middle, end),
+        (time < starts[middle], _halved(time, starts, begin, middle)),
+        else_=_halved(time, starts, middle, end),
     )
 
 

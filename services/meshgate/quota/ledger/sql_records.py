@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, LargeBinary, Select, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meshgate.quota.ledger.conditions import Wanted
 from meshgate.quota.ledger.entries import RECORD_KINDS
 from meshgate.quota.ledger.reports import (
     Dimension,
@@ -18,9 +19,9 @@ from meshgate.v1 import usage_record_pb2 as pb
 
 
 async def read_records(
-    connection: AsyncConnection, query: RecordQuery, wanted: Sequence[ColumnElement[bool]]
+    connection: AsyncConnection, query: RecordQuery, wanted: Wanted
 ) -> RecordPage:
-    """A page of the records whose lines meet some conditions."""
+    """A page of the records whose lines are wanted."""
     found: list[tuple[RecordPosition, pb.UsageRecord]] = []
     after = query.after
     while len(found) <= query.size:
@@ -39,7 +40,7 @@ async def read_records(
 def _contents(
     connection: AsyncConnection,
     query: RecordQuery,
-    wanted: Sequence[ColumnElement[bool]],
+    wanted: Wanted,
     after: RecordPosition | None,
 ) -> Select[Any]:
     """The contents of entries, the newest first: one more than a page has."""
@@ -47,7 +48,8 @@ def _contents(
     found = (
         select(*place, ENTRIES.c.content)
         .join(ENTRIES, _is_same_entry())
-        .where(*wanted, ENTRIES.c.kind.in_(sorted(RECORD_KINDS)), ENTRIES.c.content.is_not(None))
+        .where(*wanted.of(LINES.c, query.filter.span))
+        .where(ENTRIES.c.kind.in_(sorted(RECORD_KINDS)), ENTRIES.c.content.is_not(None))
         .order_by(*(column.desc() for column in place))
         .limit(query.size + 1)
     )

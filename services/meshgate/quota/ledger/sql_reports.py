@@ -3,14 +3,13 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, func, literal_column, select
 
 from meshgate.database.database import Database, DatabaseUnusableError
-from meshgate.quota.ledger.conditions import bucket_number, conditions, texts_of
+from meshgate.quota.ledger.conditions import bucket_number, read_wanted, texts_of
 from meshgate.quota.ledger.reports import (
     Order,
     RecordPage,
@@ -22,14 +21,14 @@ from meshgate.quota.ledger.reports import (
     Sums,
     TooManyRowsError,
 )
-from meshgate.quota.ledger.schema import LINES
+from meshgate.quota.ledger.schema import COUNT_COLUMNS
+from meshgate.quota.ledger.sources import Source, read_sources
 from meshgate.quota.ledger.sql_records import read_records
 from meshgate.runtime.errors import ServiceUnavailableError
 
 MOST_ROWS = 100_000
 """That one report may have, on all its pages together."""
 
-_COUNTS = tuple(field.name for field in fields(Sums))
 _BUCKET = "bucket"
 _RANKS: Mapping[Order, tuple[str, ...]] = {
     Order.COST: ("cost_nanos",),
@@ -48,6 +47,10 @@ class _Key(NamedTuple):
     names: tuple[str, ...]
 
 
+_Rows = Mapping[tuple[int, tuple[str, ...]], Sequence[int]]
+"""Sums by the number of their stretch and by names."""
+
+
 class SqlReports:
     """A `Reporting`."""
 
@@ -59,22 +62,26 @@ class SqlReports:
     async def report(self, query: ReportQuery) -> Report:
         await self._check()
         async with self._database.reading() as connection:
-            wanted = await conditions(connection, query.filter)
-            if wanted is None:
-                groups: Sequence[Sequence[Any]] = ()
-            else:
-                sums = _sums_by(query).where(*wanted).limit(self._most_rows + 1)
-                groups = (await connection.execute(sums)).all()
-            if len(groups) > self._most_rows:
-                raise TooManyRowsError
+            wanted = await read_wanted(connection, query.filter)
+            sources = await read_sources(connection, query, wanted) if wanted else ()
+            groups: list[Sequence[Any]] = []
+            for source in sources:
+                sums = _sums_by(query, source).limit(self._most_rows + 1)
+                found = (await connection.execute(sums)).all()
+                if len(found) > self._most_rows:
+                    raise TooManyRowsError
+                groups += found
             texts = await texts_of(connection, _labels_in(groups, query))
         # Others wait for this process: it must not be busy with a large report alone.
-        return await asyncio.to_thread(_page, query, groups, texts)
+        rows = await asyncio.to_thread(_named, query, groups, texts)
+        if len(rows) > self._most_rows:
+            raise TooManyRowsError
+        return await asyncio.to_thread(_page, query, rows)
 
     async def records(self, query: RecordQuery) -> RecordPage:
         await self._check()
         async with self._database.reading() as connection:
-            wanted = await conditions(connection, query.filter)
+            wanted = await read_wanted(connection, query.filter)
             if wanted is None:
                 return RecordPage((), None)
             return await read_records(connection, query, wanted)
@@ -90,24 +97,25 @@ class SqlReports:
         self._is_checked = True
 
 
-def _sums_by(query: ReportQuery) -> Select[Any]:
+def _sums_by(query: ReportQuery, source: Source) -> Select[Any]:
     """The sums for each stretch of time and each mix of labels."""
-    labels = _label_columns(query)
-    bucket = bucket_number(query.starts).label(_BUCKET)
+    table = source.table.c
+    labels: list[ColumnElement[int]] = [table[name] for name in _label_columns(query)]
+    bucket = bucket_number(table.booked_time, query.starts).label(_BUCKET)
     columns: list[ColumnElement[Any]] = [
         bucket,
         *labels,
-        *(func.sum(LINES.c[name]) for name in _COUNTS),
+        *(func.sum(table[name]) for name in COUNT_COLUMNS),
     ]
-    found: Select[Any] = select(*columns)
+    found: Select[Any] = select(*columns).where(*source.conditions)
     # By its name: PostgreSQL does not see that two expressions with parameters are the same.
     parts = [literal_column(_BUCKET), *labels] if len(query.starts) > 1 else labels
     return found.group_by(*parts) if parts else found.having(func.count() > 0)
 
 
-def _label_columns(query: ReportQuery) -> list[ColumnElement[int]]:
-    columns: list[ColumnElement[int]] = [LINES.c[dimension.value] for dimension in query.group_by]
-    return [*columns, LINES.c.tags] if query.group_by_tags else columns
+def _label_columns(query: ReportQuery) -> list[str]:
+    columns = [dimension.value for dimension in query.group_by]
+    return [*columns, "tags"] if query.group_by_tags else columns
 
 
 def _labels_in(groups: Iterable[Sequence[Any]], query: ReportQuery) -> set[int]:
@@ -115,9 +123,8 @@ def _labels_in(groups: Iterable[Sequence[Any]], query: ReportQuery) -> set[int]:
     return {number for group in groups for number in group[1:end] if number}
 
 
-def _page(query: ReportQuery, groups: Iterable[Sequence[Any]], texts: Mapping[int, str]) -> Report:
+def _page(query: ReportQuery, rows: _Rows) -> Report:
     """The rows of a page, in order, and the sum of all."""
-    rows = _named(query, groups, texts)
     keys = [_Key(bucket, _rank(query.order, sums), names) for (bucket, names), sums in rows.items()]
     keys.sort()
     after = query.after
@@ -169,7 +176,7 @@ class _TagValues:
 
 
 def _rank(order: Order, sums: Sequence[int]) -> int:
-    return -sum(sums[_COUNTS.index(name)] for name in _RANKS[order])
+    return -sum(sums[COUNT_COLUMNS.index(name)] for name in _RANKS[order])
 
 
 def _row(query: ReportQuery, key: _Key, sums: Sequence[int]) -> ReportRow:
