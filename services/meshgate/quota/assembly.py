@@ -54,12 +54,16 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
         ):
             yield Service(
                 name="quota",
-                implementations=(Implementation(SERVICE, servicer, internal=True), *usage),
+                implementations=(
+                    Implementation(SERVICE, servicer, internal=True),
+                    *usage.implementations,
+                ),
                 tasks={
                     "abandon grants whose owners are gone": lambda: sweep(
                         store, settings.sweep_seconds, settings.settle_seconds, reach
                     ),
                     **books.tasks,
+                    **usage.tasks,
                 },
                 lacks=lambda: (*reach.lacks(), *books.lacks()),
             )

@@ -2,8 +2,9 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from meshgate.quota.ledger.keeper import Backlog
 from meshgate.quota.redis_nodes import RedisNodes
@@ -21,10 +22,18 @@ from meshgate.v1 import usage_service_pb2 as pb
 SERVICE = pb.DESCRIPTOR.services_by_name["UsageService"]
 
 
+@dataclass(frozen=True)
+class UsageApi:
+    """What is served, and what is done for it, as a `Service` has them."""
+
+    implementations: tuple[Implementation, ...] = ()
+    tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+
+
 @asynccontextmanager
 async def usage_api(
     settings: Settings, nodes: RedisNodes, env: Environment, peers: Peers
-) -> AsyncIterator[tuple[Implementation, ...]]:
+) -> AsyncIterator[UsageApi]:
     """UsageService, for as long as the block lasts; nothing where nobody can tell who calls.
 
     Raises:
@@ -32,20 +41,20 @@ async def usage_api(
     """
     auth = await peers.connect_if_any("auth")
     if auth is None:
-        yield ()
+        yield UsageApi()
         return
     authorizer = Authorizer(RemoteAuthenticator(auth))
-    async with _servicer(settings, nodes, env) as servicer:
-        yield (Implementation(SERVICE, servicer, authorizer=authorizer),)
+    async with _served(settings, nodes, env) as (servicer, tasks):
+        yield UsageApi((Implementation(SERVICE, servicer, authorizer=authorizer),), tasks)
 
 
 @asynccontextmanager
-async def _servicer(
+async def _served(
     settings: Settings, nodes: RedisNodes, env: Environment
-) -> AsyncIterator[UsageServicer]:
+) -> AsyncIterator[tuple[UsageServicer, Mapping[str, Callable[[], Awaitable[None]]]]]:
     seal = _seal(env)
     if settings.ledger_url is None:
-        yield UsageServicer(NoLedger(), _nothing, seal, _now)
+        yield UsageServicer(NoLedger(), _nothing, seal, _now), {}
         return
     # Here, so that a service without a ledger loads nothing for one.
     from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
@@ -54,8 +63,9 @@ async def _servicer(
 
     stream = UsageStream(nodes, new_consumer())
     try:
-        async with opened_reports(settings.ledger_url, settings.report_seconds) as reports:
-            yield UsageServicer(reports, stream.measure, seal, _now)
+        async with opened_reports(settings.ledger_url, settings.report_seconds) as opened:
+            servicer = UsageServicer(opened.reports, stream.measure, seal, _now)
+            yield servicer, {"sum usage up by the hour": opened.sum_up}
     except DatabaseUnusableError as error:
         raise SettingError(str(error)) from None
 

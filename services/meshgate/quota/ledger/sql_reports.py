@@ -60,7 +60,7 @@ class SqlReports:
         self._is_checked = False
 
     async def report(self, query: ReportQuery) -> Report:
-        await self._check()
+        await self.check()
         async with self._database.reading() as connection:
             wanted = await read_wanted(connection, query.filter)
             sources = await read_sources(connection, query, wanted) if wanted else ()
@@ -79,15 +79,19 @@ class SqlReports:
         return await asyncio.to_thread(_page, query, rows)
 
     async def records(self, query: RecordQuery) -> RecordPage:
-        await self._check()
+        await self.check()
         async with self._database.reading() as connection:
             wanted = await read_wanted(connection, query.filter)
             if wanted is None:
                 return RecordPage((), None)
             return await read_records(connection, query, wanted)
 
-    async def _check(self) -> None:
-        """The database may have come up, or have been migrated, after this process."""
+    async def check(self) -> None:
+        """Check the database: it may have come up, or have been migrated, after this process.
+
+        Raises:
+            ServiceUnavailableError: It cannot be used yet.
+        """
         if self._is_checked:
             return
         try:
