@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quota.ledger import report_oracle as oracle
 from quota.ledger.databases import migrated_sqlite, new_postgres
-from quota.ledger.usage import database_at
 
+from meshgate.database.database import Database
 from meshgate.quota.ledger.reports import (
     Dimension,
     Order,
@@ -21,6 +21,7 @@ from meshgate.quota.ledger.reports import (
     TooManyRowsError,
     UsageFilter,
 )
+from meshgate.quota.ledger.schema import SCHEMA
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.sql_reports import SqlReports
 from meshgate.quota.ledger.time_buckets import Bucket, Span, starts
@@ -35,36 +36,31 @@ ZONES = [ZoneInfo(name) for name in ("UTC", "Europe/Berlin", "America/New_York",
 ALL = UsageFilter(Span(START, END))
 
 
+class Asked:
+    """A database with USAGE in it, for tests that Hypothesis runs again and again."""
+
+    def __init__(self, runner, database):
+        self.runner = runner
+        self.database = database
+
+    def report(self, query, **options):
+        return self.runner.run(SqlReports(self.database, **options).report(query))
+
+    def records(self, query):
+        return self.runner.run(SqlReports(self.database).records(query))
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def filled_url(request, tmp_path_factory):
-    """A database with USAGE in it."""
+def asked(request, tmp_path_factory):
     if request.param == "sqlite":
         url = migrated_sqlite(tmp_path_factory.mktemp("reports") / "ledger.sqlite")
     else:
         url = new_postgres(request.getfixturevalue("ledger_postgres"), "reports")
-
-    async def fill():
-        async with database_at(url) as database:
-            await SqlLedger(database).append(USAGE)
-
-    asyncio.run(fill())
-    return url
-
-
-def report(url, query, **options):
-    async def read():
-        async with database_at(url) as database:
-            return await SqlReports(database, **options).report(query)
-
-    return asyncio.run(read())
-
-
-def records(url, query):
-    async def read():
-        async with database_at(url) as database:
-            return await SqlReports(database).records(query)
-
-    return asyncio.run(read())
+    with asyncio.Runner() as runner:
+        database = Database(SCHEMA, url, wait_seconds=20.0)
+        runner.run(SqlLedger(database).append(USAGE))
+        yield Asked(runner, database)
+        runner.run(database.close())
 
 
 def names_of(dimension):
@@ -101,12 +97,12 @@ queries = st.builds(
 
 
 @given(query=queries, bucket=st.sampled_from([None, *Bucket]), zone=st.sampled_from(ZONES))
-@settings(max_examples=80, deadline=None)
-def test_sums_are_those_of_a_naive_count(filled_url, query, bucket, zone):
+@settings(max_examples=40, deadline=None)
+def test_sums_are_those_of_a_naive_count(asked, query, bucket, zone):
     if bucket:
         query = replace(query, starts=starts(query.filter.span, bucket, zone, 1_000))
 
-    found = report(filled_url, query)
+    found = asked.report(query)
 
     expected = oracle.rows(USAGE, query, bucket, zone)
     clocks = [oracle.wall_clock(row.start, bucket, zone) if bucket else () for row in found.rows]
@@ -118,12 +114,12 @@ def test_sums_are_those_of_a_naive_count(filled_url, query, bucket, zone):
 
 @given(query=queries, size=st.integers(1, 40))
 @settings(max_examples=15, deadline=None)
-def test_pages_put_together_are_the_whole(filled_url, query, size):
+def test_pages_put_together_are_the_whole(asked, query, size):
     query = replace(query, starts=starts(query.filter.span, Bucket.WEEK, ZONES[1], 1_000))
-    whole = report(filled_url, query)
+    whole = asked.report(query)
     pages, after = [], None
     while True:
-        page = report(filled_url, replace(query, size=size, after=after))
+        page = asked.report(replace(query, size=size, after=after))
         pages.append(page)
         if page.next is None or len(pages) > 12:
             break
@@ -137,10 +133,10 @@ def test_pages_put_together_are_the_whole(filled_url, query, size):
 
 @given(wanted=filters, size=st.integers(1, 400))
 @settings(max_examples=25, deadline=None)
-def test_records_are_told_once_each_the_newest_first(filled_url, wanted, size):
+def test_records_are_told_once_each_the_newest_first(asked, wanted, size):
     found, after = [], None
     while True:
-        page = records(filled_url, RecordQuery(filter=wanted, size=size, after=after))
+        page = asked.records(RecordQuery(filter=wanted, size=size, after=after))
         found += [record.request_id for record in page.records]
         after = page.next
         if after is None or len(found) > 5 * size:
@@ -151,16 +147,16 @@ def test_records_are_told_once_each_the_newest_first(filled_url, wanted, size):
     assert after is not None or len(found) == len(expected)
 
 
-def test_a_single_request_is_found_by_what_it_was_called(filled_url):
-    page = records(filled_url, RecordQuery(filter=ALL, request_id="req-1-17"))
-    none = records(filled_url, RecordQuery(filter=ALL, request_id="req-1-"))
+def test_a_single_request_is_found_by_what_it_was_called(asked):
+    page = asked.records(RecordQuery(filter=ALL, request_id="req-1-17"))
+    none = asked.records(RecordQuery(filter=ALL, request_id="req-1-"))
 
     assert [record.hold_id for record in page.records] == ["hold-1-17"]
     assert none.records == ()
 
 
-def test_a_report_with_too_many_rows_is_not_made(filled_url):
+def test_a_report_with_too_many_rows_is_not_made(asked):
     query = ReportQuery(filter=ALL, group_by=(Dimension.KEY, Dimension.MODEL))
 
     with pytest.raises(TooManyRowsError):
-        report(filled_url, query, most_rows=3)
+        asked.report(query, most_rows=3)
