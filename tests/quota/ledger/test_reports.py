@@ -150,9 +150,24 @@ def test_records_are_told_once_each_the_newest_first(asked, wanted, size):
 def test_a_single_request_is_found_by_what_it_was_called(asked):
     page = asked.records(RecordQuery(filter=ALL, request_id="req-1-17"))
     none = asked.records(RecordQuery(filter=ALL, request_id="req-1-"))
+    elsewhere = UsageFilter(ALL.span, ((Dimension.ORGANIZATION, "nobody"),))
+    of_nobody = asked.records(RecordQuery(filter=elsewhere, request_id="req-1-17"))
 
     assert [record.hold_id for record in page.records] == ["hold-1-17"]
-    assert none.records == ()
+    assert (none.records, of_nobody.records) == ((), ())
+
+
+def test_what_a_request_was_called_is_looked_for_in_what_may_be_seen_only(asked):
+    [seen] = asked.records(RecordQuery(filter=ALL, request_id="req-1-17")).records
+    others = {"org_0": "org_1", "org_1": "org_0"}[seen.organization_id]
+
+    def of(organization):
+        names = ((Dimension.ORGANIZATION, organization),)
+        query = RecordQuery(filter=UsageFilter(ALL.span, names), request_id="req-1-17", size=1)
+        return asked.records(query)
+
+    assert [record.hold_id for record in of(seen.organization_id).records] == ["hold-1-17"]
+    assert of(others).records == ()
 
 
 def test_a_report_with_too_many_rows_is_not_made(asked):

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, Select, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meshgate.quota.ledger.conditions import Wanted
+from meshgate.quota.ledger.conditions import Columns, Wanted
 from meshgate.quota.ledger.entries import RECORD_KINDS
 from meshgate.quota.ledger.reports import (
     Dimension,
@@ -25,7 +25,11 @@ async def read_records(
     found: list[tuple[RecordPosition, pb.UsageRecord]] = []
     after = query.after
     while len(found) <= query.size:
-        contents = _contents(connection, query, wanted, after)
+        contents = (
+            _contents_with(connection, query, wanted, after)
+            if query.request_id
+            else _contents(query, wanted, after)
+        )
         rows = (await connection.execute(contents)).all()
         found += _records_in(rows, query)
         if len(rows) <= query.size:
@@ -38,7 +42,6 @@ async def read_records(
 
 
 def _contents(
-    connection: AsyncConnection,
     query: RecordQuery,
     wanted: Wanted,
     after: RecordPosition | None,
@@ -56,11 +59,30 @@ def _contents(
     if not _is_by_target(query):
         # All lines of a request have the same names but this.
         found = found.where(LINES.c.number == 0)
-    if query.request_id:
-        found = found.where(_holds(connection, query.request_id.encode()))
     if after is not None:
-        found = found.where(*_before(after))
+        found = found.where(*_before(LINES.c, after))
     return found
+
+
+def _contents_with(
+    connection: AsyncConnection,
+    query: RecordQuery,
+    wanted: Wanted,
+    after: RecordPosition | None,
+) -> Select[Any]:
+    """Likewise, of those that may have a name: entry by entry, since few will."""
+    span, place = query.filter.span, (ENTRIES.c.booked_time, ENTRIES.c.shard, ENTRIES.c.sequence)
+    is_wanted = select(LINES.c.number).where(_is_same_entry(), *wanted.of(LINES.c, span))
+    found = (
+        select(*place, ENTRIES.c.content)
+        .where(ENTRIES.c.booked_time >= span.start, ENTRIES.c.booked_time < span.end)
+        .where(ENTRIES.c.kind.in_(sorted(RECORD_KINDS)))
+        .where(_holds(connection, query.request_id.encode()))
+        .where(exists(is_wanted.correlate(ENTRIES)))
+        .order_by(*(column.desc() for column in place))
+        .limit(query.size + 1)
+    )
+    return found if after is None else found.where(*_before(ENTRIES.c, after))
 
 
 def _holds(connection: AsyncConnection, part: bytes) -> ColumnElement[bool]:
@@ -83,14 +105,14 @@ def _is_same_entry() -> ColumnElement[bool]:
     return first
 
 
-def _before(after: RecordPosition) -> Sequence[ColumnElement[bool]]:
-    lines = LINES.c
-    is_earlier_in_shard = (lines.shard == after.shard) & (lines.sequence < after.sequence)
+def _before(columns: Columns, after: RecordPosition) -> Sequence[ColumnElement[bool]]:
+    time, shard = columns["booked_time"], columns["shard"]
+    is_earlier_in_shard = (shard == after.shard) & (columns["sequence"] < after.sequence)
     return (
-        lines.booked_time <= after.booked_time,
+        time <= after.booked_time,
         or_(
-            lines.booked_time < after.booked_time,
-            lines.shard < after.shard,
+            time < after.booked_time,
+            shard < after.shard,
             is_earlier_in_shard,
         ),
     )
