@@ -32,11 +32,12 @@ def edge_settings(
     routing: Sequence[Address],
     *,
     auth: Sequence[Address] | None = None,
+    quota: Sequence[Address] | None = None,
     trusted_proxy_hops: int = 0,
 ) -> EdgeSettings:
     """Settings of an Envoy on a free port, with a directory of its own under /tmp.
 
-    Without addresses of `auth`, it lies where `routing` does.
+    Without addresses of `auth` and `quota`, they lie where `routing` does.
     """
     # Not pytest's tmp_path: the path of a Unix socket is limited to 107 bytes.
     directory = Path(tempfile.mkdtemp(prefix="meshgate-edge-"))
@@ -44,6 +45,7 @@ def edge_settings(
         listen=Address("127.0.0.1", free_port()),
         routing=tuple(routing),
         auth=tuple(routing if auth is None else auth),
+        quota=tuple(routing if quota is None else quota),
         files=rendering.laptop_files(),
         admin_socket=directory / "admin.sock",
         access_log=directory / "access.log",

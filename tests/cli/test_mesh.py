@@ -76,7 +76,7 @@ async def test_each_service_has_a_process_of_its_own(tmp_path, supervisor):
     await Mesh(plan_for(tmp_path), supervisor).start()
 
     assert list(supervisor.programs) == [
-        *("auth", "quota", "cache", "guardrails", "provider", "routing", "envoy")
+        *("auth", "cache", "guardrails", "provider", "quota", "routing", "envoy")
     ]
     assert supervisor.programs["auth"].argv[-2:] == ("serve", "auth")
 
@@ -92,6 +92,20 @@ async def test_routing_knows_where_the_others_are(tmp_path, supervisor):
         assert supervisor.env(name, "MESHGATE_PEER_CACHE") == addresses["cache"]
         assert supervisor.env(name, "MESHGATE_PEER_PROVIDER") == providers
         assert supervisor.env(name, "MESHGATE_PEER_GUARDRAILS") == guardrails
+
+
+async def test_quota_knows_where_auth_is(tmp_path, supervisor):
+    await Mesh(plan_for(tmp_path), supervisor).start()
+
+    auth = supervisor.env("auth", "MESHGATE_LISTEN")
+    assert supervisor.env("quota", "MESHGATE_PEER_AUTH") == auth
+
+
+async def test_envoy_finds_what_tells_of_usage(tmp_path, supervisor):
+    await Mesh(plan_for(tmp_path), supervisor).start()
+
+    port = supervisor.env("quota", "MESHGATE_LISTEN").rpartition(":")[2]
+    assert f'"port_value": {port}' in (tmp_path / "envoy.yaml").read_text()
 
 
 async def test_a_compact_gateway_has_everything_in_each_process(tmp_path, supervisor):
@@ -230,7 +244,8 @@ async def test_services_end_before_those_that_they_call_and_envoy_last(tmp_path,
 
     assert supervisor.stopped == [
         ["routing-1", "routing-2"],
-        ["auth", "cache", "guardrails-1", "guardrails-2", "provider-1", "provider-2", "quota"],
+        ["quota"],
+        ["auth", "cache", "guardrails-1", "guardrails-2", "provider-1", "provider-2"],
         ["envoy"],
         ["cache_redis", "redis"],
     ]
@@ -314,10 +329,10 @@ async def test_the_ready_file_tells_scripts_all_they_need(tmp_path, announced, s
     assert ready["pids"] == {
         "envoy": 10,
         "auth": [1],
-        "quota": [2],
-        "cache": [3],
-        "guardrails": [4, 5],
-        "provider": [6, 7],
+        "quota": [7],
+        "cache": [2],
+        "guardrails": [3, 4],
+        "provider": [5, 6],
         "routing": [8, 9],
     }
     assert ready["metrics"]["auth"] == [f"http://{metrics_address}/metrics"]

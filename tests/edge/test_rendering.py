@@ -22,6 +22,7 @@ def laptop(tmp_path: Path) -> EdgeSettings:
         listen=Address("127.0.0.1", 8080),
         routing=(Address("127.0.0.1", 9000), Address("127.0.0.1", 9001)),
         auth=(Address("127.0.0.1", 9002),),
+        quota=(Address("127.0.0.1", 9003),),
         files=laptop_files(),
         admin_socket=tmp_path / "admin.sock",
         access_log=tmp_path / "access.log",

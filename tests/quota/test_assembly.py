@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from quota.worlds import key, per, redis_world
+from quota.worlds import key, no_peers, per, redis_world
 from runtime.hosting import Host, plain_channel, settings
 
 from meshgate.limits.amounts import Amounts
@@ -46,7 +46,7 @@ async def test_the_service_starts_while_the_store_is_away():
 @pytest.mark.parametrize("variables", [{}, {"REDIS_URL": "http://a"}])
 async def test_a_service_that_is_told_of_no_store_does_not_start(variables):
     with pytest.raises(SettingError, match="REDIS_URL"):
-        async with assemble(Environment(variables), None):
+        async with assemble(Environment(variables), no_peers()):
             pass
 
 

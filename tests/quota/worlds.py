@@ -25,10 +25,18 @@ from meshgate.quota.redis_address import RedisAddress
 from meshgate.quota.redis_nodes import RedisNodes
 from meshgate.quota.redis_store import Keeping, RedisGrantStore
 from meshgate.runtime.deadline import Deadline
+from meshgate.runtime.environment import Environment
+from meshgate.runtime.identity import MeshIdentity
+from meshgate.runtime.peers import Peers
 
 BEGINNING = 1_790_000_005_000
 """A moment that is the beginning of no minute."""
 ONE = Amounts(requests=1)
+
+
+def no_peers() -> Peers:
+    """Those of a service that runs alone."""
+    return Peers(Environment({}), MeshIdentity(None))
 
 
 @dataclass

@@ -27,11 +27,11 @@ if _version_not_supported:
 
 class UsageServiceStub:
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
-    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
-    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. Public, by quota: native gRPC, and REST with JSON under
+    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none.
+    lies outside is left out, as if there were none. Where quota has no ledger,
+    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may
@@ -79,11 +79,11 @@ class UsageServiceStub:
 
 class UsageServiceServicer:
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
-    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
-    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. Public, by quota: native gRPC, and REST with JSON under
+    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none.
+    lies outside is left out, as if there were none. Where quota has no ledger,
+    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may
@@ -109,7 +109,9 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyUsage(self, request, context):
-        """VerifyUsage looks for tampering: that every entry is what it was when it was
+        """NOT SERVED YET (UNIMPLEMENTED).
+
+        VerifyUsage looks for tampering: that every entry is what it was when it was
         written, that none is missing or was put in, and that what reports count is what
         the entries say. Idempotent; goes through a part of the ledger at a time.
         """
@@ -118,7 +120,9 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReconcileUsage(self, request, context):
-        """ReconcileUsage compares what the limits' counters hold with what the ledger and
+        """NOT SERVED YET (UNIMPLEMENTED).
+
+        ReconcileUsage compares what the limits' counters hold with what the ledger and
         the entries on their way to it say, and names every difference. Changes nothing.
         Idempotent; goes through a part of the counters at a time.
         """
@@ -127,7 +131,9 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RebuildCounters(self, request, context):
-        """RebuildCounters makes the limits' counters again from the ledger, as after a loss
+        """NOT SERVED YET (UNIMPLEMENTED).
+
+        RebuildCounters makes the limits' counters again from the ledger, as after a loss
         of the store. A counter is never lowered: what it holds and the ledger does not
         know yet stays. Idempotent.
         """
@@ -136,7 +142,9 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseUsage(self, request, context):
-        """EraseUsage takes all that tells of a person out of the ledger, or all of an
+        """NOT SERVED YET (UNIMPLEMENTED).
+
+        EraseUsage takes all that tells of a person out of the ledger, or all of an
         organization. What a user's requests cost stays in the sums of the organization;
         the chain still shows that nothing else was touched. Idempotent. Cannot be undone.
         """
@@ -187,11 +195,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class UsageService:
     """UsageService tells what was used and what it cost, from the ledger, and keeps the
-    ledger honest. NOT SERVED YET: what stands here is what it is going to be, and may
-    change until it is; see docs/roadmap.md. Public, by quota: native gRPC, and REST
-    with JSON under /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
+    ledger honest. Public, by quota: native gRPC, and REST with JSON under
+    /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none.
+    lies outside is left out, as if there were none. Where quota has no ledger,
+    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may

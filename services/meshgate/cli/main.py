@@ -16,6 +16,7 @@ _COMMANDS = {
     "users": ("meshgate.cli.users", "users_commands"),
     "organizations": ("meshgate.cli.organizations", "organizations_commands"),
     "balances": ("meshgate.cli.balances", "balances_commands"),
+    "usage": ("meshgate.cli.usage", "usage_commands"),
     "chat": ("meshgate.cli.chat", "chat_command"),
     "models": ("meshgate.cli.models", "models_command"),
     "prices": ("meshgate.cli.prices", "prices_command"),

@@ -93,11 +93,12 @@ class Plan:
 SEPARATE: Shape = (
     {
         "auth": ("auth",),
-        "quota": ("quota",),
         "cache": ("cache",),
         "guardrails": ("guardrails",),
         "provider": ("provider",),
     },
+    # It asks auth who calls.
+    {"quota": ("quota",)},
     {"routing": ("routing",)},
 )
 TOGETHER: Shape = ({COMPACT: SERVICES},)
@@ -263,6 +264,7 @@ class Mesh:
             listen=self._plan.public,
             routing=self._addresses("routing"),
             auth=self._addresses("auth"),
+            quota=self._addresses("quota"),
             files=laptop_files(),
             admin_socket=PurePosixPath(self._plan.admin_socket),
             access_log=PurePosixPath(self._plan.access_log),

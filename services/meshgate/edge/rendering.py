@@ -31,6 +31,7 @@ class EdgeSettings:
         listen: Where clients come in; an IP address.
         routing: The instances of `routing`. One DNS name may stand for many.
         auth: Those of `auth`, which serves the admin API.
+        quota: Those of `quota`, which serves what the admin API tells of usage.
         files: The directory of the Lua files and of meshgate.pb, as Envoy sees it.
         admin_socket: Where Envoy makes its admin socket; at most 107 bytes.
         access_log: Where Envoy writes its access log.
@@ -42,6 +43,7 @@ class EdgeSettings:
     listen: Address
     routing: tuple[Address, ...]
     auth: tuple[Address, ...]
+    quota: tuple[Address, ...]
     files: PurePosixPath
     admin_socket: PurePosixPath
     access_log: PurePosixPath
@@ -54,6 +56,7 @@ COMPOSE = EdgeSettings(
     listen=Address("0.0.0.0", 8080),  # noqa: S104 - inside a container, that is its own network
     routing=(Address("routing", 9000),),
     auth=(Address("auth", 9000),),
+    quota=(Address("quota", 9000),),
     files=PurePosixPath("/etc/envoy"),
     admin_socket=PurePosixPath("/tmp/meshgate-envoy-admin.sock"),  # noqa: S108 - in the container
     access_log=PurePosixPath("/dev/stdout"),
@@ -78,6 +81,8 @@ def render(settings: EdgeSettings) -> str:
         ROUTING_ENDPOINTS=_endpoints(settings.routing),
         AUTH_DISCOVERY=_discovery(settings.auth),
         AUTH_ENDPOINTS=_endpoints(settings.auth),
+        QUOTA_DISCOVERY=_discovery(settings.quota),
+        QUOTA_ENDPOINTS=_endpoints(settings.quota),
         LUA_FILE=json.dumps(str(settings.files / assets.LUA)),
         FIELDS_LUA_FILE=json.dumps(str(settings.files / assets.FIELDS_LUA)),
         DESCRIPTOR_FILE=json.dumps(str(settings.files / assets.DESCRIPTOR)),

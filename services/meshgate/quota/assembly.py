@@ -1,14 +1,14 @@
 """Builds the quota service."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 from redis.exceptions import RedisError
 
+from meshgate.quota.bookkeeping import opened_books
 from meshgate.quota.grants import GrantStore
 from meshgate.quota.observation import Observed
 from meshgate.quota.redis_address import RedisAddress, UnusableUrlError
@@ -16,6 +16,7 @@ from meshgate.quota.redis_nodes import RedisNodes
 from meshgate.quota.redis_store import Keeping, RedisGrantStore
 from meshgate.quota.servicer import QuotaServicer
 from meshgate.quota.settings import Settings
+from meshgate.quota.usage_api import usage_api
 from meshgate.runtime.deadline import Deadline
 from meshgate.runtime.environment import Environment, SettingError
 from meshgate.runtime.errors import GatewayError
@@ -27,12 +28,9 @@ SERVICE = pb.DESCRIPTOR.services_by_name["QuotaService"]
 
 _log = structlog.get_logger("meshgate.quota")
 
-# Who compares counters reads much, and keeps nobody from writing.
-_AUDIT_SECONDS = 30.0
-
 
 @asynccontextmanager
-async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
+async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     """The quota service, for as long as the block lasts.
 
     It starts whether or not the store answers, and refuses until it does.
@@ -47,10 +45,13 @@ async def assemble(env: Environment, _peers: Peers) -> AsyncIterator[Service]:
     reach = Reach()
     servicer = QuotaServicer(store, settings.hold_seconds, settings.settle_seconds)
     try:
-        async with _books(settings, nodes, recovers=is_there) as books:
+        async with opened_books(settings, nodes, recovers=is_there) as books:
             yield Service(
                 name="quota",
-                implementations=(Implementation(SERVICE, servicer, internal=True),),
+                implementations=(
+                    Implementation(SERVICE, servicer, internal=True),
+                    *await usage_api(books, env, peers),
+                ),
                 tasks={
                     "abandon grants whose owners are gone": lambda: sweep(
                         store, settings.sweep_seconds, settings.settle_seconds, reach
@@ -71,59 +72,6 @@ async def _is_there(nodes: RedisNodes, within_seconds: float) -> bool:
     except (RedisError, OSError, TimeoutError):
         return False
     return True
-
-
-@dataclass(frozen=True)
-class Books:
-    """What is done for the ledger.
-
-    Attributes:
-        tasks: As a `Service` has them.
-        lacks: Likewise.
-    """
-
-    tasks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
-    lacks: Callable[[], Sequence[str]] = tuple
-
-
-@asynccontextmanager
-async def _books(settings: Settings, nodes: RedisNodes, *, recovers: bool) -> AsyncIterator[Books]:
-    """The ledger, if there is one; `recovers` where lost counters may be made again right now."""
-    if settings.ledger_url is None:
-        yield Books()
-        return
-    # Here, so that a service without a ledger loads nothing for one.
-    from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
-    from meshgate.quota.ledger.auditing import opened_audit  # noqa: PLC0415
-    from meshgate.quota.ledger.noting import keep_noting  # noqa: PLC0415
-    from meshgate.quota.ledger.opening import opened_ledger  # noqa: PLC0415
-    from meshgate.quota.ledger.upkeep import opened_upkeep  # noqa: PLC0415
-
-    url, seconds = settings.ledger_url, settings.ledger_seconds
-    try:
-        async with (
-            opened_ledger(url, nodes, seconds) as keeper,
-            opened_upkeep(url, seconds, settings.ledger_retention_seconds) as upkeep,
-            opened_audit(url, nodes, max(seconds, _AUDIT_SECONDS)) as audit,
-        ):
-            recovery = audit.recovery
-            if recovers:
-                # Before anything is granted; what fails now is done in the background.
-                with contextlib.suppress(GatewayError, TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await recovery.recover()
-            tasks = {
-                "keep the ledger": keeper.keep,
-                "note counters": lambda: keep_noting(audit.noted),
-                "make lost counters again": lambda: recovery.keep_recovering(
-                    settings.sweep_seconds
-                ),
-            }
-            if upkeep.retention is not None:
-                tasks["drop what is old from the ledger"] = upkeep.retention.keep
-            yield Books(tasks, lambda: (*keeper.lacks(), *recovery.lacks()))
-    except DatabaseUnusableError as error:
-        raise SettingError(str(error)) from None
 
 
 @dataclass

@@ -28,6 +28,7 @@ class Settings:
         ledger_retention_seconds: How old its entries may become; None for any age.
         rebuild_seconds: How long budgets grant nothing, at most, while counters that were lost are made
             again from the ledger.
+        report_seconds: How long the ledger may be read for one answer.
     """
 
     redis_url: str = field(repr=False)
@@ -43,6 +44,7 @@ class Settings:
     ledger_seconds: float = 5.0
     ledger_retention_seconds: float | None = None
     rebuild_seconds: float = 30.0
+    report_seconds: float = 20.0
 
     @classmethod
     def read(cls, env: Environment) -> "Settings":
@@ -62,6 +64,7 @@ class Settings:
             ledger_seconds=env.seconds("LEDGER_TIMEOUT", cls.ledger_seconds),
             ledger_retention_seconds=_retention(env),
             rebuild_seconds=env.seconds("QUOTA_REBUILD_TIMEOUT", cls.rebuild_seconds),
+            report_seconds=env.seconds("LEDGER_REPORT_TIMEOUT", cls.report_seconds),
         )
 
 

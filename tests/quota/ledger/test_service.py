@@ -7,6 +7,7 @@ import pytest
 from quota.ledger.databases import migrated_sqlite
 from quota.ledger.streams import recorded
 from quota.ledger.usage import check_books, database_at, rows
+from quota.worlds import no_peers
 from runtime.hosting import Host, plain_channel, settings
 
 from meshgate.quota.assembly import assemble
@@ -42,7 +43,7 @@ async def test_what_is_settled_comes_into_the_ledger_by_itself(valkey, ledger_ur
 async def keeping(redis_url: str, ledger_url: str):
     """The service, and its task that keeps the ledger."""
     variables = {"REDIS_URL": redis_url, "LEDGER_DATABASE_URL": ledger_url}
-    async with assemble(Environment(variables), None) as service:
+    async with assemble(Environment(variables), no_peers()) as service:
         task = asyncio.create_task(service.tasks["keep the ledger"]())
         try:
             yield service
@@ -74,7 +75,7 @@ async def test_the_service_works_without_its_ledger_and_says_that_it_lacks_it(va
 
 
 async def test_a_service_without_a_ledger_has_nothing_to_keep(valkey):
-    async with assemble(Environment({"REDIS_URL": valkey.url}), None) as service:
+    async with assemble(Environment({"REDIS_URL": valkey.url}), no_peers()) as service:
         assert "keep the ledger" not in service.tasks
         assert service.lacks() == ()
 
@@ -83,7 +84,7 @@ async def test_a_service_whose_ledger_has_no_possible_url_does_not_start(valkey)
     variables = {"REDIS_URL": valkey.url, "LEDGER_DATABASE_URL": "mysql://user:secret@host/name"}
 
     with pytest.raises(SettingError, match="LEDGER_DATABASE_URL") as caught:
-        async with assemble(Environment(variables), None):
+        async with assemble(Environment(variables), no_peers()):
             pass
 
     assert "secret" not in str(caught.value)

@@ -118,6 +118,10 @@ class Keeper:
         self._is_blind = False
         self._rest = 0
 
+    async def backlog(self) -> Backlog:
+        """What waits. Raises as `UsageSource`'s methods."""
+        return await self._source.measure()
+
     def lacks(self) -> Sequence[str]:
         """What it does without at present."""
         return () if self._why_not is None else ("the database of the ledger does not answer",)

@@ -1,12 +1,15 @@
 """Opens the ledger for as long as a service lives."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from meshgate.database.database import Database
+from meshgate.quota.ledger.hours import Hours
 from meshgate.quota.ledger.keeper import Keeper
 from meshgate.quota.ledger.schema import SCHEMA
 from meshgate.quota.ledger.sql_ledger import SqlLedger
+from meshgate.quota.ledger.sql_reports import SqlReports
 from meshgate.quota.ledger.usage_stream import UsageStream, new_consumer
 from meshgate.quota.redis_nodes import RedisNodes
 
@@ -23,5 +26,33 @@ async def opened_ledger(
     database = Database(SCHEMA, database_url, wait_seconds=wait_seconds)
     try:
         yield Keeper(UsageStream(nodes, new_consumer()), SqlLedger(database))
+    finally:
+        await database.close()
+
+
+@dataclass(frozen=True)
+class OpenedReports:
+    """What answers from the ledger.
+
+    Attributes:
+        reports: Answers.
+        sum_up: Keeps what makes answers fast, without end.
+    """
+
+    reports: SqlReports
+    sum_up: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def opened_reports(database_url: str, wait_seconds: float) -> AsyncIterator[OpenedReports]:
+    """Who answers what the ledger is asked, for as long as the block lasts.
+
+    With connections of its own: who reads much keeps nobody from writing. Raises as
+    `opened_ledger`.
+    """
+    database = Database(SCHEMA, database_url, wait_seconds=wait_seconds)
+    try:
+        reports, hours = SqlReports(database), Hours(database)
+        yield OpenedReports(reports, lambda: hours.keep(reports.check))
     finally:
         await database.close()

@@ -25,7 +25,7 @@ from meshgate.database.schema import Schema
 SCHEMA = Schema(
     owner="ledger",
     url_variable="LEDGER_DATABASE_URL",
-    revisions=("0001", "0002"),
+    revisions=("0001", "0002", "0003"),
     migrations=Path(__file__).parent / "migrations",
     version_table="ledger_version",
 )
@@ -122,6 +122,45 @@ LINES = Table(
     Index("ledger_lines_booked_time", "booked_time"),
     Index("ledger_lines_organization", "organization", "booked_time"),
     postgresql_partition_by=_BY_MONTH,
+)
+
+LABEL_COLUMNS = ("organization", "team", "user", "key", "model", "target", "tags")
+COUNT_COLUMNS = (
+    "requests",
+    "cache_hits",
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_nanos",
+    "unpriced_charges",
+    "estimated_charges",
+    "saved_cost_nanos",
+    "saved_tokens",
+)
+
+# The lines summed up by the hour, as far as `ledger_summed` says: reports need not count each one.
+HOURS = Table(
+    "ledger_hours",
+    METADATA,
+    # When the hour begins.
+    *(
+        Column(name, BigInteger, primary_key=True, autoincrement=False)
+        for name in ("booked_time", *LABEL_COLUMNS)
+    ),
+    *(Column(name, BigInteger, nullable=False) for name in COUNT_COLUMNS),
+    sqlite_with_rowid=False,
+)
+
+# Up to which entry of each shard its lines are summed up by the hour.
+SUMMED = Table(
+    "ledger_summed",
+    METADATA,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, nullable=False),
+    # What had been erased or dropped by then: what is of another mark counts no more.
+    Column("mark", Text, nullable=False),
 )
 
 # The last entry of each shard. Whoever appends locks the row.

@@ -10,7 +10,7 @@ from quota.ledger.meddling import COST, REQUESTS, add, meddle, spend
 from quota.ledger.usage import database_at
 
 from meshgate.limits.limit import WindowUnit
-from meshgate.quota.ledger.audit_messages import rebuild_counters, reconcile_usage
+from meshgate.quota.audit_messages import rebuild_counters, reconcile_usage
 from meshgate.quota.ledger.reconciliation import Reconciliation
 from meshgate.quota.windows import calendar_bounds
 from meshgate.runtime.errors import InvalidRequestError

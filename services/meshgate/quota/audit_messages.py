@@ -1,20 +1,24 @@
 """ReconcileUsage and RebuildCounters: what UsageService is asked, and what it answers."""
 
 import base64
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from meshgate.quota.ledger.counters import CounterName
-from meshgate.quota.ledger.rebuilding import Rebuilding
-from meshgate.quota.ledger.reconciliation import Difference, Reconciliation
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import usage_service_pb2 as pb
+
+if TYPE_CHECKING:
+    # They speak SQL, which a service without a ledger does not load.
+    from meshgate.quota.ledger.rebuilding import Rebuilding
+    from meshgate.quota.ledger.reconciliation import Difference, Reconciliation
 
 _POSITION = msgspec.json.Decoder(tuple[str, str, str])
 
 
 async def reconcile_usage(
-    reconciliation: Reconciliation, request: pb.ReconcileUsageRequest
+    reconciliation: "Reconciliation", request: pb.ReconcileUsageRequest
 ) -> pb.ReconcileUsageResponse:
     """A page of counters beside the books.
 
@@ -33,7 +37,7 @@ async def reconcile_usage(
 
 
 async def rebuild_counters(
-    rebuilding: Rebuilding, request: pb.RebuildCountersRequest
+    rebuilding: "Rebuilding", request: pb.RebuildCountersRequest
 ) -> pb.RebuildCountersResponse:
     """What was made again.
 
@@ -44,7 +48,7 @@ async def rebuild_counters(
     return pb.RebuildCountersResponse(counter_count=rebuilt.counters, raised_count=rebuilt.raised)
 
 
-def _message(found: Difference) -> pb.UsageDifference:
+def _message(found: "Difference") -> pb.UsageDifference:
     limit = found.name.limit
     message = pb.UsageDifference(
         partition=found.name.partition,
