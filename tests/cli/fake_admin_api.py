@@ -64,6 +64,7 @@ class FakeAdminApi:
     def __init__(self):
         self.records = {kind: {} for kind in EMPTY}
         self.balances = {}
+        self.spent = "0"
         self.requests = []
         self.refusal = None
         self.url = ""
@@ -82,6 +83,10 @@ class FakeAdminApi:
         if self.refusal:
             raise RefusedError(*self.refusal)
         kind, _, rest = unquote(url.path).removeprefix(PREFIX).partition("/")
+        if kind == "usage":
+            if self.spent is None:
+                raise RefusedError(412, "there is no ledger")
+            return {"rows": [], "total": {"cost_nanos": self.spent}}
         if kind == "balances":
             return self._balances(method, rest, query, body)
         record_id, _, verb = rest.partition(":")
@@ -129,6 +134,7 @@ class FakeAdminApi:
             "organization_id": "default",
             "amount_nanos": str(total),
             "enforcement": "ENFORCEMENT_NORMAL",
+            "create_time": TIME,
             "update_time": TIME,
         }
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cli.fake_admin_api import running_admin_api
+from cli.fake_admin_api import TIME, running_admin_api
 
 
 @pytest.fixture
@@ -64,8 +64,9 @@ def test_all_top_ups_of_a_balance_are_shown(run, api):
     result = run("balances", "show", "organization", "default")
     whole = json.loads(run("balances", "show", "organization", "default", "--json").stdout)
 
-    first, _, head, *rows = result.stdout.splitlines()
-    assert first.split() == ["organization/default", "3", "USD", "topped", "up", "normal"]
+    first, second, _, head, *rows = result.stdout.splitlines()
+    assert first == "organization/default  3 USD topped up  0 USD spent  3 USD left"
+    assert second == "enforcement: normal"
     assert head.split() == ["TIME", "USD", "THEN", "ID", "BY", "NOTE"]
     assert [row.split()[1:4] for row in rows] == [
         ["1", "3", "n2"],
@@ -73,7 +74,32 @@ def test_all_top_ups_of_a_balance_are_shown(run, api):
         ["1", "1", "n0"],
     ]
     assert whole["balance"]["amount_nanos"] == "3000000000"
+    assert whole["spent_nanos"] == "0"
     assert [top_up["id"] for top_up in whole["top_ups"]] == ["n2", "n1", "n0"]
+
+
+def test_what_is_spent_of_a_balance_is_asked_of_the_ledger_since_it_is_there(run, api):
+    team = api.add("teams", name="search")
+    run("balances", "top-up", "team", "search", "2")
+    api.spent = "2500000001"
+
+    result = run("balances", "show", "team", "search")
+
+    assert "2.500000001 USD spent  -0.500000001 USD left" in result.stdout
+    _, path, query, _ = api.requests[-1]
+    assert path == "/admin/v1/usage"
+    assert (query["filter.team_id"], query["filter.start_time"]) == (team, TIME)
+
+
+def test_a_balance_is_shown_where_there_is_no_ledger(run, api):
+    run("balances", "top-up", "organization", "default", "2")
+    api.spent = None
+
+    result = run("balances", "show", "organization", "default")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("organization/default  2 USD topped up\n")
+    assert "what is spent is not known: there is no ledger" in result.stderr
 
 
 def test_balances_are_listed(run, api):

@@ -30,8 +30,8 @@ class UsageServiceStub:
     ledger honest. Public, by quota: native gRPC, and REST with JSON under
     /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none. Where quota has no ledger,
-    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
+    lies outside is left out, as if there were none. Where quota has no ledger, every
+    RPC fails with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may
@@ -82,8 +82,8 @@ class UsageServiceServicer:
     ledger honest. Public, by quota: native gRPC, and REST with JSON under
     /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none. Where quota has no ledger,
-    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
+    lies outside is left out, as if there were none. Where quota has no ledger, every
+    RPC fails with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may
@@ -109,9 +109,7 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyUsage(self, request, context):
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        VerifyUsage looks for tampering: that every entry is what it was when it was
+        """VerifyUsage looks for tampering: that every entry is what it was when it was
         written, that none is missing or was put in, and that what reports count is what
         the entries say. Idempotent; goes through a part of the ledger at a time.
         """
@@ -120,9 +118,7 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReconcileUsage(self, request, context):
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        ReconcileUsage compares what the limits' counters hold with what the ledger and
+        """ReconcileUsage compares what the limits' counters hold with what the ledger and
         the entries on their way to it say, and names every difference. Changes nothing.
         Idempotent; goes through a part of the counters at a time.
         """
@@ -131,9 +127,7 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RebuildCounters(self, request, context):
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        RebuildCounters makes the limits' counters again from the ledger, as after a loss
+        """RebuildCounters makes the limits' counters again from the ledger, as after a loss
         of the store. A counter is never lowered: what it holds and the ledger does not
         know yet stays. Idempotent.
         """
@@ -142,9 +136,7 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseUsage(self, request, context):
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        EraseUsage takes all that tells of a person out of the ledger, or all of an
+        """EraseUsage takes all that tells of a person out of the ledger, or all of an
         organization. What a user's requests cost stays in the sums of the organization;
         the chain still shows that nothing else was touched. Idempotent. Cannot be undone.
         """
@@ -198,8 +190,8 @@ class UsageService:
     ledger honest. Public, by quota: native gRPC, and REST with JSON under
     /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none. Where quota has no ledger,
-    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
+    lies outside is left out, as if there were none. Where quota has no ledger, every
+    RPC fails with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may

@@ -17,8 +17,8 @@ class UsageServiceStub:
     ledger honest. Public, by quota: native gRPC, and REST with JSON under
     /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none. Where quota has no ledger,
-    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
+    lies outside is left out, as if there were none. Where quota has no ledger, every
+    RPC fails with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may
@@ -37,30 +37,22 @@ class UsageServiceStub:
     Idempotent.
     """
     VerifyUsage: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.VerifyUsageRequest, _usage_service_pb2.VerifyUsageResponse]
-    """NOT SERVED YET (UNIMPLEMENTED).
-
-    VerifyUsage looks for tampering: that every entry is what it was when it was
+    """VerifyUsage looks for tampering: that every entry is what it was when it was
     written, that none is missing or was put in, and that what reports count is what
     the entries say. Idempotent; goes through a part of the ledger at a time.
     """
     ReconcileUsage: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.ReconcileUsageRequest, _usage_service_pb2.ReconcileUsageResponse]
-    """NOT SERVED YET (UNIMPLEMENTED).
-
-    ReconcileUsage compares what the limits' counters hold with what the ledger and
+    """ReconcileUsage compares what the limits' counters hold with what the ledger and
     the entries on their way to it say, and names every difference. Changes nothing.
     Idempotent; goes through a part of the counters at a time.
     """
     RebuildCounters: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.RebuildCountersRequest, _usage_service_pb2.RebuildCountersResponse]
-    """NOT SERVED YET (UNIMPLEMENTED).
-
-    RebuildCounters makes the limits' counters again from the ledger, as after a loss
+    """RebuildCounters makes the limits' counters again from the ledger, as after a loss
     of the store. A counter is never lowered: what it holds and the ledger does not
     know yet stays. Idempotent.
     """
     EraseUsage: _aio.UnaryUnaryMultiCallable[_usage_service_pb2.EraseUsageRequest, _usage_service_pb2.EraseUsageResponse]
-    """NOT SERVED YET (UNIMPLEMENTED).
-
-    EraseUsage takes all that tells of a person out of the ledger, or all of an
+    """EraseUsage takes all that tells of a person out of the ledger, or all of an
     organization. What a user's requests cost stays in the sums of the organization;
     the chain still shows that nothing else was touched. Idempotent. Cannot be undone.
     """
@@ -70,8 +62,8 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
     ledger honest. Public, by quota: native gRPC, and REST with JSON under
     /admin/v1/usage. Credentials are those of KeyService. A caller is told of its own
     organization only, unless it is an admin, and a team-admin of its own team; what
-    lies outside is left out, as if there were none. Where quota has no ledger,
-    QueryUsage and ListUsageRecords fail with FAILED_PRECONDITION.
+    lies outside is left out, as if there were none. Where quota has no ledger, every
+    RPC fails with FAILED_PRECONDITION.
 
     Requests are in the ledger a moment after they end: `ledger_time` tells up to when
     it is complete. Fails closed: without the ledger nothing is told. Every RPC may
@@ -106,9 +98,7 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _usage_service_pb2.VerifyUsageRequest,
         context: _aio.ServicerContext[_usage_service_pb2.VerifyUsageRequest, _abc.Awaitable[_usage_service_pb2.VerifyUsageResponse]],
     ) -> _abc.Awaitable[_usage_service_pb2.VerifyUsageResponse]:
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        VerifyUsage looks for tampering: that every entry is what it was when it was
+        """VerifyUsage looks for tampering: that every entry is what it was when it was
         written, that none is missing or was put in, and that what reports count is what
         the entries say. Idempotent; goes through a part of the ledger at a time.
         """
@@ -119,9 +109,7 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _usage_service_pb2.ReconcileUsageRequest,
         context: _aio.ServicerContext[_usage_service_pb2.ReconcileUsageRequest, _abc.Awaitable[_usage_service_pb2.ReconcileUsageResponse]],
     ) -> _abc.Awaitable[_usage_service_pb2.ReconcileUsageResponse]:
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        ReconcileUsage compares what the limits' counters hold with what the ledger and
+        """ReconcileUsage compares what the limits' counters hold with what the ledger and
         the entries on their way to it say, and names every difference. Changes nothing.
         Idempotent; goes through a part of the counters at a time.
         """
@@ -132,9 +120,7 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _usage_service_pb2.RebuildCountersRequest,
         context: _aio.ServicerContext[_usage_service_pb2.RebuildCountersRequest, _abc.Awaitable[_usage_service_pb2.RebuildCountersResponse]],
     ) -> _abc.Awaitable[_usage_service_pb2.RebuildCountersResponse]:
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        RebuildCounters makes the limits' counters again from the ledger, as after a loss
+        """RebuildCounters makes the limits' counters again from the ledger, as after a loss
         of the store. A counter is never lowered: what it holds and the ledger does not
         know yet stays. Idempotent.
         """
@@ -145,9 +131,7 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _usage_service_pb2.EraseUsageRequest,
         context: _aio.ServicerContext[_usage_service_pb2.EraseUsageRequest, _abc.Awaitable[_usage_service_pb2.EraseUsageResponse]],
     ) -> _abc.Awaitable[_usage_service_pb2.EraseUsageResponse]:
-        """NOT SERVED YET (UNIMPLEMENTED).
-
-        EraseUsage takes all that tells of a person out of the ledger, or all of an
+        """EraseUsage takes all that tells of a person out of the ledger, or all of an
         organization. What a user's requests cost stays in the sums of the organization;
         the chain still shows that nothing else was touched. Idempotent. Cannot be undone.
         """

@@ -13,6 +13,7 @@ from meshgate.cli.group_commands import id_of
 from meshgate.cli.limit_options import UsdType, usd_text
 from meshgate.cli.record_options import asking, organization_of, organization_option
 from meshgate.cli.table import table
+from meshgate.cli.usage_api import UsageApi
 
 _KINDS = {kind.noun: kind for kind in (KEY, USER, TEAM, ORGANIZATION)}
 _ENFORCEMENTS = ("normal", "strict")
@@ -26,7 +27,7 @@ def balances_commands() -> None:
     """What was paid in advance for keys, users, teams and organizations: through the admin API.
 
     Whoever has a balance may use as much as its top-ups come to. KIND is key, user, team or
-    organization, and OWNER the id of one or its name. What is spent of a balance is not shown yet.
+    organization, and OWNER the id of one or its name.
     """
 
 
@@ -84,17 +85,21 @@ def top_up_command(
 @_owner
 @asking
 def show_command(data_directory: DataDirectory, as_json: bool, kind: str, owner: str) -> None:
-    """Show what the top-ups come to, and each of them, the newest first.
+    """Show what the top-ups come to, what is spent and left of it, and each top-up, the newest first.
 
-    What is spent of it, and what is left, is not shown yet.
+    Spent is what the ledger has, since the first top-up; what is still on its way there is not in it.
     """
     api = AdminApi.of(data_directory)
     subject = _subject(api, kind, owner)
     balance, top_ups = api.get(BALANCE, subject), api.top_ups(subject)
+    spent = _spent(UsageApi.of(data_directory), balance)
     if as_json:
-        click.echo(json.dumps({"balance": balance, "top_ups": top_ups}, indent=2))
+        told = None if spent is None else str(spent)
+        found = {"balance": balance, "spent_nanos": told, "top_ups": top_ups}
+        click.echo(json.dumps(found, indent=2))
         return
-    click.echo(f"{subject}  {_usd(balance)} USD topped up  {_enforcement(balance)}\n")
+    click.echo(f"{subject}  {_usd(balance)} USD topped up{_left(balance, spent)}")
+    click.echo(f"enforcement: {_enforcement(balance)}\n")
     rows = [
         (
             top_up["create_time"],
@@ -129,6 +134,23 @@ def list_command(
         click.echo("no balances", err=True)
     else:
         click.echo(_listed(balances))
+
+
+def _spent(api: UsageApi, balance: Record) -> int | None:
+    """In nano-dollars, since the balance is there; None where the ledger does not answer."""
+    kind, _, record_id = balance["subject"].partition("/")
+    try:
+        return api.spent_nanos(kind, record_id, balance["create_time"])
+    except click.ClickException as error:
+        click.echo(f"what is spent is not known: {error.message}", err=True)
+        return None
+
+
+def _left(balance: Record, spent: int | None) -> str:
+    if spent is None:
+        return ""
+    left = int(balance["amount_nanos"]) - spent
+    return f"  {usd_text(spent)} USD spent  {usd_text(left)} USD left"
 
 
 def _subject(api: AdminApi, kind: str, owner: str) -> str:

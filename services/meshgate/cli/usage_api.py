@@ -31,6 +31,15 @@ class UsageApi:
         """The pages of records."""
         return self._pages(f"{_USAGE}/records", question, "records")
 
+    def spent_nanos(self, kind: str, record_id: str, since: str) -> int:
+        """What a key, user, team or organization has spent since then."""
+        question = {
+            f"filter.{kind}_id": record_id,
+            "filter.start_time": since,
+            "page_size": 1,
+        }
+        return int(next(self.sums(question))["total"]["cost_nanos"])
+
     def verified(self) -> Iterator[Message]:
         """What is found in each part of the ledger."""
         return self._pages(f"{_USAGE}:verify", {}, "faults", "heads")
