@@ -170,6 +170,27 @@ async def test_the_command_line_tells_it_too(gateway: Gateway) -> None:
     assert len(records.splitlines()) == 3
 
 
+async def test_the_books_are_looked_after_from_the_command_line(gateway: Gateway) -> None:
+    user = (await made(gateway, "users"))["user"]
+    limit = {"kind": "LIMIT_KIND_REQUESTS", "amount": "9", "unit": "WINDOW_UNIT_DAY"}
+    key = await made(gateway, "keys", user_id=user["id"], limits=[limit])
+    await used(gateway, key, 3)
+
+    before = json.loads(await meshgate(gateway, "usage", "verify", "--json"))
+    compared = json.loads(await meshgate(gateway, "usage", "reconcile", "--json"))
+    rebuilt = json.loads(await meshgate(gateway, "usage", "rebuild-counters", "--json"))
+    erased = await meshgate(gateway, "usage", "erase", "--user", user["name"], "--yes")
+    after = json.loads(await meshgate(gateway, "usage", "verify", "--json"))
+
+    assert (before["faults"], before["entry_count"] >= 3) == ([], True)
+    assert (compared["differences"], compared["counter_count"] >= 1) == ([], True)
+    assert rebuilt["raised_count"] == "0"
+    assert erased == f"3 entries of {user['id']} are erased\n"
+    assert (after["faults"], after["erased_count"] - before["erased_count"]) == ([], 3)
+    told = await asked(gateway, ADMIN_KEY, **{"filter.user_id": user["id"]})
+    assert told.json()["total"]["requests"] == "0"
+
+
 async def meshgate(gateway: Gateway, *arguments: str) -> str:
     """What a command prints."""
     process = await asyncio.create_subprocess_exec(
