@@ -9,7 +9,9 @@ from prometheus_client import REGISTRY
 from meshgate.cli.serving import SERVICES
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-LOADED_LATER = ("meshgate.quota.ledger.opening",)
+LOADED_LATER = tuple(
+    f"meshgate.quota.ledger.{module}" for module in ("opening", "upkeep", "auditing")
+)
 """What services load only where it is asked for."""
 OURS = re.compile(r"(?:meshgate|gen_ai)_\w+")
 

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from quota.ledger.books import verify_all
 from quota.ledger.databases import migrated_sqlite, new_postgres
 from quota.ledger.usage import charge, database_at, entries, record, rows, told
+from quota.worlds import no_peers
 from sqlalchemy import text
 
 from meshgate.quota.assembly import assemble
@@ -278,7 +279,7 @@ async def test_the_service_drops_what_is_old_if_it_is_told_to(tmp_path, retentio
         "LEDGER_RETENTION": retention,
     }
 
-    async with assemble(Environment(variables), None) as service:
+    async with assemble(Environment(variables), no_peers()) as service:
         assert ("drop what is old from the ledger" in service.tasks) == is_kept
 
 
