@@ -57,6 +57,15 @@ class TestEntries:
                 assert step.prices.input_nanos >= offer.input_nanos
                 assert step.prices.output_nanos >= offer.output_nanos
 
+    def test_long_questions_cost_more_in_cheaper_tiers_too(self, entry: Entry) -> None:
+        prices = shipped().prices(entry)
+
+        for tier in prices.tiers:
+            if prices.steps and tier.prices.input_nanos < prices.input_nanos:
+                assert [step.above_tokens for step in tier.prices.steps] == [
+                    step.above_tokens for step in prices.steps
+                ]
+
     def test_waiting_is_cheaper_and_hurry_is_dearer(self, entry: Entry) -> None:
         usual = shipped().prices(entry)
         dearer = {"batch": False, "flex": False, "priority": True, "ultrafast": True}

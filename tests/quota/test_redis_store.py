@@ -121,6 +121,17 @@ async def test_a_live_grant_has_no_end_of_its_own_and_an_ended_one_has(valkey, w
     assert 3_600_000 < marks <= 3_630_000
 
 
+async def test_a_grant_that_was_given_up_is_known_as_long_as_it_may_be_settled(valkey, world):
+    await world.hold("g", BUDGET, HELD, ttl=1)
+    world.clock.advance(1)
+    await world.sweep()
+
+    with valkey.control() as client:
+        milliseconds = client.pttl(f"{ACME}grant:4:acme:g")
+
+    assert 3_500_000 < milliseconds <= 3_600_000
+
+
 async def test_counters_that_will_not_be_asked_for_again_go_away(valkey, world):
     subjects = [
         key("k", per(WindowUnit.MINUTE, 5), per(WindowUnit.HOUR, 5, mode=WindowMode.CALENDAR))

@@ -36,7 +36,8 @@ class BalanceServiceStub:
     Whoever has a balance may use as much as its top-ups come to, for ever: it is a
     limit on money of the window WINDOW_UNIT_TOTAL, beside those that the record
     states. What is used counts from the first top-up on, together with what a limit
-    of that kind had counted before. What is spent is not told here.
+    of that kind had counted before. What is spent is
+    not told here, but by UsageService.
 
     Fails closed: without a database nothing is changed and nothing is told. Every
     RPC may fail with CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,
@@ -82,7 +83,8 @@ class BalanceServiceServicer:
     Whoever has a balance may use as much as its top-ups come to, for ever: it is a
     limit on money of the window WINDOW_UNIT_TOTAL, beside those that the record
     states. What is used counts from the first top-up on, together with what a limit
-    of that kind had counted before. What is spent is not told here.
+    of that kind had counted before. What is spent is
+    not told here, but by UsageService.
 
     Fails closed: without a database nothing is changed and nothing is told. Every
     RPC may fail with CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,
@@ -166,7 +168,8 @@ class BalanceService:
     Whoever has a balance may use as much as its top-ups come to, for ever: it is a
     limit on money of the window WINDOW_UNIT_TOTAL, beside those that the record
     states. What is used counts from the first top-up on, together with what a limit
-    of that kind had counted before. What is spent is not told here.
+    of that kind had counted before. What is spent is
+    not told here, but by UsageService.
 
     Fails closed: without a database nothing is changed and nothing is told. Every
     RPC may fail with CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,

@@ -23,7 +23,8 @@ class BalanceServiceStub:
     Whoever has a balance may use as much as its top-ups come to, for ever: it is a
     limit on money of the window WINDOW_UNIT_TOTAL, beside those that the record
     states. What is used counts from the first top-up on, together with what a limit
-    of that kind had counted before. What is spent is not told here.
+    of that kind had counted before. What is spent is
+    not told here, but by UsageService.
 
     Fails closed: without a database nothing is changed and nothing is told. Every
     RPC may fail with CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,
@@ -61,7 +62,8 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
     Whoever has a balance may use as much as its top-ups come to, for ever: it is a
     limit on money of the window WINDOW_UNIT_TOTAL, beside those that the record
     states. What is used counts from the first top-up on, together with what a limit
-    of that kind had counted before. What is spent is not told here.
+    of that kind had counted before. What is spent is
+    not told here, but by UsageService.
 
     Fails closed: without a database nothing is changed and nothing is told. Every
     RPC may fail with CREDENTIAL_MISSING, CREDENTIAL_INVALID, PERMISSION_DENIED,

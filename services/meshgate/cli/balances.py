@@ -10,10 +10,11 @@ from meshgate.cli.admin_api import BALANCE, KEY, ORGANIZATION, TEAM, USER, Admin
 from meshgate.cli.data_directory import DataDirectory
 from meshgate.cli.examples import examples
 from meshgate.cli.group_commands import id_of
-from meshgate.cli.limit_options import UsdType, usd_text
+from meshgate.cli.limit_options import UsdType
 from meshgate.cli.record_options import asking, organization_of, organization_option
 from meshgate.cli.table import table
 from meshgate.cli.usage_api import UsageApi
+from meshgate.pricing.money import usd_of_nanos
 
 _KINDS = {kind.noun: kind for kind in (KEY, USER, TEAM, ORGANIZATION)}
 _ENFORCEMENTS = ("normal", "strict")
@@ -72,7 +73,7 @@ def top_up_command(
     balance = answer["balance"]
     click.echo(
         f"{balance['subject']} has {_usd(balance)} USD topped up"
-        f" (top-up {top_up_id} of {usd_text(usd)} USD)"
+        f" (top-up {top_up_id} of {usd_of_nanos(usd)} USD)"
     )
 
 
@@ -104,7 +105,7 @@ def show_command(data_directory: DataDirectory, as_json: bool, kind: str, owner:
         (
             top_up["create_time"],
             _usd(top_up),
-            usd_text(int(top_up["balance_nanos"])),
+            usd_of_nanos(int(top_up["balance_nanos"])),
             top_up["id"],
             top_up["creator_id"],
             top_up["note"],
@@ -150,7 +151,7 @@ def _left(balance: Record, spent: int | None) -> str:
     if spent is None:
         return ""
     left = int(balance["amount_nanos"]) - spent
-    return f"  {usd_text(spent)} USD spent  {usd_text(left)} USD left"
+    return f"  {usd_of_nanos(spent)} USD spent  {usd_of_nanos(left)} USD left"
 
 
 def _subject(api: AdminApi, kind: str, owner: str) -> str:
@@ -174,7 +175,7 @@ def _listed(balances: Sequence[Record]) -> str:
 
 
 def _usd(record: Record) -> str:
-    return usd_text(int(record["amount_nanos"]))
+    return usd_of_nanos(int(record["amount_nanos"]))
 
 
 def _enforcement(balance: Record) -> str:

@@ -17,9 +17,8 @@ from meshgate.limits.limit import (
     WindowUnit,
 )
 from meshgate.limits.messages import UnknownWordError, limit_message, limit_of
+from meshgate.pricing.money import NANOS_PER_USD, usd_of_nanos
 from meshgate.v1 import limit_pb2
-
-NANOS_PER_USD = 10**9
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Word = TypeVar("Word", bound=enum.Enum)
@@ -168,18 +167,13 @@ def written(limit: Limit) -> str:
     """The limit as it can be typed again."""
     amount = str(limit.amount)
     if limit.kind is LimitKind.COST:
-        amount = usd_text(limit.amount)
+        amount = usd_of_nanos(limit.amount)
     text = f"{limit.name}={amount}"
     if limit.enforcement is not Enforcement.NORMAL:
         text += f",enforce={limit.enforcement.value}"
     if limit.unit and limit.mode is not Limit.of(limit.kind, limit.amount, limit.unit).mode:
         text += f",mode={limit.mode.value}" if limit.mode else ""
     return text if limit.time_zone == "UTC" else f"{text},time_zone={limit.time_zone}"
-
-
-def usd_text(nanos: int) -> str:
-    """An amount of money in dollars, as it can be typed again."""
-    return f"{Decimal(nanos) / NANOS_PER_USD:f}"
 
 
 def _nanos(text: str) -> int:

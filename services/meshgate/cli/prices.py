@@ -15,9 +15,10 @@ from meshgate.config.discovery import discover
 from meshgate.config.loading import load
 from meshgate.config.problems import ConfigurationError
 from meshgate.config.snapshot import DemoProvider, Snapshot, Target
+from meshgate.pricing.money import usd_of_nanos
 from meshgate.pricing.prices import Prices
 from meshgate.pricing.table import Entry, shipped
-from meshgate.pricing.telling import rates, told, usd
+from meshgate.pricing.telling import rates, told
 from meshgate.runtime.environment import SettingError
 
 _DEFAULT_CONFIG = Path("meshgate.yaml")
@@ -86,9 +87,9 @@ def _row(entry: Entry, prices: Prices) -> Sequence[str]:
     return (
         entry.vendor,
         entry.model,
-        usd(prices.input_nanos),
-        usd(prices.cached_input_nanos),
-        usd(prices.output_nanos),
+        usd_of_nanos(prices.input_nanos),
+        usd_of_nanos(prices.cached_input_nanos),
+        usd_of_nanos(prices.output_nanos),
         ", ".join(besides),
         entry.date,
         entry.source,

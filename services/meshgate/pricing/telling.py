@@ -1,9 +1,8 @@
 """Prices as people read them."""
 
-from decimal import Decimal
 from typing import Any
 
-from meshgate.pricing.money import NANOS_PER_USD
+from meshgate.pricing.money import usd_of_nanos
 from meshgate.pricing.prices import Prices
 
 _KINDS = (
@@ -20,18 +19,15 @@ _KINDS = (
 )
 
 
-def usd(nanos: int) -> str:
-    """An amount in USD, in full: 150,000,000 is `0.15`."""
-    return format((Decimal(nanos) / NANOS_PER_USD).normalize(), "f")
-
-
 def rates(prices: Prices) -> dict[str, str]:
     """What one tier and step costs, in the words of the configuration, in USD."""
     told = {
-        word: usd(nanos) for word, name in _KINDS if (nanos := getattr(prices, name)) is not None
+        word: usd_of_nanos(nanos)
+        for word, name in _KINDS
+        if (nanos := getattr(prices, name)) is not None
     }
     if prices.request_nanos:
-        told["request"] = usd(prices.request_nanos)
+        told["request"] = usd_of_nanos(prices.request_nanos)
     return told
 
 

@@ -184,10 +184,10 @@ class Caching:
             meter.notes.saved.CopyFrom(_saved(saved))
         try:
             reply = _noted(await _asked(meter, ask, outcome), meter)
+            fresh = pieces.read(reply.body)
         except BaseException:
             meter.notes.ClearField("saved")  # nobody got it
             raise
-        fresh = pieces.read(reply.body)
         if fresh is None:
             return reply
         body = pieces.completed(reply.body, fresh, meter.usage)

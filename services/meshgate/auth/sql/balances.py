@@ -24,10 +24,10 @@ from meshgate.auth.sql.groupings import live_keys
 from meshgate.auth.sql.rows import Row, micros, moment
 from meshgate.auth.sql.schema import BALANCES, KEYS, TOP_UPS
 from meshgate.limits.limit import LARGEST_COST_NANOS, Enforcement, SubjectKind
+from meshgate.pricing.money import usd_of_nanos
 from meshgate.runtime.errors import AlreadyExistsError, FailedPreconditionError
 
 _KIND = "balance"
-_NANOS = 10**9
 _OWNERS: dict[SubjectKind, ColumnElement[Any]] = {
     SubjectKind.KEY: KEYS.c.key_id,
     SubjectKind.USER: KEYS.c.user_id,
@@ -197,11 +197,11 @@ def _sum(order: TopUpOrder, before_nanos: int) -> int:
     after = before_nanos + order.amount_nanos
     if after < 0:
         raise FailedPreconditionError(
-            f"the top-ups of {order.owner.name} come to {_usd(before_nanos)} USD: no more than"
+            f"the top-ups of {order.owner.name} come to {usd_of_nanos(before_nanos)} USD: no more than"
             " that can be taken away",
             field="amount_nanos",
             subject=order.owner.name,
-            amount=_usd(before_nanos),
+            amount=usd_of_nanos(before_nanos),
         )
     if after > LARGEST_COST_NANOS:
         raise FailedPreconditionError(
@@ -253,8 +253,3 @@ def _top_up(row: Row, owner: Owner) -> TopUp:
         creator_id=row["creator_id"],
         create_time=moment(row["create_time"]),
     )
-
-
-def _usd(nanos: int) -> str:
-    whole, rest = divmod(nanos, _NANOS)
-    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")

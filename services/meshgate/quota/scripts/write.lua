@@ -44,7 +44,10 @@ local function write_grants()
           redis.call('ZADD', INDEX, digits(record.expires), reference)
         end
       else
-        local rest = math.max(record.expires - NOW, 0) + CALL.retention
+        -- What was given up may be settled late for as long as anything may be settled again: were it
+        -- forgotten before, it would count beside the settlement.
+        local retention = record.state == ABANDONED and CALL.settled_retention or CALL.retention
+        local rest = math.max(record.expires - NOW, 0) + math.max(retention, CALL.retention)
         redis.call('SET', key, cmsgpack.pack(record), 'PX', digits(rest))
         if found.expires then redis.call('ZREM', INDEX, reference) end
       end
