@@ -1,6 +1,7 @@
 import pytest
 
 from meshgate.quota.ledger.findings import Fault
+from meshgate.quota.ledger.kept_links import KeptLink
 from meshgate.quota.ledger.verification import ChainHead, Verified
 from meshgate.quota.upkeep_messages import erase, verify
 from meshgate.runtime.errors import InvalidRequestError
@@ -17,6 +18,10 @@ class Books:
         self.asked.append((page_token, page_size))
         heads = [ChainHead(3, 9, bytes(31) + b"\x0f")]
         return Verified([Fault(3, 4, "it is missing")], 8, 2, heads, "next")
+
+    async def compare(self, kept):
+        self.asked.append(tuple(kept))
+        return [Fault(kept[0].shard, kept[0].sequence, "not the one")] if kept else []
 
     async def erase_user(self, user_id, principal_id):
         self.asked.append(("user", user_id, principal_id))
@@ -40,6 +45,28 @@ async def test_what_was_found_is_told():
         heads=[pb.LedgerHead(shard=3, sequence=9, chain="00" * 31 + "0f")],
         next_page_token="next",
     )
+
+
+LINK = "3:9:" + "00" * 31 + "0f"
+
+
+async def test_links_that_were_kept_are_compared_with_the_first_page():
+    books = Books()
+
+    first = await verify(books, pb.VerifyUsageRequest(kept_links=[LINK]))
+    second = await verify(books, pb.VerifyUsageRequest(page_token="here", kept_links=[LINK]))
+
+    assert books.asked == [("", 0), (KeptLink(3, 9, bytes(31) + b"\x0f"),), ("here", 0)]
+    assert [fault.message for fault in first.faults] == ["not the one", "it is missing"]
+    assert [fault.message for fault in second.faults] == ["it is missing"]
+
+
+@pytest.mark.parametrize(
+    "links", [["3:9"], ["3:9:zz"], [f"-1{LINK[1:]}"], [f"3:{'9' * 40}:{LINK[4:]}"], [LINK] * 65]
+)
+async def test_what_is_no_link_is_refused(links):
+    with pytest.raises(InvalidRequestError, match="kept_links"):
+        await verify(Books(), pb.VerifyUsageRequest(kept_links=links))
 
 
 async def test_whose_usage_is_asked_for_is_erased_for_who_asks():

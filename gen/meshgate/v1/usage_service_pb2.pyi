@@ -505,19 +505,29 @@ class VerifyUsageRequest(_message.Message):
 
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    KEPT_LINKS_FIELD_NUMBER: _builtins.int
     page_token: _builtins.str
     """Where the last call ended; empty to begin."""
     page_size: _builtins.int
     """How many entries to look at, at most; 50,000 when 0."""
+    @_builtins.property
+    def kept_links(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Links that were kept elsewhere, one of a chain at most, each as
+        `shard:sequence:chain` as LedgerHead has them: a chain that does not go through
+        its link any more is a fault, however much was appended since. Compared with the
+        first page only.
+        """
+
     def __init__(
         self,
         *,
         page_token: _builtins.str = ...,
         page_size: _builtins.int = ...,
+        kept_links: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept_links", b"kept_links", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -549,7 +559,7 @@ class VerifyUsageResponse(_message.Message):
     @_builtins.property
     def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___LedgerHead]:
         """The last link of each chain that was followed to its end. Kept elsewhere, it shows
-        later that not all of the chain was made anew.
+        later that not all of the chain was made anew: see `kept_links`.
         """
 
     def __init__(

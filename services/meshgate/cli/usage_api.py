@@ -1,6 +1,6 @@
 """UsageService of a gateway, as REST."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from meshgate.cli.data_directory import DataDirectory
@@ -40,9 +40,9 @@ class UsageApi:
         }
         return int(next(self.sums(question))["total"]["cost_nanos"])
 
-    def verified(self) -> Iterator[Message]:
-        """What is found in each part of the ledger."""
-        return self._pages(f"{_USAGE}:verify", {}, "faults", "heads")
+    def verified(self, kept_links: Sequence[str]) -> Iterator[Message]:
+        """What is found in each part of the ledger; with the first, of links that were kept."""
+        return self._pages(f"{_USAGE}:verify", {"kept_links": kept_links}, "faults", "heads")
 
     def reconciled(self, organization_id: str) -> Iterator[Message]:
         """What is found in each part of the counters; of all organizations if it is empty."""

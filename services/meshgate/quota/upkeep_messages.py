@@ -1,16 +1,54 @@
 """VerifyUsage and EraseUsage: messages to what is done with the ledger, and back."""
 
+import re
+from collections.abc import Sequence
+
+import msgspec
+
 from meshgate.quota.ledger.erasing import Erasing
+from meshgate.quota.ledger.kept_links import KeptLink
 from meshgate.quota.ledger.verification import Verification, Verified
+from meshgate.quota.shards import SHARD_COUNT
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import usage_service_pb2 as pb
+
+_KEPT_LINK = re.compile(r"([0-9]{1,4}):([0-9]{1,18}):([0-9a-f]{64})")
 
 
 async def verify(
     verification: Verification, request: pb.VerifyUsageRequest
 ) -> pb.VerifyUsageResponse:
-    """Look through the part of the ledger that is asked for. Raises as `Verification.verify`."""
-    return verified_message(await verification.verify(request.page_token, request.page_size))
+    """Look through the part of the ledger that is asked for. Raises as `Verification`'s methods.
+
+    Raises:
+        InvalidRequestError: A link that was kept is none.
+    """
+    kept = _kept_links(request.kept_links)
+    verified = await verification.verify(request.page_token, request.page_size)
+    if kept and not request.page_token:
+        faults = [*await verification.compare(kept), *verified.faults]
+        verified = msgspec.structs.replace(verified, faults=faults)
+    return verified_message(verified)
+
+
+def _kept_links(written: Sequence[str]) -> Sequence[KeptLink]:
+    if len(written) > SHARD_COUNT:
+        raise InvalidRequestError(
+            f"kept_links: there are {SHARD_COUNT} chains, and one link of each can be compared",
+            field="kept_links",
+        )
+    return [_kept_link(text) for text in written]
+
+
+def _kept_link(text: str) -> KeptLink:
+    found = _KEPT_LINK.fullmatch(text)
+    if found is None:
+        raise InvalidRequestError(
+            "kept_links: write each as shard:sequence:chain, as `heads` had them",
+            field="kept_links",
+        )
+    shard, sequence, chain = found.groups()
+    return KeptLink(int(shard), int(sequence), bytes.fromhex(chain))
 
 
 async def erase(

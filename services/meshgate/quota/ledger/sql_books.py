@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.findings import NO_NAME, Link, Part, StoredEntry, StoredLine
+from meshgate.quota.ledger.kept_links import Passage
 from meshgate.quota.ledger.labels import Kind
 from meshgate.quota.ledger.lines import Line
 from meshgate.quota.ledger.schema import (
@@ -59,6 +60,16 @@ class SqlBooks:
                 places=await _places(connection, [entry.entry_id for entry in entries]),
                 is_last=is_last,
             )
+
+    async def passage(self, shard: int, sequence: int) -> Passage:
+        query = select(ENTRIES.c.chain).where(
+            (ENTRIES.c.shard == shard) & (ENTRIES.c.sequence == sequence)
+        )
+        async with self._database.reading() as connection:
+            start = await _link(connection, STARTS, shard) or Link()
+            head = await _link(connection, HEADS, shard) or Link()
+            chain = await connection.scalar(query.limit(1))
+        return Passage(start, head.sequence, chain)
 
     async def ids(self, after: str, count: int) -> Sequence[StoredId]:
         same = and_(

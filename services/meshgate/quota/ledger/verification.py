@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from meshgate.quota.ledger.findings import Fault, Link, Part, follow
+from meshgate.quota.ledger.kept_links import KeptLink, Passage, compared
 from meshgate.runtime.errors import InvalidRequestError
 
 USUAL_PAGE_SIZE = 50_000
@@ -66,6 +67,14 @@ class Verification(Protocol):
         """
         ...
 
+    async def compare(self, kept: Sequence[KeptLink]) -> Sequence[Fault]:
+        """What is wrong with chains that had these links once.
+
+        Raises:
+            ServiceUnavailableError: The database does not answer.
+        """
+        ...
+
 
 class StoredId(Struct, frozen=True):
     """An id, where it leads, and whether its entry is there."""
@@ -89,6 +98,10 @@ class StoredBooks(Protocol):
 
     async def ids(self, after: str, count: int) -> Sequence[StoredId]:
         """Ids in their order, at most so many."""
+        ...
+
+    async def passage(self, shard: int, sequence: int) -> Passage:
+        """What is there of a chain at a place, as of one moment."""
         ...
 
     async def erased_entries(self) -> int:
@@ -134,6 +147,12 @@ class Verifier:
         while await page.go_on() and self._moment() < ends_at:
             pass
         return page.result()
+
+    async def compare(self, kept: Sequence[KeptLink]) -> Sequence[Fault]:
+        found = [
+            compared(link, await self._books.passage(link.shard, link.sequence)) for link in kept
+        ]
+        return [fault for fault in found if fault is not None]
 
 
 class _Page:
