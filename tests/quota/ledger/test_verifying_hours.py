@@ -26,6 +26,7 @@ from meshgate.quota.ledger.sql_books import SqlBooks
 from meshgate.quota.ledger.sql_eraser import SqlEraser
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.sql_retention import SqlAgingBooks
+from meshgate.runtime.errors import ServiceUnavailableError
 
 # In milliseconds, as grants' times are.
 AN_HOUR = HOUR // 1_000
@@ -315,3 +316,34 @@ async def parts_of(books, count):
     while parts[-1].last is not None:
         parts.append(await books.hours(parts[-1].last, count))
     return parts[:-1]
+
+
+class SummingUp(CheckedDatabase):
+    """One that is summed up behind each transaction that writes, and breaks down after some."""
+
+    def __init__(self, database, breaks_at):
+        super().__init__(database)
+        self._behind = database
+        self._left = breaks_at
+
+    @asynccontextmanager
+    async def writing(self):
+        async with super().writing() as connection:
+            yield connection
+        await sum_up(self._behind)
+        self._left -= 1
+        if self._left == 0:
+            raise ServiceUnavailableError("broken down")
+
+
+@pytest.mark.parametrize("breaks_at", [1, 2, 3])
+async def test_lines_that_go_after_their_content_are_in_no_sum(ledger_url, breaks_at):
+    """An organization is erased of which a user had been erased, and that breaks off."""
+    async with summed_books(ledger_url) as database:
+        for user in ("ann", "bob"):
+            await SqlEraser(CheckedDatabase(database)).erase_user(user, "root")
+        broken = SqlEraser(SummingUp(database, breaks_at))
+        with pytest.raises(ServiceUnavailableError):
+            await broken.erase_organization("acme", "root")
+
+        assert await faults_of(database) == []
