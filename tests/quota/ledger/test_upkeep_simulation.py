@@ -24,6 +24,7 @@ from quota.ledger.usage import (
 )
 
 from meshgate.quota.ledger.checked_database import CheckedDatabase
+from meshgate.quota.ledger.hours import Hours
 from meshgate.quota.ledger.schema import ENTRIES
 from meshgate.quota.ledger.sql_eraser import SqlEraser
 from meshgate.quota.ledger.sql_ledger import SqlLedger
@@ -46,7 +47,10 @@ ADJUST = st.tuples(
 ERASE_USER = st.tuples(st.just("erase_user"), st.sampled_from(USERS[:2]))
 ERASE_ORGANIZATION = st.tuples(st.just("erase_organization"), st.sampled_from(ORGANIZATIONS))
 DROP = st.tuples(st.just("drop"), st.integers(0, 20))
-STEPS = st.lists(WRITE | WRITE | ADJUST | ERASE_USER | ERASE_ORGANIZATION | DROP, max_size=14)
+SUM_UP = st.tuples(st.just("sum_up"), st.integers(1, 3))
+STEPS = st.lists(
+    WRITE | WRITE | ADJUST | ERASE_USER | ERASE_ORGANIZATION | DROP | SUM_UP, max_size=14
+)
 
 
 @dataclass
@@ -109,6 +113,10 @@ class Simulation:
             chain = [one for one in self._booked if one.shard == shard]
             gone = list(takewhile(lambda one: one.time < moment, chain))
             self._booked = [one for one in self._booked if not any(one is o for o in gone)]
+
+    async def sum_up(self, entries) -> None:
+        """Not all at once."""
+        await Hours(self._database, most_entries=entries).advance()
 
     async def check(self) -> None:
         verified = await verify_all(self._database)

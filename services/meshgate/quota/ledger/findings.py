@@ -1,6 +1,7 @@
 """What is wrong in a part of a chain: pure, from what is stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from google.protobuf.message import DecodeError
 from msgspec import Struct
@@ -89,6 +90,38 @@ class Followed(Struct, frozen=True):
 
     link: Link
     faults: Sequence[Fault]
+
+
+class ComparedHours(Struct, frozen=True):
+    """What came of comparing hours' sums with their lines, all as of one moment.
+
+    Attributes:
+        differing: When the hours begin whose sums are not those of their lines.
+        passing: The chains of which more is said to be summed up than there is.
+        line_count: How many lines were looked at.
+        last: The last moment that was looked at; None where nothing follows any more.
+    """
+
+    differing: Sequence[int]
+    passing: Sequence[int]
+    line_count: int
+    last: int | None
+
+
+def wrong_with_hours(compared: ComparedHours) -> Iterator[Fault]:
+    """What is wrong with hours' sums. It is of no entry."""
+    for shard in compared.passing:
+        yield Fault(shard, 0, "it is said to be summed up by the hour beyond its head")
+    for hour in compared.differing:
+        yield Fault(0, 0, f"the sums of {_named_hour(hour)} are not those of its lines")
+
+
+def _named_hour(begin: int) -> str:
+    try:
+        return f"the hour from {datetime.fromtimestamp(begin // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):
+        # A database may hold any moment, once somebody has been at it.
+        return f"the hour from {begin} microseconds after 1970"
 
 
 def follow(part: Part, link: Link) -> Followed:

@@ -7,7 +7,14 @@ from sqlalchemy import RowMapping, Table, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.checked_database import CheckedDatabase
-from meshgate.quota.ledger.findings import NO_NAME, Link, Part, StoredEntry, StoredLine
+from meshgate.quota.ledger.findings import (
+    NO_NAME,
+    ComparedHours,
+    Link,
+    Part,
+    StoredEntry,
+    StoredLine,
+)
 from meshgate.quota.ledger.kept_links import Passage
 from meshgate.quota.ledger.labels import Kind
 from meshgate.quota.ledger.lines import Line
@@ -21,6 +28,7 @@ from meshgate.quota.ledger.schema import (
     NO_LABEL,
     STARTS,
 )
+from meshgate.quota.ledger.sql_hours import compare_hours
 from meshgate.quota.ledger.verification import StoredId
 
 _LABELLED = {kind.name.lower(): kind for kind in Kind}
@@ -102,6 +110,10 @@ class SqlBooks:
         query = select(func.coalesce(func.sum(ERASURES.c.entries), 0))
         async with self._database.reading() as connection:
             return int(await connection.scalar(query) or 0)
+
+    async def hours(self, after: int | None, count: int) -> ComparedHours:
+        async with self._database.reading() as connection:
+            return await compare_hours(connection, after, count)
 
 
 def _next_shard(table: Table, after: int | None) -> Any:

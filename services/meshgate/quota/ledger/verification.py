@@ -1,4 +1,4 @@
-"""Looking for tampering: follows every chain, and derives again what reports count.
+"""Looking for tampering: follows every chain, derives again what reports count, and sums it up again.
 
 What it cannot see: a chain that was made anew as a whole, by somebody who may write everything.
 That shows only where its head of an earlier day is kept elsewhere.
@@ -14,7 +14,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from meshgate.quota.ledger.findings import Fault, Link, Part, follow
+from meshgate.quota.ledger.findings import (
+    ComparedHours,
+    Fault,
+    Link,
+    Part,
+    follow,
+    wrong_with_hours,
+)
 from meshgate.quota.ledger.kept_links import KeptLink, Passage, compared
 from meshgate.runtime.errors import InvalidRequestError
 
@@ -23,6 +30,8 @@ _LARGEST_PAGE_SIZE = 50_000
 # So few at a time that whoever waits for a hold in the same process does not notice.
 _A_PART = 64
 _IDS_A_PART = 500
+# The database does the work of these.
+_SUMMED_LINES_A_PART = 5_000
 # A page ends before it is full when it has so many faults, or has taken so long.
 _MOST_FAULTS = 1_000
 _LONGEST_SECONDS = 4.0
@@ -108,6 +117,10 @@ class StoredBooks(Protocol):
         """How many entries were erased on demand, by what the erasures say."""
         ...
 
+    async def hours(self, after: int | None, count: int) -> ComparedHours:
+        """Compare hours' sums after a moment, or the first ones: of about `count` lines."""
+        ...
+
 
 class _Place(Struct, frozen=True, array_like=True):
     """How far it is.
@@ -119,6 +132,8 @@ class _Place(Struct, frozen=True, array_like=True):
         entry_id: The last id that was looked at; None while there are chains to follow.
         erased: How many erased entries there were so far.
         is_end: Whether all is done.
+        is_at_hours: Whether chains and ids are done.
+        hour: The last moment up to which hours' sums were compared; None before the first.
     """
 
     shard: int | None = None
@@ -127,6 +142,8 @@ class _Place(Struct, frozen=True, array_like=True):
     entry_id: str | None = None
     erased: int = 0
     is_end: bool = False
+    is_at_hours: bool = False
+    hour: int | None = None
 
 
 class Verifier:
@@ -170,7 +187,9 @@ class _Page:
     async def go_on(self) -> bool:
         """Look at a little more; whether there is more to be looked at in this page."""
         place = self._place
-        if place.entry_id is not None:
+        if place.is_at_hours:
+            await self._look_at_hours(place.hour)
+        elif place.entry_id is not None:
             await self._look_at_ids(place.entry_id)
         elif place.shard is None:
             await self._enter_next_shard()
@@ -216,14 +235,20 @@ class _Page:
             self._place = replace(self._place, entry_id=ids[-1].entry_id)
             return
         await self._compare_erased()
-        self._place = replace(self._place, is_end=True)
+        self._place = _Place(is_at_hours=True)
 
     async def _compare_erased(self) -> None:
-        """Last, since more may have been erased meanwhile: that is no fault."""
+        """After all of them, since more may have been erased meanwhile: that is no fault."""
         found, told = self._place.erased, await self._books.erased_entries()
         if found > told:
             message = f"{found} entries have no content, and only {told} were erased on demand"
             self._faults.append(Fault(0, 0, message))
+
+    async def _look_at_hours(self, after: int | None) -> None:
+        compared = await self._books.hours(after, min(_SUMMED_LINES_A_PART, self._room))
+        self._faults.extend(wrong_with_hours(compared))
+        self._room -= max(1, compared.line_count)
+        self._place = replace(self._place, hour=compared.last, is_end=compared.last is None)
 
 
 def _size(asked_for: int) -> int:
