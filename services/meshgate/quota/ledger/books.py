@@ -61,7 +61,9 @@ class Sight(Struct, frozen=True):
         """Whether the ledger has all that the counter counts; else it says the least of it."""
         starts = self.starts
         if wanted.name.is_wide:
-            dropped = max((start for start in starts.values() if start != _NEVER), default=0)
+            # A shard of which nothing is left does not say when: what retention left elsewhere does.
+            told = [start for start in starts.values() if start != _NEVER]
+            dropped = max(told or starts.values(), default=0)
         else:
             dropped = starts.get(wanted.name.shard, 0)
         lacks_until = max(self.erased, dropped)
@@ -190,7 +192,10 @@ def _dated_shares(entries: Iterable[Entry], places: set[Place]) -> dict[Place, l
 async def _adjusted(
     connection: AsyncConnection, wanted: Sequence[Wanted], places: set[Place]
 ) -> dict[Place, list[Dated]]:
-    """Adjustments count for the subjects that they name, wherever their lines stand."""
+    """Adjustments count for the subjects that they name, wherever their lines stand.
+
+    Of those that were erased nothing but the lines is left: see `sums_of`.
+    """
     start = min((one.start for one in wanted), default=0) * MICROSECONDS
     query = select(ENTRIES.c.kind, ENTRIES.c.booked_time, ENTRIES.c.content).where(
         ENTRIES.c.shard.in_({one.name.shard for one in wanted}),

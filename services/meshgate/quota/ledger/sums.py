@@ -1,4 +1,8 @@
-"""Sums of lines, as counters count them."""
+"""Sums of lines, as counters count them.
+
+Each counter counts from a moment of its own. All those of a kind in an organization are summed up in one
+pass over its lines, whatever their moments are: it adds up what lies between one moment and the next.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,7 +10,19 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Select, and_, exists, func, literal, not_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.limits.limit import SubjectKind
@@ -14,7 +30,7 @@ from meshgate.quota.ledger.counters import MICROSECONDS, NOTHING_USED, Used, Wan
 from meshgate.quota.ledger.entries import ADJUSTMENT_KINDS
 from meshgate.quota.ledger.label_table import Label, stored_numbers
 from meshgate.quota.ledger.labels import Kind, storable
-from meshgate.quota.ledger.schema import ENTRIES, LABELS, LINES
+from meshgate.quota.ledger.schema import ENTRIES, LABELS, LINES, NO_LABEL
 
 _KINDS = {
     SubjectKind.KEY.value: Kind.KEY,
@@ -28,53 +44,108 @@ _KINDS = {
 _MOST_LABELS_A_QUERY = 5_000
 _TAGS = msgspec.json.Decoder(dict[str, str])
 _AMOUNTS = ("input_tokens", "output_tokens", "cost_nanos")
-_ALL = literal(0)
-# Cheap to see of nearly every line that it is none: requests name their model.
-_IS_ADJUSTMENT = and_(
-    LINES.c.model == 0,
-    LINES.c.target == 0,
-    exists().where(
-        ENTRIES.c.shard == LINES.c.shard,
-        ENTRIES.c.sequence == LINES.c.sequence,
-        ENTRIES.c.booked_time == LINES.c.booked_time,
-        ENTRIES.c.kind.in_([int(kind) for kind in ADJUSTMENT_KINDS]),
-    ),
+_EVERYONE = 0
+_IS_OF_AN_ADJUSTMENT = (
+    ENTRIES.c.shard == LINES.c.shard,
+    ENTRIES.c.sequence == LINES.c.sequence,
+    ENTRIES.c.booked_time == LINES.c.booked_time,
+    ENTRIES.c.kind.in_([int(kind) for kind in ADJUSTMENT_KINDS]),
 )
 
 
-class _Query(Struct, frozen=True):
-    """One sum for many subjects: those of a kind, in one organization, from and up to when."""
+class _Group(Struct, frozen=True):
+    """What one pass sums up.
+
+    Attributes:
+        kind: For whom; None for everyone.
+        organization: Whose lines; empty for those of all.
+    """
 
     kind: Kind | None
     organization: str
-    start: int
-    end: int | None
+
+
+class _Lines(Struct, frozen=True):
+    """Those that one pass is over.
+
+    Attributes:
+        kind: As of the group.
+        organization: Its number; NO_LABEL for all.
+        moments: In microseconds, in order: when something wanted begins or ends. There is one.
+        is_ended: Whether nothing counts from the last moment on.
+    """
+
+    kind: Kind | None
+    organization: int
+    moments: Sequence[int]
+    is_ended: bool
+
+    @property
+    def column(self) -> ColumnElement[int]:
+        """Where the number stands of whom a line counts for."""
+        if self.kind is None:
+            return literal(_EVERYONE, BigInteger)
+        return LINES.c[self.kind.name.lower()]
+
+    @property
+    def conditions(self) -> Sequence[ColumnElement[bool]]:
+        """Which they are."""
+        found = [LINES.c.booked_time >= self.moments[0], not_(self._is_elsewhere)]
+        if self.is_ended:
+            found.append(LINES.c.booked_time < self.moments[-1])
+        if self.organization != NO_LABEL:
+            found.append(LINES.c.organization == self.organization)
+        return found
+
+    @property
+    def _is_elsewhere(self) -> ColumnElement[bool]:
+        """Whether a line is of an adjustment, which counts for those that its content names.
+
+        Of one that was erased its line is all there is. It counts in its organization alone: what it
+        gave to everyone stands in an entry of its own, which is not erased.
+        """
+        has_content = () if self.organization == NO_LABEL else (ENTRIES.c.content.is_not(None),)
+        # Cheap to see of nearly every line that it is none: requests name their model.
+        return and_(
+            LINES.c.model == NO_LABEL,
+            LINES.c.target == NO_LABEL,
+            exists().where(*_IS_OF_AN_ADJUSTMENT, *has_content),
+        )
 
 
 async def sums_of(connection: AsyncConnection, wanted: Sequence[Wanted]) -> dict[Wanted, Used]:
-    """What the lines of records say that counters should hold; adjustments are left out."""
+    """What the lines of records say that counters should hold.
+
+    Adjustments are left out, but for those whose content was erased.
+    """
     found = dict.fromkeys(wanted, NOTHING_USED)
-    queries: dict[_Query, list[Wanted]] = defaultdict(list)
+    groups: dict[_Group, list[Wanted]] = defaultdict(list)
     for one in wanted:
-        query = _query(one)
-        if query is not None:
-            queries[query].append(one)
+        group = _group(one)
+        if group is not None:
+            groups[group].append(one)
     numbers = await stored_numbers(connection, set(_labels(wanted)))
-    for query, some in queries.items():
-        by_number = await _by_number(connection, query, some, numbers)
-        for one in some:
-            found[one] = sum((by_number[n] for n in _numbers(one, query, numbers)), NOTHING_USED)
-        if query.kind is Kind.TAGS:
-            found.update(await _tagged(connection, some, by_number))
+    for group, some in groups.items():
+        organization = numbers.get((Kind.ORGANIZATION, group.organization), NO_LABEL)
+        if group.organization and organization == NO_LABEL:
+            continue  # nobody has used anything
+        moments = sorted({moment for one in some for moment in _moments(one)})
+        is_ended = all(one.end is not None for one in some)
+        lines = _Lines(group.kind, organization, moments, is_ended)
+        if group.kind is Kind.TAGS:
+            by_number = await _by_tags(connection, lines, some)
+        else:
+            by_number = _by_number(group.kind, some, numbers)
+        if by_number:
+            await _add(connection, lines, by_number, found)
     return found
 
 
-def _query(one: Wanted) -> _Query | None:
+def _group(one: Wanted) -> _Group | None:
     name = one.name
     kind = _KINDS.get(name.subject.partition("/")[0])
     if name.subject == SubjectKind.EVERYONE.value or kind is not None:
-        organization = "" if name.is_wide else storable(name.partition)
-        return _Query(kind, organization, one.start, one.end)
+        return _Group(kind, "" if name.is_wide else storable(name.partition))
     return None
 
 
@@ -88,78 +159,77 @@ def _labels(wanted: Iterable[Wanted]) -> Iterator[Label]:
             yield Kind.ORGANIZATION, storable(one.name.partition)
 
 
-def _numbers(one: Wanted, query: _Query, numbers: Mapping[Label, int]) -> list[int]:
-    """The numbers of the subject in its column; 0 stands for everyone."""
-    if query.kind is None:
-        return [0]
-    if query.kind is Kind.TAGS:
-        return []
-    number = numbers.get((query.kind, storable(one.name.subject.partition("/")[2])))
-    return [] if number is None else [number]
+def _moments(one: Wanted) -> Iterator[int]:
+    yield one.start * MICROSECONDS
+    if one.end is not None:
+        yield one.end * MICROSECONDS
 
 
-async def _by_number(
+def _by_number(
+    kind: Kind | None, wanted: Iterable[Wanted], numbers: Mapping[Label, int]
+) -> Mapping[int, Sequence[Wanted]]:
+    """What counts for whom, by the number that lines have."""
+    found: dict[int, list[Wanted]] = defaultdict(list)
+    for one in wanted:
+        if kind is None:
+            found[_EVERYONE].append(one)
+            continue
+        number = numbers.get((kind, storable(one.name.subject.partition("/")[2])))
+        if number is not None:
+            found[number].append(one)
+    return found
+
+
+async def _by_tags(
+    connection: AsyncConnection, lines: _Lines, wanted: Iterable[Wanted]
+) -> Mapping[int, Sequence[Wanted]]:
+    """Likewise. All tags of a request are one label: it counts for whoever is among them."""
+    by_subject: dict[str, list[Wanted]] = defaultdict(list)
+    for one in wanted:
+        by_subject[one.name.subject].append(one)
+    used = select(lines.column).where(lines.column != NO_LABEL, *lines.conditions)
+    query = select(LABELS.c.label_id, LABELS.c.text).where(LABELS.c.label_id.in_(used))
+    found: dict[int, list[Wanted]] = {}
+    for number, tags in await connection.execute(query):
+        subjects = [f"{SubjectKind.TAG.value}/{n}={tag}" for n, tag in _TAGS.decode(tags).items()]
+        some = [one for subject in subjects for one in by_subject.get(subject, ())]
+        if some:
+            found[number] = some
+    return found
+
+
+async def _add(
     connection: AsyncConnection,
-    query: _Query,
-    wanted: Sequence[Wanted],
-    numbers: Mapping[Label, int],
-) -> dict[int, Used]:
-    """The sums by the number of the subject's label."""
-    found: dict[int, Used] = defaultdict(Used)
-    organization = 0
-    if query.organization:
-        organization = numbers.get((Kind.ORGANIZATION, query.organization), 0)
-        if not organization:
-            return found  # nobody has used anything
-    some = sorted({number for one in wanted for number in _numbers(one, query, numbers)})
-    if query.kind not in {None, Kind.TAGS} and not some:
-        return found
-    for begin in range(0, max(len(some), 1), _MOST_LABELS_A_QUERY):
-        chosen = _select(query, organization, some[begin : begin + _MOST_LABELS_A_QUERY])
-        for number, *sums in await connection.execute(chosen):
-            found[number] += Used(*map(int, sums))
-    return found
+    lines: _Lines,
+    by_number: Mapping[int, Sequence[Wanted]],
+    found: dict[Wanted, Used],
+) -> None:
+    """Go over lines, and add what they say to what counts it."""
+    query = _sums(lines)
+    if lines.kind is not None and len(by_number) <= _MOST_LABELS_A_QUERY:
+        query = query.where(lines.column.in_(sorted(by_number)))
+    # There may be as many sums as moments for each number: never all at once.
+    async with connection.stream(query) as rows:
+        async for number, moment, *sums in rows:
+            used = Used(*map(int, sums))
+            for one in by_number.get(number, ()):
+                if one.counts(moment):
+                    found[one] += used
 
 
-def _select(query: _Query, organization: int, numbers: Sequence[int]) -> Select[Any]:
-    column = None if query.kind is None else LINES.c[query.kind.name.lower()]
+def _sums(lines: _Lines) -> Select[Any]:
+    """By number, and by the moment since which nothing wanted begins or ends."""
     # Each attempt at a target counts as a request there.
-    requests = func.count() if query.kind is Kind.TARGET else func.sum(LINES.c.requests)
+    requests = func.count() if lines.kind is Kind.TARGET else func.sum(LINES.c.requests)
     amounts = (requests, *(func.sum(LINES.c[name]) for name in _AMOUNTS))
-    chosen = select(column if column is not None else _ALL, *amounts).where(
-        LINES.c.booked_time >= query.start * MICROSECONDS, not_(_IS_ADJUSTMENT)
-    )
-    if query.end is not None:
-        chosen = chosen.where(LINES.c.booked_time < query.end * MICROSECONDS)
-    if organization:
-        chosen = chosen.where(LINES.c.organization == organization)
-    if column is None:
-        return chosen.having(func.count() > 0)
-    if query.kind is Kind.TAGS:
-        chosen = chosen.where(column != 0)
-    else:
-        chosen = chosen.where(column.in_(numbers))
-    return chosen.group_by(column)
+    query = select(lines.column, _last(lines.moments), *amounts).where(*lines.conditions)
+    return query.group_by(text("1"), text("2"))
 
 
-async def _tagged(
-    connection: AsyncConnection, wanted: Sequence[Wanted], by_number: Mapping[int, Used]
-) -> dict[Wanted, Used]:
-    """All tags of a request are one label: those are looked for that have the subject's among them."""
-    texts = await _texts(connection, sorted(by_number))
-    found = dict.fromkeys(wanted, NOTHING_USED)
-    for number, text in texts.items():
-        tags = {f"{SubjectKind.TAG.value}/{name}={tag}" for name, tag in _TAGS.decode(text).items()}
-        for one in wanted:
-            if one.name.subject in tags:
-                found[one] += by_number[number]
-    return found
-
-
-async def _texts(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for begin in range(0, len(numbers), _MOST_LABELS_A_QUERY):
-        some = numbers[begin : begin + _MOST_LABELS_A_QUERY]
-        query = select(LABELS.c.label_id, LABELS.c.text).where(LABELS.c.label_id.in_(some))
-        found.update({row.label_id: row.text for row in await connection.execute(query)})
-    return found
+def _last(moments: Sequence[int]) -> ColumnElement[int]:
+    """The last of some moments that a line does not lie before, found by halving them."""
+    if len(moments) == 1:
+        return literal(moments[0], BigInteger)
+    half = len(moments) // 2
+    is_before = LINES.c.booked_time < moments[half]
+    return case((is_before, _last(moments[:half])), else_=_last(moments[half:]))
