@@ -93,7 +93,7 @@ class Rebuilding:
         seen = {name: one for name, one in found.items() if _is_known_only_by_sight(one)}
         if not seen:
             return list(found.values())
-        after = (await self._comparison.look(map(_after_sight, seen.values()))).findings
+        after = (await self._comparison.look([_after_sight(one) for one in seen.values()])).findings
         by_sight = {name: _with_sight(seen[name], one) for name, one in after.items()}
         return [max(one, by_sight.get(name, one), key=_least) for name, one in found.items()]
 
