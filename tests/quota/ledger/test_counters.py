@@ -240,4 +240,29 @@ async def test_a_counter_that_is_back_counts_from_where_it_began_if_it_was_lost(
 
     assert lost == Noted(name, 5, now)
     assert limit_was_gone == Noted(name, now, now)
-    assert lost_total == Noted(total, 5, now)
+    assert lost_total == Noted(total, 5, now, 30, now)
+
+
+TOTAL = Noted(CounterName("acme", "key/k1", "cost/total"), 5, 9, spent=70, spent_at=9)
+
+
+@pytest.mark.parametrize(
+    ("counter", "spent", "spent_at"),
+    [
+        pytest.param(Counter(5, ((0, 95, 5),)), 90, 12, id="more, without what is held"),
+        pytest.param(Counter(5, ((0, 70, 0),)), 70, 12, id="still as much"),
+        pytest.param(Counter(5, ((0, 60, 0),)), 70, 9, id="less: it was lowered"),
+        pytest.param(Counter(8, ((0, 90, 0),)), 70, 9, id="begun anew: it was lost"),
+        pytest.param(Counter(5, ((0, 2**70, 0),)), 2**53 - 1, 12, id="more than can be counted"),
+    ],
+)
+def test_what_a_total_was_seen_to_hold_is_never_lowered(counter, spent, spent_at):
+    seen = TOTAL.with_spent(counter, Window(), 12)
+
+    assert (seen.spent, seen.spent_at) == (spent, spent_at)
+
+
+def test_what_a_window_that_ends_holds_is_not_noted():
+    window = Window(DAY.start, DAY.end, DAY.previous)
+
+    assert TOTAL.with_spent(Counter(5, ((DAY.start, 95, 0),)), window, 12) == TOTAL

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from meshgate.limits.limit import Limit, LimitKind, SubjectKind, WindowMode, WindowUnit
 from meshgate.quota.ledger.entries import ADJUSTMENT_KINDS, RECORD_KINDS, EntryKind
@@ -26,6 +27,8 @@ _MODEL, _TARGET = f"{SubjectKind.MODEL.value}/", f"{SubjectKind.TARGET.value}/"
 _LONG = frozenset({WindowUnit.DAY, WindowUnit.WEEK, WindowUnit.MONTH})
 _SIGNS = {EntryKind.ABANDONED: 1, EntryKind.RETURNED: -1}
 _PARTS_OF_A_BUCKET = 3
+# Up to here the store counts.
+_MOST = 2**53 - 1
 # Leases are made before the requests that use them, and clocks differ.
 _SLACK_MS = 5_000
 
@@ -272,11 +275,15 @@ class Noted(Struct, frozen=True):
         name: Which.
         since: From when on the books are compared with it, in milliseconds.
         seen: When it was last seen to have been used in the window of then.
+        spent: The most that it was seen to hold as spent; only of one without an end.
+        spent_at: When it held that: what was granted later is not in it. 0 where it was not seen.
     """
 
     name: CounterName
     since: int = 0
     seen: int = 0
+    spent: int = 0
+    spent_at: int = 0
 
     def start_in(self, window: Window) -> int:
         """From when on it counts in a window."""
@@ -289,6 +296,20 @@ class Noted(Struct, frozen=True):
     def goes_on(self, window: Window) -> bool:
         """Whether it is the same that was seen: the store keeps each for a window after its own."""
         return window.end is None or self.seen >= window.previous
+
+    def with_spent(self, counter: Counter, window: Window, moment: int) -> "Noted":
+        """The same, once it was seen again.
+
+        What it held is never lowered. One that was lost and has begun anew tells nothing until it
+        is made again: it counts only what came after the loss.
+        """
+        if window.end is not None:
+            return self
+        spent = min(max(counter.spent(window), 0), _MOST)
+        is_anew = self.spent > 0 and counter.since > self.since
+        if is_anew or spent < self.spent:
+            return self
+        return replace(self, spent=spent, spent_at=moment)
 
 
 class Wanted(Struct, frozen=True):

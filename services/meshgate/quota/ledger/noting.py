@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import Table, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,6 +20,7 @@ _log = structlog.get_logger("meshgate.quota.ledger")
 
 NOTE_SECONDS = 60.0
 _MOST_A_TRANSACTION = 1_000
+_VALUES = ("since", "seen", "spent", "spent_at")
 _COLUMNS = (COUNTERS.c.partition, COUNTERS.c.subject, COUNTERS.c.rule)
 
 
@@ -46,11 +48,12 @@ class NotedCounters:
             for place, counters in (await self._store.counters(await self._store.places())).items()
             for rule, counter in counters.items()
         ]
+        read = await self._store.now()
         compared = [(name, one) for name, one in found if _is_used(name, one, now)]
         for begin in range(0, len(compared), _MOST_A_TRANSACTION):
             some = dict(compared[begin : begin + _MOST_A_TRANSACTION])
             async with self._database.writing() as connection:
-                await _write(connection, some, now)
+                await _write(connection, some, now, read)
         return len(compared)
 
     async def page(
@@ -92,26 +95,36 @@ def _is_used(name: CounterName, counter: Counter, now: int) -> bool:
 
 
 async def _write(
-    connection: AsyncConnection, counters: Mapping[CounterName, Counter], now: int
+    connection: AsyncConnection, counters: Mapping[CounterName, Counter], now: int, read: int
 ) -> None:
-    rows = [_key(name) | {"since": one.since, "seen": now} for name, one in counters.items()]
-    await insert_missing(connection, COUNTERS, sorted(rows, key=lambda row: tuple(row.values())))
+    new = [_seen(Noted(name, one.since), one, now, read) for name, one in sorted(counters.items())]
+    await insert_missing(connection, COUNTERS, [_key(one.name) | _values(one) for one in new])
     before = await _stored(connection, counters)
     changed = [
-        _bound(name) | {"new_since": _since(before[name], one, now), "new_seen": now}
+        _seen(before[name], one, now, read)
         for name, one in sorted(counters.items())
         if before[name].seen < now
     ]
     if changed:
-        await connection.execute(_updated(COUNTERS), changed)
+        rows = [_bound("of", _key(one.name)) | _bound("new", _values(one)) for one in changed]
+        await connection.execute(_updated(COUNTERS), rows)
 
 
-def _since(before: Noted, counter: Counter, now: int) -> int:
-    """From when on it counts: one that was lost and has begun anew still counts from its beginning."""
+def _seen(before: Noted, counter: Counter, now: int, read: int) -> Noted:
+    """What is noted of a counter that is seen.
+
+    Args:
+        before: What was noted.
+        counter: As the store has it.
+        now: A moment before it was read.
+        read: And one after it.
+    """
     window = window_of(before.name, now)
-    if window is not None and before.goes_on(window):
-        return min(before.since, counter.since)
-    return counter.since
+    if window is None or not before.goes_on(window):
+        return Noted(before.name, counter.since, now)
+    # One that was lost and has begun anew still counts from its beginning.
+    since = min(before.since, counter.since)
+    return replace(before.with_spent(counter, window, read), since=since, seen=now)
 
 
 async def _stored(
@@ -122,7 +135,8 @@ async def _stored(
     query = select(COUNTERS).where(
         COUNTERS.c.partition.in_(partitions), COUNTERS.c.subject.in_(subjects)
     )
-    rows = await connection.execute(query)
+    # Whoever notes at the same time waits, and lowers nothing.
+    rows = await connection.execute(query.order_by(*_COLUMNS).with_for_update())
     return {noted.name: noted for noted in map(_noted, rows)}
 
 
@@ -134,7 +148,7 @@ def _updated(table: Table) -> Any:
             table.c.subject == bindparam("of_subject"),
             table.c.rule == bindparam("of_rule"),
         )
-        .values(since=bindparam("new_since"), seen=bindparam("new_seen"))
+        .values({name: bindparam(f"new_{name}") for name in _VALUES})
     )
 
 
@@ -142,9 +156,14 @@ def _key(name: CounterName) -> dict[str, Any]:
     return {"partition": name.partition, "subject": name.subject, "rule": name.rule}
 
 
-def _bound(name: CounterName) -> dict[str, Any]:
-    return {f"of_{field}": value for field, value in _key(name).items()}
+def _values(noted: Noted) -> dict[str, int]:
+    return {name: getattr(noted, name) for name in _VALUES}
+
+
+def _bound(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}_{name}": value for name, value in values.items()}
 
 
 def _noted(row: Any) -> Noted:
-    return Noted(CounterName(row.partition, row.subject, row.rule), row.since, row.seen)
+    name = CounterName(row.partition, row.subject, row.rule)
+    return Noted(name, *(getattr(row, column) for column in _VALUES))

@@ -25,7 +25,7 @@ from meshgate.database.schema import Schema
 SCHEMA = Schema(
     owner="ledger",
     url_variable="LEDGER_DATABASE_URL",
-    revisions=("0001", "0002", "0003"),
+    revisions=("0001", "0002", "0003", "0004"),
     migrations=Path(__file__).parent / "migrations",
     version_table="ledger_version",
 )
@@ -205,4 +205,7 @@ COUNTERS = Table(
     _zero("since"),
     # When it was last seen to be used in its window.
     _zero("seen"),
+    # The most that it was seen to hold as spent, where it has no end; and when, 0 for not yet.
+    _zero("spent"),
+    _zero("spent_at"),
 )
