@@ -6,6 +6,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.entries import CHAIN_START
+from meshgate.quota.ledger.hours import drop_lines, lock_sums
 from meshgate.quota.ledger.insertion import insert_missing
 from meshgate.quota.ledger.labels import Kind
 from meshgate.quota.ledger.schema import ENTRIES, ERASURES, HEADS, LINES
@@ -42,6 +43,8 @@ class Erasure:
     async def erase(self, connection: AsyncConnection, shard: int, places: Places) -> None:
         """Take content away, and count what had any; the lines too where all shall be gone."""
         erased = 0
+        if self._kind is Kind.ORGANIZATION:
+            await lock_sums(connection)
         for begin in range(0, len(places), _MOST_A_QUERY):
             some = places[begin : begin + _MOST_A_QUERY]
             erased += await _take_content(connection, shard, some)
@@ -89,12 +92,8 @@ async def _take_content(connection: AsyncConnection, shard: int, places: Places)
 
 
 async def _drop_lines(connection: AsyncConnection, shard: int, places: Places) -> None:
-    dropped = delete(LINES).where(
-        LINES.c.shard == shard,
-        LINES.c.sequence.in_([sequence for sequence, _ in places]),
-        LINES.c.booked_time.between(*_times(places)),
-    )
-    await connection.execute(dropped)
+    which = LINES.c.sequence.in_([sequence for sequence, _ in places])
+    await drop_lines(connection, shard, which, (booked_time for _, booked_time in places))
 
 
 def _times(places: Places) -> tuple[int, int]:

@@ -150,11 +150,13 @@ async def _rename(connection: AsyncConnection, user: User) -> None:
     numbers = sorted(user.keys if user.number is None else {user.number, *user.keys})
     for number in numbers:
         row = LABELS.c.label_id == number
-        kind, name = (
-            await connection.execute(select(LABELS.c.kind, LABELS.c.text).where(row))
-        ).one()
-        if kind == Kind.KEY:
-            subjects.append(f"key/{name}")
+        found = await connection.execute(select(LABELS.c.kind, LABELS.c.text).where(row))
+        label = found.one_or_none()
+        if label is None:
+            # Its organization was erased meanwhile, and nobody else used it.
+            continue
+        if label.kind == Kind.KEY:
+            subjects.append(f"key/{label.text}")
         await connection.execute(update(LABELS).where(row).values(text=nameless()))
     await connection.execute(delete(COUNTERS).where(COUNTERS.c.subject.in_(subjects)))
 
