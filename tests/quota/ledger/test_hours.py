@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from bench.generated_usage import Company, entries
+from msgspec import structs
 from quota.ledger import report_oracle as oracle
 from quota.ledger.breaking import BreakingDatabase, WatchedDatabase
 from quota.ledger.hourly import check_hours
@@ -142,10 +143,10 @@ async def test_what_is_dropped_is_taken_out_of_the_sums_and_they_are_not_made_an
 
 
 async def test_it_begins_where_chains_begin(ledger_url):
-    usage = [replace(entry, shard=1) for entry in USAGE]
+    usage = [structs.replace(entry, shard=1) for entry in USAGE]
     async with ledger_with(ledger_url, usage) as database:
         await SqlAgingBooks(CheckedDatabase(database)).drop_before(END, lambda _: None)
-        await SqlLedger(database).append([replace(usage[0], entry_id="one more")])
+        await SqlLedger(database).append([structs.replace(usage[0], entry_id="one more")])
 
         steps = await advance(database, most_entries=10)
 
