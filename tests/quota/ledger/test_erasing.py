@@ -1,10 +1,10 @@
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quota.ledger.books import some_books, verify_all
+from quota.ledger.breaking import BreakingDatabase, InterruptedDatabase
 from quota.ledger.usage import (
     adjusted,
     charge,
@@ -216,22 +216,6 @@ async def test_counters_of_what_was_erased_are_forgotten(ledger_url):
     assert left == [["user/bob", "user/x"], ["user/x"]]
 
 
-class BreakingDatabase(CheckedDatabase):
-    """One that breaks down in a certain transaction, after what that was to do and before its end."""
-
-    def __init__(self, database, breaks_at: int) -> None:
-        super().__init__(database)
-        self._left = breaks_at
-
-    @asynccontextmanager
-    async def writing(self):
-        async with super().writing() as connection:
-            yield connection
-            self._left -= 1
-            if self._left == 0:
-                raise ServiceUnavailableError("broken down")
-
-
 @pytest.mark.parametrize("breaks_at", [1, 2, 3])
 @pytest.mark.parametrize("verb", ["erase_user", "erase_organization"])
 async def test_what_broke_off_leaves_sound_books_and_can_be_begun_again(
@@ -250,6 +234,27 @@ async def test_what_broke_off_leaves_sound_books_and_can_be_begun_again(
         assert between.faults == []
         assert await told_of(database, name) == []
         assert (await verify_all(database)).faults == []
+
+
+async def test_a_user_is_erased_whose_key_goes_with_its_organization_meanwhile(ledger_url):
+    there = record("h2", charge(), organization_id="umbrella", key_id="k2")
+    new = record("h3", charge(), organization_id="umbrella", user_id="bob", key_id="k3")
+    async with database_at(ledger_url) as database:
+        ledger = SqlLedger(database)
+        await ledger.append(entries(told(1, there), told(2, record("h1", charge()))))
+
+        async def erase_organization():
+            await eraser_of(database).erase_organization("acme", "root")
+            await ledger.append(entries(told(3, new)))
+
+        # Before the last transaction.
+        interrupted = InterruptedDatabase(database, 3, erase_organization)
+        await SqlEraser(interrupted).erase_user("ann", "root")
+
+        assert [await told_of(database, name) for name in ("ann", "k1", "k2", "acme")] == [[]] * 4
+        lines = await named_lines(database)
+        assert (await verify_all(database)).faults == []
+    assert [line["key"].partition("/")[0] for line in lines] == ["erased", "k3"]
 
 
 @pytest.mark.parametrize("verb", ["erase_user", "erase_organization"])

@@ -8,15 +8,22 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from bench.generated_usage import Company, entries
+from msgspec import structs
 from quota.ledger import report_oracle as oracle
-from quota.ledger.usage import database_at, rows
-from sqlalchemy import delete, func, insert, select, update
+from quota.ledger.breaking import BreakingDatabase, WatchedDatabase
+from quota.ledger.hourly import check_hours
+from quota.ledger.usage import MOMENT, charge, database_at, record, rows, told
+from quota.ledger.usage import entries as ledger_entries
+from sqlalchemy import delete, func, select, update
 
+from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.hours import HOUR, Hours
 from meshgate.quota.ledger.reports import Dimension, ReportQuery, UsageFilter
-from meshgate.quota.ledger.schema import ERASURES, HOURS, LINES, STARTS, SUMMED
+from meshgate.quota.ledger.schema import HOURS, LINES, SUMMED
+from meshgate.quota.ledger.sql_eraser import SqlEraser
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.sql_reports import SqlReports
+from meshgate.quota.ledger.sql_retention import SqlAgingBooks
 from meshgate.quota.ledger.time_buckets import Bucket, Span, starts
 from meshgate.runtime.errors import ServiceUnavailableError
 
@@ -116,50 +123,92 @@ async def test_several_who_sum_up_at_once_count_nothing_twice(ledger_url):
         await check_reports(one, USAGE)
 
 
-async def erase(connection):
-    row = {"time": 1, "kind": 1, "principal_id": "admin", "entries": 5}
-    await connection.execute(insert(ERASURES), row)
+@pytest.mark.parametrize("most_entries", [20_000, 150])
+async def test_what_is_dropped_is_taken_out_of_the_sums_and_they_are_not_made_anew(
+    ledger_url, most_entries
+):
+    async with ledger_with(ledger_url, USAGE) as database:
+        await Hours(database, most_entries).advance()
+        before = await rows(database, SUMMED)
+        watched = WatchedDatabase(database, lambda: check_hours(database, SPANS[0]))
+
+        await SqlAgingBooks(watched).drop_before(SPANS[0].start + 30 * HOUR, lambda _: None)
+
+        assert watched.transactions > 1
+        assert await rows(database, SUMMED) == before
+        assert 0 < await count(database, LINES) < sum(len(entry.lines) for entry in USAGE)
+        await check_hours(database, *SPANS)
+        await advance(database)
+        await check_hours(database, *SPANS)
 
 
-async def erase_more(connection):
-    await connection.execute(update(ERASURES).values(entries=ERASURES.c.entries + 1))
+async def test_it_begins_where_chains_begin(ledger_url):
+    usage = [structs.replace(entry, shard=1) for entry in USAGE]
+    async with ledger_with(ledger_url, usage) as database:
+        await SqlAgingBooks(CheckedDatabase(database)).drop_before(END, lambda _: None)
+        await SqlLedger(database).append([structs.replace(usage[0], entry_id="one more")])
+
+        steps = await advance(database, most_entries=10)
+
+        await check_hours(database, *SPANS)
+    assert steps == 1
 
 
-async def drop(connection):
-    await connection.execute(insert(STARTS), {"shard": 1, "sequence": 7, "chain": b"x"})
+@pytest.mark.parametrize("breaks_at", [2, 3])
+async def test_of_an_organization_nothing_is_told_once_it_is_erased_after_its_users(
+    ledger_url, breaks_at
+):
+    """As their content is gone by then, nothing but lines goes with it."""
+    some = [told(number, record(f"h{number}", charge())) for number in range(5)]
+    other = told(7, record("h7", charge(), organization_id="umbrella", user_id="eve"))
+    hour = MOMENT * 1_000 // HOUR * HOUR
+    span = Span(hour, hour + HOUR)
+    async with ledger_with(ledger_url, ledger_entries(*some, other)) as database:
+        await advance(database)
+        await SqlEraser(CheckedDatabase(database)).erase_user("ann", "root")
+        await advance(database)
+        await check_hours(database, span)
+
+        with pytest.raises(ServiceUnavailableError):
+            await SqlEraser(BreakingDatabase(database, breaks_at)).erase_organization("acme", "r")
+        await check_hours(database, span)
+        lines = await count(database, LINES)
+        await advance(database)
+        await check_hours(database, span)
+        await SqlEraser(CheckedDatabase(database)).erase_organization("acme", "root")
+        await check_hours(database, span)
+
+        assert await count(database, HOURS) == 1
+    assert lines == {2: 6, 3: 1}[breaks_at]
 
 
-@pytest.mark.parametrize("change", [erase, drop])
-async def test_what_is_erased_or_dropped_is_in_no_report_from_then_on(ledger_url, change):
+async def test_sums_that_were_made_in_another_way_are_made_anew(ledger_url):
     async with ledger_with(ledger_url, USAGE) as database:
         await advance(database)
-        left = [entry for entry in USAGE if entry.shard % 2]
         async with database.writing() as connection:
-            await connection.execute(delete(LINES).where(LINES.c.shard % 2 == 0))
-            await change(connection)
+            await connection.execute(update(SUMMED).values(mark="1/5/700"))
+            await connection.execute(update(HOURS).values(lines=0))
 
-        await check_reports(database, left)
+        await check_reports(database, USAGE)
+        await SqlAgingBooks(CheckedDatabase(database)).drop_before(START + HOUR, lambda _: None)
         await advance(database)
-        await check_reports(database, left)
 
+        await check_hours(database, *SPANS)
         marks = {row["mark"] for row in await rows(database, SUMMED)}
     assert len(marks) == 1
 
 
-async def test_an_erasure_that_goes_on_is_noticed_again(ledger_url):
-    async with ledger_with(ledger_url, USAGE) as database:
-        async with database.writing() as connection:
-            await erase(connection)
-        await advance(database)
-        async with database.writing() as connection:
-            await connection.execute(delete(LINES))
-            await erase_more(connection)
+async def test_dropping_and_summing_up_at_once_lose_nothing(ledger_url):
+    async with ledger_with(ledger_url, USAGE) as one, database_at(ledger_url) as other:
+        await asyncio.gather(
+            advance(one, most_entries=20),
+            SqlAgingBooks(CheckedDatabase(other)).drop_before(START + 30 * HOUR, lambda _: None),
+            SqlEraser(CheckedDatabase(other)).erase_organization("org_1", "root"),
+        )
 
-        await check_reports(database, [])
-        await advance(database)
-        summed = await count(database, HOURS)
-
-    assert summed == 0
+        await check_hours(one, *SPANS)
+        await advance(one)
+        await check_hours(one, *SPANS)
 
 
 async def test_it_goes_on_when_the_database_comes_back(ledger_url):

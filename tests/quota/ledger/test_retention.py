@@ -8,16 +8,19 @@ from postgres_server import execute
 from prometheus_client import REGISTRY
 from quota.ledger.books import verify_all
 from quota.ledger.databases import migrated_sqlite, new_postgres
+from quota.ledger.hourly import check_hours
 from quota.ledger.usage import charge, database_at, entries, record, rows, told
 from quota.worlds import no_peers
 from sqlalchemy import text
 
 from meshgate.quota.assembly import assemble
 from meshgate.quota.ledger.checked_database import CheckedDatabase
+from meshgate.quota.ledger.hours import Hours
 from meshgate.quota.ledger.retention import Retention
 from meshgate.quota.ledger.schema import ENTRIES, IDS, LINES
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.sql_retention import SqlAgingBooks
+from meshgate.quota.ledger.time_buckets import Span
 from meshgate.quota.ledger.upkeep import opened_upkeep
 from meshgate.quota.settings import Settings
 from meshgate.runtime.environment import Environment, SettingError
@@ -169,6 +172,26 @@ async def test_a_month_that_lies_behind_what_must_stay_goes_later(ledger_postgre
         assert "ledger_entries_2026_07" not in await months(database)
         assert await left(database) == [(3, 4)]
         assert (await verify_all(database)).faults == []
+
+
+async def test_what_was_booked_late_keeps_no_later_month(ledger_postgres):
+    url = await asyncio.to_thread(new_postgres, ledger_postgres, "ledger_late_entry")
+    async with database_at(url) as database:
+        # August and September, and twice July, which was long gone.
+        await written(database, 3, -20, 4, 45, -21, 50)
+        hours = Hours(database)
+        await hours.advance()
+
+        counts = await drop(database, 41)
+
+        assert counts == [3]
+        assert await left(database) == [(3, 4), (3, 5), (3, 6)]
+        assert "ledger_entries_2026_08" not in await months(database)
+        assert (await verify_all(database)).faults == []
+        await check_hours(database, Span(at(-40) * 1_000, at(60) * 1_000))
+        await drop(database, 46)
+        assert "ledger_entries_2026_07" not in await months(database)
+        await check_hours(database, Span(at(-40) * 1_000, at(60) * 1_000))
 
 
 async def test_a_month_that_somebody_reads_goes_entry_by_entry(ledger_postgres):

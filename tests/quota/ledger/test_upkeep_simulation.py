@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from quota.ledger.books import verify_all
+from quota.ledger.breaking import WatchedDatabase
 from quota.ledger.databases import migrated_sqlite
+from quota.ledger.hourly import check_hours
 from quota.ledger.usage import (
     MOMENT,
     adjusted,
@@ -23,12 +25,12 @@ from quota.ledger.usage import (
     told,
 )
 
-from meshgate.quota.ledger.checked_database import CheckedDatabase
-from meshgate.quota.ledger.hours import Hours
+from meshgate.quota.ledger.hours import HOUR, Hours
 from meshgate.quota.ledger.schema import ENTRIES
 from meshgate.quota.ledger.sql_eraser import SqlEraser
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.sql_retention import SqlAgingBooks
+from meshgate.quota.ledger.time_buckets import Span
 
 USERS = ("ann", "bob", "")
 KEYS = ("k1", "k2", "")
@@ -47,10 +49,15 @@ ADJUST = st.tuples(
 ERASE_USER = st.tuples(st.just("erase_user"), st.sampled_from(USERS[:2]))
 ERASE_ORGANIZATION = st.tuples(st.just("erase_organization"), st.sampled_from(ORGANIZATIONS))
 DROP = st.tuples(st.just("drop"), st.integers(0, 20))
-SUM_UP = st.tuples(st.just("sum_up"), st.integers(1, 3))
+ADVANCE = st.tuples(st.just("advance"), st.integers(1, 8))
 STEPS = st.lists(
-    WRITE | WRITE | ADJUST | ERASE_USER | ERASE_ORGANIZATION | DROP | SUM_UP, max_size=14
+    WRITE | WRITE | ADJUST | ERASE_USER | ERASE_ORGANIZATION | DROP | ADVANCE, max_size=14
 )
+# The hour that all is booked in, and a part of it.
+SPANS = [
+    Span(MOMENT * 1_000 // HOUR * HOUR - HOUR, MOMENT * 1_000 // HOUR * HOUR + 2 * HOUR),
+    Span(MOMENT * 1_000 + 3_000, MOMENT * 1_000 + 2 * HOUR),
+]
 
 
 @dataclass
@@ -68,7 +75,8 @@ class Simulation:
 
     def __init__(self, database) -> None:
         self._database = database
-        self._checked = CheckedDatabase(database)
+        # Reports are right after each transaction of erasing and dropping, not only after the last.
+        self._checked = WatchedDatabase(database, lambda: check_hours(database, *SPANS))
         self._ledgers = (SqlLedger(database), SqlLedger(database))
         self._booked: list[Booked] = []
         self._number = 0
@@ -114,11 +122,11 @@ class Simulation:
             gone = list(takewhile(lambda one: one.time < moment, chain))
             self._booked = [one for one in self._booked if not any(one is o for o in gone)]
 
-    async def sum_up(self, entries) -> None:
-        """Not all at once."""
-        await Hours(self._database, most_entries=entries).advance()
+    async def advance(self, most_entries) -> None:
+        await Hours(self._database, most_entries).advance()
 
     async def check(self) -> None:
+        await check_hours(self._database, *SPANS)
         verified = await verify_all(self._database)
         assert (verified.faults, verified.entry_count) == ([], len(self._booked))
         lines = await named_lines(self._database)

@@ -6,6 +6,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.entries import CHAIN_START
+from meshgate.quota.ledger.hours import drop_lines, lock_sums
 from meshgate.quota.ledger.insertion import insert_missing
 from meshgate.quota.ledger.labels import Kind
 from meshgate.quota.ledger.schema import ENTRIES, ERASURES, HEADS, LINES
@@ -41,25 +42,21 @@ class Erasure:
 
     async def erase(self, connection: AsyncConnection, shard: int, places: Places) -> None:
         """Take content away, and count what had any; the lines too where all shall be gone."""
-        erased = dropped = 0
+        erased = 0
+        if self._kind is Kind.ORGANIZATION:
+            await lock_sums(connection)
         for begin in range(0, len(places), _MOST_A_QUERY):
             some = places[begin : begin + _MOST_A_QUERY]
             erased += await _take_content(connection, shard, some)
             if self._kind is Kind.ORGANIZATION:
-                dropped += await _drop_lines(connection, shard, some)
+                await _drop_lines(connection, shard, some)
         row = ERASURES.c.erasure_id == self._erasure_id
         counted = update(ERASURES).where(row).values(entries=ERASURES.c.entries + erased)
         await connection.execute(counted)
         self.entries += erased
-        if dropped and not erased:
-            # Sums by the hour that still have those lines must be seen to be out of date.
-            await self._renew(connection)
 
     async def finish(self, connection: AsyncConnection) -> None:
         """Last, with the heads locked. The new number tells whoever appends to look names up."""
-        await self._renew(connection)
-
-    async def _renew(self, connection: AsyncConnection) -> None:
         begun, self._erasure_id = self._erasure_id, await self._insert(connection)
         await connection.execute(delete(ERASURES).where(ERASURES.c.erasure_id == begun))
 
@@ -94,13 +91,9 @@ async def _take_content(connection: AsyncConnection, shard: int, places: Places)
     return (await connection.execute(taken.values(content=None))).rowcount
 
 
-async def _drop_lines(connection: AsyncConnection, shard: int, places: Places) -> int:
-    dropped = delete(LINES).where(
-        LINES.c.shard == shard,
-        LINES.c.sequence.in_([sequence for sequence, _ in places]),
-        LINES.c.booked_time.between(*_times(places)),
-    )
-    return (await connection.execute(dropped)).rowcount
+async def _drop_lines(connection: AsyncConnection, shard: int, places: Places) -> None:
+    which = LINES.c.sequence.in_([sequence for sequence, _ in places])
+    await drop_lines(connection, shard, which, (booked_time for _, booked_time in places))
 
 
 def _times(places: Places) -> tuple[int, int]:

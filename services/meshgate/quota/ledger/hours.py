@@ -1,30 +1,29 @@
 """Sums the lines up by the hour, behind those who write them.
 
 Whoever writes the ledger knows nothing of it. How far it has come is in the same transaction as the
-sums; what is erased or dropped changes a mark, and then the sums are made anew.
+sums; whoever takes lines away, because of their age or on demand, takes them out of the sums in the
+same transaction too.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
 from msgspec import Struct
-from sqlalchemy import BigInteger, ColumnElement, cast, delete, func, or_, select, text
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, delete, func, or_, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.database.database import Database
 from meshgate.quota.ledger.schema import (
     COUNT_COLUMNS,
-    ERASURES,
-    HEADS,
     HOURS,
     LABEL_COLUMNS,
     LINES,
-    STARTS,
     SUMMED,
 )
+from meshgate.quota.ledger.stretches import Ends, heads, starts
 from meshgate.runtime.errors import ServiceUnavailableError
 
 HOUR = 3_600_000_000
@@ -32,8 +31,11 @@ _MOST_ENTRIES = 20_000
 _EVERY_SECONDS = 30.0
 # Between two transactions those who append have their turn.
 _PAUSE_SECONDS = 0.5
-# Any number that nobody else uses: whoever sums up holds this lock of PostgreSQL.
+# Any number that nobody else uses: whoever changes sums holds this lock of PostgreSQL.
 _LOCK = 0x6C686F75
+# How they are made. Sums that were made in another way are made anew.
+_MARK = "2"
+_COUNTED = (*COUNT_COLUMNS, "lines")
 
 _log = structlog.get_logger("meshgate.quota")
 
@@ -43,7 +45,7 @@ class Summed(Struct, frozen=True):
 
     Attributes:
         sequences: By the shard.
-        is_valid: Whether nothing that is in the sums was erased or dropped since.
+        is_valid: Whether the sums were made as this version makes them.
     """
 
     sequences: Mapping[int, int]
@@ -52,9 +54,52 @@ class Summed(Struct, frozen=True):
 
 async def read_summed(connection: AsyncConnection) -> Summed:
     """How far it has come, as the transaction sees it."""
-    mark = await _mark(connection)
     rows = (await connection.execute(select(SUMMED))).all()
-    return Summed({row.shard: row.sequence for row in rows}, all(row.mark == mark for row in rows))
+    return Summed({row.shard: row.sequence for row in rows}, all(row.mark == _MARK for row in rows))
+
+
+async def lock_sums(connection: AsyncConnection) -> None:
+    """Keep all others from changing sums, or taking away lines, until the transaction ends.
+
+    Of all locks but those of heads and months it is the first to be taken, so that nobody waits in
+    a circle. SQLite has locked everything.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+async def drop_lines(
+    connection: AsyncConnection,
+    shard: int,
+    which: ColumnElement[bool],
+    booked_times: Iterable[int],
+) -> None:
+    """Delete lines, and take them out of the sums. Whoever calls holds `lock_sums`.
+
+    Args:
+        connection: The transaction.
+        shard: Whose lines.
+        which: Which of them.
+        booked_times: Of all these lines.
+    """
+    times = set(booked_times)
+    # The times, so that only the months in question are looked at.
+    dropped = and_(
+        LINES.c.shard == shard, which, LINES.c.booked_time.between(min(times), max(times))
+    )
+    summed = await read_summed(connection)
+    if summed.is_valid and shard in summed.sequences:
+        await _add(connection, dropped & (LINES.c.sequence <= summed.sequences[shard]), sign=-1)
+        touched = HOURS.c.booked_time.in_(sorted({moment - moment % HOUR for moment in times}))
+        # Sums of no lines are no rows of reports, not even of zeros.
+        await connection.execute(delete(HOURS).where(touched, HOURS.c.lines <= 0))
+    await connection.execute(delete(LINES).where(dropped))
+
+
+async def drop_hours(connection: AsyncConnection, begin: int, end: int) -> None:
+    """Drop the sums of all lines of some full hours. Whoever calls holds `lock_sums`."""
+    hour = HOURS.c.booked_time
+    await connection.execute(delete(HOURS).where(hour >= begin, hour < end))
 
 
 class Hours:
@@ -76,11 +121,7 @@ class Hours:
             ServiceUnavailableError: The database cannot be reached, or is locked.
         """
         async with self._database.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                await connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK}
-                )
-            mark = await _mark(connection)
+            await lock_sums(connection)
             summed = await read_summed(connection)
             if not summed.is_valid:
                 await connection.execute(delete(HOURS))
@@ -88,8 +129,8 @@ class Hours:
                 summed = Summed({}, is_valid=True)
             stretches, is_all = await self._stretches(connection, summed.sequences)
             if stretches:
-                await _add(connection, stretches)
-                await _move(connection, stretches, mark)
+                await _add(connection, _is_within(stretches))
+                await _move(connection, stretches)
         return not is_all
 
     async def keep(
@@ -117,14 +158,14 @@ class Hours:
             await sleep(_PAUSE_SECONDS if is_more else _EVERY_SECONDS)
 
     async def _stretches(
-        self, connection: AsyncConnection, sequences: Mapping[int, int]
+        self, connection: AsyncConnection, sequences: Ends
     ) -> tuple[Mapping[int, tuple[int, int]], bool]:
         """After which entry of each shard to begin, and with which to end; whether that is all."""
-        heads = (await connection.execute(select(HEADS.c.shard, HEADS.c.sequence))).all()
+        dropped = await starts(connection)
         left = self._most_entries
         found: dict[int, tuple[int, int]] = {}
-        for shard, head in heads:
-            begin = sequences.get(shard, 0)
+        for shard, head in sorted((await heads(connection)).items()):
+            begin = max(sequences.get(shard, 0), dropped.get(shard, 0))
             if head <= begin:
                 continue
             if left <= 0:
@@ -137,29 +178,20 @@ class Hours:
         return found, True
 
 
-async def _mark(connection: AsyncConnection) -> str:
-    """Changes whenever something is erased or dropped."""
-    erased = select(
-        func.coalesce(func.max(ERASURES.c.erasure_id), 0),
-        func.coalesce(func.sum(ERASURES.c.entries), 0),
-    )
-    dropped = select(func.coalesce(func.sum(STARTS.c.sequence), 0))
-    erasures, entries = (await connection.execute(erased)).one()
-    return f"{erasures}/{int(entries)}/{int(await connection.scalar(dropped) or 0)}"
-
-
-async def _add(connection: AsyncConnection, stretches: Mapping[int, tuple[int, int]]) -> None:
+async def _add(connection: AsyncConnection, which: ColumnElement[bool], sign: int = 1) -> None:
+    """Add lines to the sums, or take them out."""
     insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(HOURS)
     hour = (LINES.c.booked_time - LINES.c.booked_time % HOUR).label("hour")
     labels = [LINES.c[name] for name in LABEL_COLUMNS]
-    sums = [cast(func.sum(LINES.c[name]), BigInteger) for name in COUNT_COLUMNS]
-    found = select(hour, *labels, *sums).where(_is_within(stretches)).group_by(text("1"), *labels)
-    names = ("booked_time", *LABEL_COLUMNS, *COUNT_COLUMNS)
+    sums = [*(func.sum(LINES.c[name]) for name in COUNT_COLUMNS), func.count()]
+    counted = [cast(sign * total, BigInteger) for total in sums]
+    found = select(hour, *labels, *counted).where(which).group_by(text("1"), *labels)
+    names = ("booked_time", *LABEL_COLUMNS, *_COUNTED)
     adding = insert.from_select(names, found)
     await connection.execute(
         adding.on_conflict_do_update(
             index_elements=["booked_time", *LABEL_COLUMNS],
-            set_={name: HOURS.c[name] + adding.excluded[name] for name in COUNT_COLUMNS},
+            set_={name: HOURS.c[name] + adding.excluded[name] for name in _COUNTED},
         )
     )
 
@@ -173,12 +205,10 @@ def _is_within(stretches: Mapping[int, tuple[int, int]]) -> ColumnElement[bool]:
     )
 
 
-async def _move(
-    connection: AsyncConnection, stretches: Mapping[int, tuple[int, int]], mark: str
-) -> None:
+async def _move(connection: AsyncConnection, stretches: Mapping[int, tuple[int, int]]) -> None:
     insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(SUMMED)
     rows = [
-        {"shard": shard, "sequence": end, "mark": mark} for shard, (_, end) in stretches.items()
+        {"shard": shard, "sequence": end, "mark": _MARK} for shard, (_, end) in stretches.items()
     ]
     moving = insert.on_conflict_do_update(
         index_elements=["shard"],

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 
 from msgspec import Struct
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.chain_starts import begin_after, give_start, start_of
 from meshgate.quota.ledger.findings import Link
+from meshgate.quota.ledger.hours import drop_hours, drop_lines, lock_sums
 from meshgate.quota.ledger.months import MONTHS_LOCK, Month, bounds_of, partition_of
 from meshgate.quota.ledger.schema import ENTRIES, IDS, LINES
 from meshgate.quota.ledger.stretches import heads
@@ -24,13 +25,13 @@ class _Doomed(Struct, frozen=True):
         shard: The chain.
         last: That entry.
         count: How many go.
-        among: Ids and sequences of those of a later month that lie among them.
+        among: Id, sequence and booked time of those of other months that lie among them.
     """
 
     shard: int
     last: Link
     count: int
-    among: Sequence[tuple[str, int]]
+    among: Sequence[tuple[str, int, int]]
 
 
 async def old_months(connection: AsyncConnection, booked_time: int) -> Sequence[Month]:
@@ -46,12 +47,13 @@ async def old_months(connection: AsyncConnection, booked_time: int) -> Sequence[
 
 
 async def drop_month(connection: AsyncConnection, month: Month, booked_time: int) -> int | None:
-    """Drop the oldest month.
+    """Drop a month.
 
     Returns:
         How many entries are gone; None, and nothing is, where entries that must stay lie among
-        them, or many of a later month.
+        them, or many of other months.
     """
+    begin, end = bounds_of(month)
     await _lock(connection)
     doomed: list[_Doomed] = []
     for shard in await heads(connection):
@@ -60,14 +62,14 @@ async def drop_month(connection: AsyncConnection, month: Month, booked_time: int
         if last is None:
             continue
         start = await start_of(connection, shard)
-        among = await _among(connection, shard, last.sequence, bounds_of(month)[1])
+        among = await _among(connection, shard, last.sequence, (begin, end))
         if len(among) > _MOST_AMONG or any(time >= booked_time for *_, time in among):
             return None
-        places = [(entry_id, sequence) for entry_id, sequence, _ in among]
-        doomed.append(_Doomed(shard, last, last.sequence - start.sequence, places))
+        doomed.append(_Doomed(shard, last, last.sequence - start.sequence, among))
     for chain in doomed:
-        await _drop_among(connection, chain, bounds_of(month)[1])
+        await _drop_among(connection, chain)
         await begin_after(connection, chain.shard, chain.last)
+    await drop_hours(connection, begin, end)
     for table in (ENTRIES.name, LINES.name):
         await connection.execute(text(f"DROP TABLE IF EXISTS {partition_of(table, month)}"))
     return sum(chain.count for chain in doomed)
@@ -77,6 +79,7 @@ async def _lock(connection: AsyncConnection) -> None:
     """Keep all others out, but let none wait long: if it does not go at once, it may go later."""
     await connection.execute(text("SET LOCAL lock_timeout = '500ms'"))
     await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MONTHS_LOCK})
+    await lock_sums(connection)
     both = f"ONLY {ENTRIES.name}, ONLY {LINES.name}"
     await connection.execute(text(f"LOCK TABLE {both} IN ACCESS EXCLUSIVE MODE"))
 
@@ -92,28 +95,32 @@ async def _last(connection: AsyncConnection, shard: int, month: Month) -> Link |
 
 
 async def _among(
-    connection: AsyncConnection, shard: int, last: int, end: int
+    connection: AsyncConnection, shard: int, last: int, bounds: tuple[int, int]
 ) -> Sequence[tuple[str, int, int]]:
-    """Id, sequence and time of entries before the last that belong to later months."""
+    """Id, sequence and time of entries before the last that belong to other months.
+
+    To earlier ones too: one may stay, and be made again by what was booked late.
+    """
+    begin, end = bounds
+    is_other = or_(ENTRIES.c.booked_time >= end, ENTRIES.c.booked_time < begin)
     query = select(ENTRIES.c.entry_id, ENTRIES.c.sequence, ENTRIES.c.booked_time).where(
-        ENTRIES.c.shard == shard, ENTRIES.c.sequence < last, ENTRIES.c.booked_time >= end
+        ENTRIES.c.shard == shard, ENTRIES.c.sequence < last, is_other
     )
     rows = await connection.execute(query.order_by(ENTRIES.c.sequence).limit(_MOST_AMONG + 1))
     return [(row.entry_id, row.sequence, row.booked_time) for row in rows]
 
 
-async def _drop_among(connection: AsyncConnection, chain: _Doomed, end: int) -> None:
+async def _drop_among(connection: AsyncConnection, chain: _Doomed) -> None:
     if not chain.among:
         return
+    ids, sequences, times = zip(*chain.among, strict=True)
+    await connection.execute(delete(IDS).where(IDS.c.entry_id.in_(ids)))
     await connection.execute(
-        delete(IDS).where(IDS.c.entry_id.in_([entry_id for entry_id, _ in chain.among]))
-    )
-    sequences = [sequence for _, sequence in chain.among]
-    for table in (ENTRIES, LINES):
-        await connection.execute(
-            delete(table).where(
-                table.c.shard == chain.shard,
-                table.c.sequence.in_(sequences),
-                table.c.booked_time >= end,
-            )
+        delete(ENTRIES).where(
+            ENTRIES.c.shard == chain.shard,
+            ENTRIES.c.sequence.in_(sequences),
+            # So that only the months in question are looked at.
+            ENTRIES.c.booked_time.between(min(times), max(times)),
         )
+    )
+    await drop_lines(connection, chain.shard, LINES.c.sequence.in_(sequences), times)

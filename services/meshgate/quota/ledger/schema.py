@@ -25,7 +25,7 @@ from meshgate.database.schema import Schema
 SCHEMA = Schema(
     owner="ledger",
     url_variable="LEDGER_DATABASE_URL",
-    revisions=("0001", "0002", "0003", "0004"),
+    revisions=("0001", "0002", "0003", "0004", "0005"),
     migrations=Path(__file__).parent / "migrations",
     version_table="ledger_version",
 )
@@ -150,6 +150,8 @@ HOURS = Table(
         for name in ("booked_time", *LABEL_COLUMNS)
     ),
     *(Column(name, BigInteger, nullable=False) for name in COUNT_COLUMNS),
+    # Of how many lines: what is a sum of none any more goes.
+    _zero("lines"),
     sqlite_with_rowid=False,
 )
 
@@ -159,7 +161,7 @@ SUMMED = Table(
     METADATA,
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, nullable=False),
-    # What had been erased or dropped by then: what is of another mark counts no more.
+    # How the sums are made: what is of another mark counts no more.
     Column("mark", Text, nullable=False),
 )
 

@@ -14,7 +14,7 @@ from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.erasing import nameless, owned_keys, required
 from meshgate.quota.ledger.erasure import Erasure, lock_heads
 from meshgate.quota.ledger.labels import Kind
-from meshgate.quota.ledger.schema import COUNTERS, LABELS
+from meshgate.quota.ledger.schema import COUNTERS, LABELS, NO_LABEL
 from meshgate.quota.ledger.stretches import Ends, Stretch, heads, starts, stretches
 from meshgate.quota.ledger.subjects import (
     Organization,
@@ -150,19 +150,29 @@ async def _rename(connection: AsyncConnection, user: User) -> None:
     numbers = sorted(user.keys if user.number is None else {user.number, *user.keys})
     for number in numbers:
         row = LABELS.c.label_id == number
-        kind, name = (
-            await connection.execute(select(LABELS.c.kind, LABELS.c.text).where(row))
-        ).one()
-        if kind == Kind.KEY:
-            subjects.append(f"key/{name}")
+        found = await connection.execute(select(LABELS.c.kind, LABELS.c.text).where(row))
+        label = found.one_or_none()
+        if label is None:
+            # Its organization was erased meanwhile, and nobody else used it.
+            continue
+        if label.kind == Kind.KEY:
+            subjects.append(f"key/{label.text}")
         await connection.execute(update(LABELS).where(row).values(text=nameless()))
     await connection.execute(delete(COUNTERS).where(COUNTERS.c.subject.in_(subjects)))
 
 
 async def _drop_unused(connection: AsyncConnection, used: set[int]) -> None:
-    """Forget all names that no line refers to."""
-    numbers = (await connection.execute(select(LABELS.c.label_id))).scalars()
-    unused = sorted(set(numbers) - used)
+    """Forget all names that no line refers to.
+
+    The highest number stays, under no name: SQLite would give it to the next name, and another who
+    erases may still take it for what it was.
+    """
+    numbers = set((await connection.execute(select(LABELS.c.label_id))).scalars())
+    highest = max(numbers, default=NO_LABEL)
+    if highest not in used:
+        row = LABELS.c.label_id == highest
+        await connection.execute(update(LABELS).where(row).values(text=nameless()))
+    unused = sorted(numbers - used - {highest})
     for begin in range(0, len(unused), _MOST_A_QUERY):
         some = unused[begin : begin + _MOST_A_QUERY]
         await connection.execute(delete(LABELS).where(LABELS.c.label_id.in_(some)))

@@ -96,7 +96,7 @@ async def _differing(connection: AsyncConnection, first: int, last: int) -> tupl
     lines = _sums_of_lines(first, last)
     stored = select(
         HOURS.c.booked_time.label(_HOUR),
-        *(HOURS.c[name] for name in (*LABEL_COLUMNS, *COUNT_COLUMNS)),
+        *(HOURS.c[name] for name in (*LABEL_COLUMNS, *COUNT_COLUMNS, "lines")),
     ).where(HOURS.c.booked_time.between(first, last))
     derived = select(*lines.c)
     either = [
@@ -118,6 +118,7 @@ def _sums_of_lines(first: int, last: int) -> CTE:
             (LINES.c.booked_time - LINES.c.booked_time % HOUR).label(_HOUR),
             *labels,
             *(func.sum(LINES.c[name]).label(name) for name in COUNT_COLUMNS),
+            func.count().label("lines"),
         )
         .where(LINES.c.booked_time.between(first, last), _is_summed())
         .group_by(literal_column(_HOUR), *labels)

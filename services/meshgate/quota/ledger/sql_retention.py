@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meshgate.quota.ledger.chain_starts import begin_after, give_start, start_of
 from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.findings import Link
+from meshgate.quota.ledger.hours import drop_lines, lock_sums
 from meshgate.quota.ledger.old_months import drop_month, old_months
 from meshgate.quota.ledger.schema import ENTRIES, IDS, LINES, STARTS
 from meshgate.quota.ledger.stretches import heads, starts
@@ -56,9 +57,8 @@ class SqlAgingBooks:
                 # Somebody reads. It will go later, or entry by entry.
                 _log.info("a month cannot be dropped as a whole now", reason=error.message)
                 return
-            if count is None:
-                return
-            dropped(count)
+            if count is not None:
+                dropped(count)
 
     async def _drop_run(self, shard: int, booked_time: int) -> int:
         """Drop the next of a chain that are old; how many."""
@@ -66,6 +66,7 @@ class SqlAgingBooks:
             if not await _old_run(connection, shard, booked_time, 1):
                 return 0
         async with self._database.writing() as connection:
+            await lock_sums(connection)
             await give_start(connection, shard)
             await start_of(connection, shard)
             run = await _old_run(connection, shard, booked_time, _A_RUN)
@@ -102,12 +103,12 @@ async def _old_run(
 async def _drop(connection: AsyncConnection, shard: int, run: Sequence[Any]) -> None:
     await connection.execute(delete(IDS).where(IDS.c.entry_id.in_([row.entry_id for row in run])))
     times = [row.booked_time for row in run]
-    for table in (ENTRIES, LINES):
-        await connection.execute(
-            delete(table).where(
-                table.c.shard == shard,
-                table.c.sequence <= run[-1].sequence,
-                # So that only the months in question are looked at.
-                table.c.booked_time.between(min(times), max(times)),
-            )
+    await connection.execute(
+        delete(ENTRIES).where(
+            ENTRIES.c.shard == shard,
+            ENTRIES.c.sequence <= run[-1].sequence,
+            # So that only the months in question are looked at.
+            ENTRIES.c.booked_time.between(min(times), max(times)),
         )
+    )
+    await drop_lines(connection, shard, LINES.c.sequence <= run[-1].sequence, times)
