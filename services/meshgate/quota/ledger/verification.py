@@ -245,10 +245,10 @@ class _Page:
             self._faults.append(Fault(0, 0, message))
 
     async def _look_at_hours(self, after: int | None) -> None:
-        compared = await self._books.hours(after, min(_SUMMED_LINES_A_PART, self._room))
-        self._faults.extend(wrong_with_hours(compared))
-        self._room -= max(1, compared.line_count)
-        self._place = replace(self._place, hour=compared.last, is_end=compared.last is None)
+        found = await self._books.hours(after, min(_SUMMED_LINES_A_PART, self._room))
+        self._faults.extend(wrong_with_hours(found))
+        self._room -= max(1, found.line_count)
+        self._place = replace(self._place, hour=found.last, is_end=found.last is None)
 
 
 def _size(asked_for: int) -> int:
