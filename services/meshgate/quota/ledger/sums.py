@@ -42,6 +42,7 @@ _KINDS = {
     SubjectKind.TARGET.value: Kind.TARGET,
 }
 _MOST_LABELS_A_QUERY = 5_000
+_ROWS_AT_ONCE = 5_000
 _TAGS = msgspec.json.Decoder(dict[str, str])
 _AMOUNTS = ("input_tokens", "output_tokens", "cost_nanos")
 _EVERYONE = 0
@@ -209,7 +210,7 @@ async def _add(
     if lines.kind is not None and len(by_number) <= _MOST_LABELS_A_QUERY:
         query = query.where(lines.column.in_(sorted(by_number)))
     # There may be as many sums as moments for each number: never all at once.
-    async with connection.stream(query) as rows:
+    async with connection.stream(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows:
         async for number, moment, *sums in rows:
             used = Used(*map(int, sums))
             for one in by_number.get(number, ()):
