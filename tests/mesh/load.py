@@ -46,13 +46,23 @@ class Load:
         """How many requests ended how; 0 where the connection broke."""
         return Counter(told.status for told in self.told.values())
 
+    async def ask(self, client: httpx.AsyncClient, *, is_streamed: bool) -> Told:
+        """One request, noted from its beginning on."""
+        name = f"{self.key_id}-{secrets.token_hex(6)}"
+        self.told[name] = Told(0)
+        told = self.told[name] = await self._ask(client, name, is_streamed=is_streamed)
+        return told
+
+    async def ask_until_answered(self, client: httpx.AsyncClient, *, is_streamed: bool) -> None:
+        """Again while it is refused, as by what is still starting."""
+        while (await self.ask(client, is_streamed=is_streamed)).status != 200:
+            await asyncio.sleep(0.1)
+
     async def _client(self, *, is_streamed: bool) -> None:
         refused = 0
         async with self.gateway.client(self.key) as client:
             while refused < 3:
-                name = f"{self.key_id}-{secrets.token_hex(6)}"
-                self.told[name] = Told(0)
-                told = self.told[name] = await self._ask(client, name, is_streamed=is_streamed)
+                told = await self.ask(client, is_streamed=is_streamed)
                 refused = refused + 1 if told.status == 429 else 0
                 if told.status not in {200, 429}:
                     await asyncio.sleep(0.1)  # what it waits for takes a while
