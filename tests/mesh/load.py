@@ -65,7 +65,7 @@ class Load:
                 told = await self.ask(client, is_streamed=is_streamed)
                 refused = refused + 1 if told.status == 429 else 0
                 if told.status not in {200, 429}:
-                    await asyncio.sleep(0.1)  # what it waits for takes a while
+                    await asyncio.sleep(0.25)  # what it waits for takes a while
 
     async def _ask(self, client: httpx.AsyncClient, name: str, *, is_streamed: bool) -> Told:
         words = " ".join(["word"] * (1 + len(self.told) % 8))

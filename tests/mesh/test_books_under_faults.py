@@ -77,9 +77,7 @@ def gateway(
     """What a dead process held comes free in two seconds."""
     directory = tmp_path_factory.mktemp("books-under-faults")
     variables = SHORT | {"REDIS_URL": store.url}
-    with running_gateway(
-        directory, upstream_origin, "--workers", "2", variables=variables, models=MODELS
-    ) as gateway:
+    with running_gateway(directory, upstream_origin, variables=variables, models=MODELS) as gateway:
         yield gateway
 
 
@@ -181,8 +179,6 @@ async def kill_store(scene: Scene) -> None:
 
 async def empty_store(scene: Scene) -> None:
     """What waited for the ledger is lost, and what was held."""
-    async with scene.gateway.client(ADMIN_KEY) as admin:
-        await pages(admin, "reconcile")  # notes which counters there are, as every minute
     booked = scene.booked_names()
     async with scene.store.client() as client:
         await client.flushall()
