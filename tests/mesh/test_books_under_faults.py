@@ -202,8 +202,8 @@ FAULTS: dict[str, Fault] = {
     "store emptied": empty_store,
 }
 
-NOT_SEEN = FAULTS.keys() - {"routing", "provider", "envoy"}
-"""What callers cannot lose an answer by that the upstream has given."""
+ANSWERS_ARE_SAFE = FAULTS.keys() - {"routing", "provider", "envoy"}
+"""Faults by which no caller loses an answer that the upstream has given."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -229,7 +229,7 @@ async def test_after_a_fault_the_books_say_what_was_asked_and_answered(
     for load in scene.loads:
         print(await figures(scene, load))  # noqa: T201
         await check_books(scene, load)
-        if fault in NOT_SEEN:
+        if fault in ANSWERS_ARE_SAFE:
             assert set(await scene.asked(load)) == load.full.keys()
     await check_limits(scene)
     await check_audit(admin)
