@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -56,6 +58,15 @@ def rows(gateway: Gateway, query: str) -> list[tuple[Any, ...]]:
     path = gateway.directory / "data" / "ledger.sqlite"
     with contextlib.closing(sqlite3.connect(path, timeout=BOUND_SECONDS)) as connection:
         return connection.execute(query).fetchall()
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Nobody else writes into this database."""
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 async def recorded(gateway: Gateway, key_id: str, count: int = 1) -> list[Any]:

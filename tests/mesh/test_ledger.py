@@ -1,12 +1,10 @@
 """The ledger of a whole gateway: every request is in it once, with what the upstream said."""
 
 import asyncio
-import contextlib
 import json
 import os
 import secrets
 import signal
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from gateway_process import ADMIN_KEY, Gateway, running_gateway
-from mesh.books import rows, total
+from mesh.books import locked, rows, total
 from mesh.waiting import until
 from quota.ledger.usage import check_books, database_at
 
@@ -188,15 +186,6 @@ async def test_while_the_ledger_is_locked_usage_waits_and_too_much_of_it_stops_w
         assert limited.booked() == limited.answered
         assert free.booked() == free.answered
         await check_ledger(gateway)
-
-
-@contextlib.contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Nobody else writes into it."""
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
 
 
 async def missing(gateway: Gateway) -> list[str]:

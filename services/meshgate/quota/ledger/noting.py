@@ -1,7 +1,7 @@
 """Notes which counters there are, so that they can be looked for, and made again, when they are lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.counter_store import CounterStore
-from meshgate.quota.ledger.counters import Counter, CounterName, Noted, window_of
+from meshgate.quota.ledger.counters import Counter, CounterName, Noted, Place, window_of
 from meshgate.quota.ledger.insertion import insert_missing
 from meshgate.quota.ledger.schema import COUNTERS
 from meshgate.runtime.errors import GatewayError
@@ -36,16 +36,20 @@ class NotedCounters:
         self._database = database
         self._store = store
 
-    async def note(self) -> int:
+    async def note(self, places: Collection[Place] | None = None) -> int:
         """Note all that are used in their present windows, and tell how many.
+
+        Args:
+            places: Only those that are kept here.
 
         Raises:
             ServiceUnavailableError: The store or the database does not answer.
         """
         now = await self._store.now()
+        wanted = await self._store.places() if places is None else places
         found = [
             (CounterName(*place, rule), counter)
-            for place, counters in (await self._store.counters(await self._store.places())).items()
+            for place, counters in (await self._store.counters(wanted)).items()
             for rule, counter in counters.items()
         ]
         read = await self._store.now()

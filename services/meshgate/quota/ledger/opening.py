@@ -5,8 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from meshgate.database.database import Database
+from meshgate.quota.ledger.checked_database import CheckedDatabase
+from meshgate.quota.ledger.counter_store import CounterStore
 from meshgate.quota.ledger.hours import Hours
 from meshgate.quota.ledger.keeper import Keeper
+from meshgate.quota.ledger.noted_ledger import NotedLedger
+from meshgate.quota.ledger.noting import NotedCounters
 from meshgate.quota.ledger.schema import SCHEMA
 from meshgate.quota.ledger.sql_ledger import SqlLedger
 from meshgate.quota.ledger.sql_reports import SqlReports
@@ -25,7 +29,9 @@ async def opened_ledger(
     """
     database = Database(SCHEMA, database_url, wait_seconds=wait_seconds)
     try:
-        yield Keeper(UsageStream(nodes, new_consumer()), SqlLedger(database))
+        notes = NotedCounters(CheckedDatabase(database), CounterStore(nodes))
+        ledger = NotedLedger(SqlLedger(database), notes)
+        yield Keeper(UsageStream(nodes, new_consumer()), ledger)
     finally:
         await database.close()
 
