@@ -238,10 +238,13 @@ async def test_what_broke_off_leaves_sound_books_and_can_be_begun_again(
 
 async def test_a_user_is_erased_whose_key_goes_with_its_organization_meanwhile(ledger_url):
     there = record("h2", charge(), organization_id="umbrella", key_id="k2")
-    new = record("h3", charge(), organization_id="umbrella", user_id="bob", key_id="k3")
+    # Two new names, as two go: neither may be taken for the key's.
+    more = {"organization_id": "umbrella", "user_id": "", "key_id": "", "model": "large"}
+    new = record("h3", charge(model="gpt-9"), **more)
     async with database_at(ledger_url) as database:
         ledger = SqlLedger(database)
-        await ledger.append(entries(told(1, there), told(2, record("h1", charge()))))
+        await ledger.append(entries(told(1, there)))
+        await ledger.append(entries(told(2, record("h1", charge()))))
 
         async def erase_organization():
             await eraser_of(database).erase_organization("acme", "root")
@@ -254,7 +257,8 @@ async def test_a_user_is_erased_whose_key_goes_with_its_organization_meanwhile(l
         assert [await told_of(database, name) for name in ("ann", "k1", "k2", "acme")] == [[]] * 4
         lines = await named_lines(database)
         assert (await verify_all(database)).faults == []
-    assert [line["key"].partition("/")[0] for line in lines] == ["erased", "k3"]
+    assert [line["key"].partition("/")[0] for line in lines] == ["erased", ""]
+    assert (lines[1]["model"], lines[1]["target"]) == ("large", "openai/gpt-9")
 
 
 @pytest.mark.parametrize("verb", ["erase_user", "erase_organization"])
