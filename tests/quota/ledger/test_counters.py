@@ -136,7 +136,8 @@ def as_told(number: int, made):
         kind, partition, subjects = made
         wide = partition.decode()
         of = subjects if wide == "acme" else [wide]
-        return adjusted(number, kind, shard=shard_of(wide), partition=partition, subjects=of)
+        told_of = {"partition": partition, "subjects": of, "cause": f"settled/{number}".encode()}
+        return adjusted(number, kind, shard=shard_of(wide), **told_of)
     _, charges, more = made
     shard = shard_of(more["organization_id"])
     return told(number, record(f"h{number}", *charges, **more), shard=shard)
