@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, and_, func, or_, select, text
+from sqlalchemy import RowMapping, Table, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.checked_database import CheckedDatabase
@@ -28,6 +28,7 @@ from meshgate.quota.ledger.schema import (
     NO_LABEL,
     STARTS,
 )
+from meshgate.quota.ledger.snapshot import keep_months
 from meshgate.quota.ledger.sql_hours import compare_hours
 from meshgate.quota.ledger.verification import StoredId
 
@@ -52,11 +53,7 @@ class SqlBooks:
 
     async def part(self, shard: int, after: int | None, count: int) -> Part:
         async with self._database.reading() as connection:
-            if self._database.is_postgres:
-                # Before anything is seen: a month that is dropped must not be half gone.
-                await connection.execute(
-                    text(f"LOCK TABLE {ENTRIES.name}, {LINES.name} IN ACCESS SHARE MODE")
-                )
+            await keep_months(connection, ENTRIES, LINES)
             entries, is_last = await _entries(connection, shard, after, count)
             last = None if is_last else entries[-1].sequence
             return Part(

@@ -1,6 +1,6 @@
 """Compares the sums by the hour with the lines that they are sums of."""
 
-from sqlalchemy import CTE, ColumnElement, func, literal_column, select, text, union
+from sqlalchemy import CTE, ColumnElement, func, literal_column, select, union
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meshgate.quota.ledger.findings import ComparedHours
@@ -13,6 +13,7 @@ from meshgate.quota.ledger.schema import (
     LINES,
     SUMMED,
 )
+from meshgate.quota.ledger.snapshot import keep_months
 
 _MOST_HOURS = 24
 _LAST_TIME = 2**63 - 1
@@ -32,9 +33,7 @@ async def compare_hours(
         after: The last moment that was compared; None before the first.
         count: How many lines.
     """
-    if connection.dialect.name == "postgresql":
-        # Before anything is seen: a month that is dropped must not be half gone.
-        await connection.execute(text(f"LOCK TABLE {LINES.name} IN ACCESS SHARE MODE"))
+    await keep_months(connection, LINES)
     if not (await read_summed(connection)).is_valid:
         return _NOTHING
     passing = await _passing(connection) if after is None else ()

@@ -21,7 +21,8 @@ from meshgate.quota.ledger.reports import (
     Sums,
     TooManyRowsError,
 )
-from meshgate.quota.ledger.schema import COUNT_COLUMNS
+from meshgate.quota.ledger.schema import COUNT_COLUMNS, LINES
+from meshgate.quota.ledger.snapshot import keep_months
 from meshgate.quota.ledger.sources import Source, read_sources
 from meshgate.quota.ledger.sql_records import read_records
 from meshgate.runtime.errors import ServiceUnavailableError
@@ -62,6 +63,7 @@ class SqlReports:
     async def report(self, query: ReportQuery) -> Report:
         await self.check()
         async with self._database.reading() as connection:
+            await keep_months(connection, LINES)
             wanted = await read_wanted(connection, query.filter)
             sources = await read_sources(connection, query, wanted) if wanted else ()
             groups: list[Sequence[Any]] = []
