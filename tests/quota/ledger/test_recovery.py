@@ -16,11 +16,13 @@ from meshgate.quota.grants import Grant, LimitReached, NotGranted
 from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.counter_store import CounterStore
 from meshgate.quota.ledger.noting import NotedCounters
+from meshgate.quota.ledger.rebuilding import Rebuilding, Rebuilt
 from meshgate.quota.ledger.recovery import Recovery
 from meshgate.quota.ledger.schema import ENTRIES
 from meshgate.quota.redis_address import RedisAddress
 from meshgate.quota.redis_nodes import RedisNodes
 from meshgate.quota.redis_store import Keeping
+from meshgate.runtime.errors import ServiceUnavailableError
 from meshgate.v1 import quota_service_pb2 as pb
 from meshgate.v1.quota_service_pb2_grpc import QuotaServiceStub
 
@@ -98,23 +100,50 @@ async def test_what_is_lost_again_meanwhile_is_not_said_to_be_whole(audit, recov
     assert await audit.world.hold("b", BUDGET, SPENT) is NotGranted.LOST
 
 
-async def test_what_cannot_be_made_again_yet_is_said_and_tried_again(audit, valkey):
-    tries = []
+class AwayAtFirst:
+    """A rebuilding whose ledger does not answer the first time."""
+
+    def __init__(self, rebuilding: Rebuilding) -> None:
+        self._rebuilding = rebuilding
+        self._tries = 0
+
+    async def rebuild(self, **asked) -> Rebuilt:
+        self._tries += 1
+        if self._tries == 1:
+            raise ServiceUnavailableError("the ledger is away")
+        return await self._rebuilding.rebuild(**asked)
+
+
+async def lacks_of_two_tries(recovering, between=lambda: None):
+    """What is said to be lacking after each of two tries."""
+    lacked = []
 
     async def pause(_seconds: float) -> None:
-        tries.append(recovery.lacks())
-        if len(tries) == 1:
-            valkey.start()
-        if len(tries) == 2:
+        lacked.append(recovery.lacks())
+        if len(lacked) == 2:
             raise asyncio.CancelledError
+        between()
 
-    recovery = Recovery(CounterStore(audit.nodes, answer_seconds=1.0), audit.rebuilding, pause)
-    valkey.kill()
-
+    recovery = Recovery(*recovering, pause)
     with pytest.raises(asyncio.CancelledError):
         await recovery.keep_recovering(1.0)
+    return lacked
 
-    assert tries == [("counters that were lost are not made again yet",), ()]
+
+async def test_what_cannot_be_made_again_yet_is_said_and_tried_again(audit):
+    lacked = await lacks_of_two_tries((audit.store, AwayAtFirst(audit.rebuilding)))
+
+    assert lacked == [("counters that were lost are not made again yet",), ()]
+
+
+async def test_a_store_that_is_away_has_lost_nothing_as_far_as_one_knows(audit, valkey):
+    await audit.store.make_whole(await audit.store.lost())
+    valkey.kill()
+    store = CounterStore(audit.nodes, answer_seconds=1.0)
+
+    lacked = await lacks_of_two_tries((store, audit.rebuilding), between=valkey.start)
+
+    assert lacked == [(), ()]
 
 
 async def hold(stub: QuotaServiceStub, name: str) -> pb.GrantResult:

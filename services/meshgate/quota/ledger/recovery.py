@@ -30,11 +30,13 @@ class Recovery:
         self._store = store
         self._rebuilding = rebuilding
         self._sleep = sleep
-        self._why_not: str | None = None
+        self._has_lost = False
+        self._is_failing = False
 
     def lacks(self) -> Sequence[str]:
-        """What it could not do until now."""
-        return () if self._why_not is None else ("counters that were lost are not made again yet",)
+        """What it could not do until now. A store that is away has lost nothing, as far as one knows."""
+        failed = self._is_failing and self._has_lost
+        return ("counters that were lost are not made again yet",) if failed else ()
 
     async def recover(self) -> int:
         """Make again what was lost, and tell in how many shards that was.
@@ -43,6 +45,7 @@ class Recovery:
             ServiceUnavailableError: The store or the ledger does not answer, or too much waits.
         """
         lost = await self._store.lost()
+        self._has_lost = bool(lost)
         if lost:
             await self._rebuilding.rebuild(shards=frozenset(lost))
             await self._store.make_whole(lost)
@@ -53,9 +56,9 @@ class Recovery:
         while True:
             try:
                 await self.recover()
-                self._why_not = None
+                self._is_failing = False
             except GatewayError as error:
-                if self._why_not is None:
-                    _log.warning("lost counters cannot be made again", reason=error.message)
-                self._why_not = error.message
+                if not self._is_failing:
+                    _log.warning("counters cannot be looked after", reason=error.message)
+                self._is_failing = True
             await self._sleep(every_seconds)
