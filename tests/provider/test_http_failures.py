@@ -102,7 +102,8 @@ async def test_usage_is_told_with_a_failure_where_it_is_known(upstream, fake):
 
     stream = await streamed(upstream, attempt(streamed_chat()))
 
-    assert stream.failure.usage == Usage(input_tokens=5, output_tokens=9)
+    expected = Usage(input_tokens=5, output_tokens=9, service_tier="default")
+    assert stream.failure.usage == expected
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,8 @@ async def test_an_entry_that_cannot_be_read_is_asked_again(
         entry.body = b"{}"
 
     again = await embed("one")
+    while numbers(again) == [1]:  # on its way until the cache's answer is here
+        again = await embed("one")
 
     assert (word(again), numbers(again)) == ("miss", [5])
 
