@@ -1,8 +1,8 @@
 import pytest
 
 from meshgate.quota.ledger.findings import Fault
-from meshgate.quota.ledger.kept_links import KeptLink
-from meshgate.quota.ledger.verification import ChainHead, Verified
+from meshgate.quota.ledger.kept_links import ChainHead
+from meshgate.quota.ledger.verification import Verified
 from meshgate.quota.upkeep_messages import erase, verify
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import usage_service_pb2 as pb
@@ -56,7 +56,7 @@ async def test_links_that_were_kept_are_compared_with_the_first_page():
     first = await verify(books, pb.VerifyUsageRequest(kept_links=[LINK]))
     second = await verify(books, pb.VerifyUsageRequest(page_token="here", kept_links=[LINK]))
 
-    assert books.asked == [("", 0), (KeptLink(3, 9, bytes(31) + b"\x0f"),), ("here", 0)]
+    assert books.asked == [("", 0), (ChainHead(3, 9, bytes(31) + b"\x0f"),), ("here", 0)]
     assert [fault.message for fault in first.faults] == ["not the one", "it is missing"]
     assert [fault.message for fault in second.faults] == ["it is missing"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from meshgate.quota.ledger.erasing import Erasing
-from meshgate.quota.ledger.kept_links import KeptLink
+from meshgate.quota.ledger.kept_links import ChainHead
 from meshgate.quota.ledger.verification import Verification, Verified
 from meshgate.quota.shards import SHARD_COUNT
 from meshgate.runtime.errors import InvalidRequestError
@@ -31,7 +31,7 @@ async def verify(
     return verified_message(verified)
 
 
-def _kept_links(written: Sequence[str]) -> Sequence[KeptLink]:
+def _kept_links(written: Sequence[str]) -> Sequence[ChainHead]:
     if len(written) > SHARD_COUNT:
         raise InvalidRequestError(
             f"kept_links: there are {SHARD_COUNT} chains, and one link of each can be compared",
@@ -40,7 +40,7 @@ def _kept_links(written: Sequence[str]) -> Sequence[KeptLink]:
     return [_kept_link(text) for text in written]
 
 
-def _kept_link(text: str) -> KeptLink:
+def _kept_link(text: str) -> ChainHead:
     found = _KEPT_LINK.fullmatch(text)
     if found is None:
         raise InvalidRequestError(
@@ -48,7 +48,7 @@ def _kept_link(text: str) -> KeptLink:
             field="kept_links",
         )
     shard, sequence, chain = found.groups()
-    return KeptLink(int(shard), int(sequence), bytes.fromhex(chain))
+    return ChainHead(int(shard), int(sequence), bytes.fromhex(chain))
 
 
 async def erase(

@@ -4,7 +4,7 @@ from quota.ledger.usage import MOMENT, charge, database_at, entries, record, tol
 from sqlalchemy import delete, update
 
 from meshgate.quota.ledger.checked_database import CheckedDatabase
-from meshgate.quota.ledger.kept_links import KeptLink
+from meshgate.quota.ledger.kept_links import ChainHead
 from meshgate.quota.ledger.schema import ENTRIES, HEADS
 from meshgate.quota.ledger.sql_books import SqlBooks
 from meshgate.quota.ledger.sql_ledger import SqlLedger
@@ -31,7 +31,7 @@ class Chain:
 
     async def kept(self):
         verified = await self._verifier.verify("", 0)
-        return [KeptLink(head.shard, head.sequence, head.chain) for head in verified.heads]
+        return [ChainHead(head.shard, head.sequence, head.chain) for head in verified.heads]
 
     async def faults(self, kept):
         return [(fault.sequence, fault.message) for fault in await self._verifier.compare(kept)]
@@ -92,5 +92,5 @@ async def test_what_was_dropped_because_of_its_age_is_compared_as_far_as_it_is_k
         await chain.drop_before(day=2)
 
         assert await chain.faults([*first, *second]) == []
-        lie = [KeptLink(3, 2, bytes(32))]
+        lie = [ChainHead(3, 2, bytes(32))]
         assert await chain.faults(lie) == [(2, "the chain is not the one that was kept")]

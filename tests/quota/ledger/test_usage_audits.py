@@ -5,9 +5,10 @@ from bindings import BINDINGS
 from quota.ledger.served_usage import served, waiting
 
 from meshgate.quota.ledger.findings import Fault
+from meshgate.quota.ledger.kept_links import ChainHead
 from meshgate.quota.ledger.rebuilding import Rebuilt
 from meshgate.quota.ledger.reconciliation import Reconciled
-from meshgate.quota.ledger.verification import ChainHead, Verified
+from meshgate.quota.ledger.verification import Verified
 from meshgate.quota.usage_servicer import Ledger
 from meshgate.v1 import usage_service_pb2 as pb
 

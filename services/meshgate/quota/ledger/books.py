@@ -19,10 +19,10 @@ from meshgate.quota.ledger.counters import (
     shares_of,
 )
 from meshgate.quota.ledger.entries import ADJUSTMENT_KINDS, RECORD_KINDS, Entry, EntryKind
+from meshgate.quota.ledger.entry_ids import known_ids
 from meshgate.quota.ledger.schema import ENTRIES, ERASURES, HEADS, IDS, STARTS
 from meshgate.quota.ledger.sums import sums_of
 
-_MOST_IDS_A_QUERY = 5_000
 _PLACE = ("shard", "sequence", "booked_time")
 _NEVER = 2**63 - 1
 
@@ -117,7 +117,7 @@ class LedgerBooks:
         async with self._database.reading() as connection:
             sums = await sums_of(connection, wanted)
             adjusted = await _adjusted(connection, wanted, places)
-            known = await _known(connection, list(by_id))
+            known = await known_ids(connection, list(by_id))
             fresh = await _fresh(connection, heads)
             erased = await connection.scalar(select(func.max(ERASURES.c.time))) or 0
             starts = await _starts(connection)
@@ -205,15 +205,6 @@ async def _adjusted(
     )
     found = [_entry(row) for row in await connection.execute(query)]
     return _dated_shares(found, places)
-
-
-async def _known(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
-    known: set[str] = set()
-    for begin in range(0, len(ids), _MOST_IDS_A_QUERY):
-        some = ids[begin : begin + _MOST_IDS_A_QUERY]
-        rows = await connection.execute(select(IDS.c.entry_id).where(IDS.c.entry_id.in_(some)))
-        known.update(rows.scalars())
-    return known
 
 
 async def _fresh(connection: AsyncConnection, heads: Mapping[int, int]) -> list[Entry]:

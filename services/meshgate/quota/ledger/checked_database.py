@@ -1,4 +1,4 @@
-"""The ledger's database for those who come to it now and then."""
+"""The ledger's database, which may come up, or be migrated, after this process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,18 +23,23 @@ class CheckedDatabase:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """As `Database.reading`; also raises ServiceUnavailableError where tables are missing."""
-        await self._check()
+        await self.check()
         async with self._database.reading() as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """As `Database.writing`, likewise."""
-        await self._check()
+        await self.check()
         async with self._database.writing() as connection:
             yield connection
 
-    async def _check(self) -> None:
+    async def check(self) -> None:
+        """Look, until it is so once, whether the database can be used.
+
+        Raises:
+            ServiceUnavailableError: It cannot be used yet.
+        """
         if self._is_checked:
             return
         try:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import Limit, LimitKind, SubjectKind, WindowMode, WindowUnit
 from meshgate.quota.ledger.entries import ADJUSTMENT_KINDS, RECORD_KINDS, EntryKind
 from meshgate.quota.rules import limit_of
@@ -69,19 +70,8 @@ class Used(Struct, frozen=True):
 
     def of(self, kind: LimitKind) -> int:
         """How much of it a limit of this kind counts."""
-        match kind:
-            case LimitKind.REQUESTS:
-                return self.requests
-            case LimitKind.TOKENS:
-                return self.input_tokens + self.output_tokens
-            case LimitKind.INPUT_TOKENS:
-                return self.input_tokens
-            case LimitKind.OUTPUT_TOKENS:
-                return self.output_tokens
-            case LimitKind.COST:
-                return self.cost_nanos
-            case LimitKind.CONCURRENCY:
-                return 0
+        amounts = Amounts(self.requests, self.input_tokens, self.output_tokens, self.cost_nanos)
+        return amounts.of(kind)
 
 
 NOTHING_USED = Used()

@@ -5,7 +5,7 @@ from msgspec import Struct
 from meshgate.quota.ledger.findings import Fault, Link
 
 
-class KeptLink(Struct, frozen=True):
+class ChainHead(Struct, frozen=True):
     """The last link that a chain had once; kept elsewhere, it shows whether all was made anew since."""
 
     shard: int
@@ -27,7 +27,7 @@ class Passage(Struct, frozen=True):
     chain: bytes | None
 
 
-def compared(kept: KeptLink, passage: Passage) -> Fault | None:
+def compared(kept: ChainHead, passage: Passage) -> Fault | None:
     """What is wrong, if anything is. Of what was dropped since only the last link is known."""
     chain = passage.start.chain if kept.sequence == passage.start.sequence else passage.chain
     if kept.sequence < passage.start.sequence or chain == kept.chain:

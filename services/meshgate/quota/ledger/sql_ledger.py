@@ -9,8 +9,10 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meshgate.database.database import Database, DatabaseUnusableError, is_refused_value
+from meshgate.database.database import Database, is_refused_value
+from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.entries import CHAIN_START, Entry, Sealed, chained, digest_of
+from meshgate.quota.ledger.entry_ids import known_ids
 from meshgate.quota.ledger.insertion import insert_missing
 from meshgate.quota.ledger.keeper import Appended, LedgerRefusedError
 from meshgate.quota.ledger.label_table import Label, LabelTable
@@ -21,7 +23,6 @@ from meshgate.quota.ledger.schema import ENTRIES, HEADS, IDS, LINES, NO_LABEL
 from meshgate.runtime.errors import ServiceUnavailableError
 
 _LABELLED = {kind.name.lower(): kind for kind in Kind}
-_MOST_IDS_A_QUERY = 5_000
 _RETRY_SECONDS = 1
 
 
@@ -36,10 +37,9 @@ class SqlLedger:
     """A `Ledger`. Several processes may append at the same time."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database = CheckedDatabase(database)
         self._months = Months(database)
         self._labels = LabelTable()
-        self._is_checked = False
 
     async def append(self, entries: Sequence[Entry]) -> Appended:
         try:
@@ -54,22 +54,12 @@ class SqlLedger:
             raise _refused(error) from None
 
     async def _append(self, entries: Sequence[Entry]) -> Appended:
-        await self._check()
+        await self._database.check()
         await self._months.make(entry.booked_time for entry in entries)
         async with self._database.writing() as connection:
             fresh, numbers = await self._written(connection, entries)
         self._labels.remember(numbers)
         return Appended(fresh, len(entries) - len(fresh))
-
-    async def _check(self) -> None:
-        """The database may have come up after this process."""
-        if self._is_checked:
-            return
-        try:
-            await self._database.check()
-        except DatabaseUnusableError as error:
-            raise ServiceUnavailableError(str(error), retry_after_seconds=_RETRY_SECONDS) from None
-        self._is_checked = True
 
     async def _written(
         self, connection: AsyncConnection, entries: Sequence[Entry]
@@ -77,7 +67,7 @@ class SqlLedger:
         """Those that are new, and the numbers of their labels."""
         # First of all: whoever appends to the same shards waits here.
         heads = await _locked_heads(connection, {entry.shard for entry in entries})
-        known = await _known_ids(connection, [entry.entry_id for entry in entries])
+        known = await known_ids(connection, [entry.entry_id for entry in entries])
         fresh = [entry for entry in entries if not _is_repeated(entry, known)]
         if not fresh:
             return fresh, {}
@@ -184,15 +174,6 @@ async def _select_heads(connection: AsyncConnection, shards: set[int]) -> dict[i
     query = select(HEADS).where(HEADS.c.shard.in_(shards)).order_by(HEADS.c.shard)
     rows = await connection.execute(query.with_for_update())
     return {row.shard: _Head(row.sequence, row.chain) for row in rows}
-
-
-async def _known_ids(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
-    known: set[str] = set()
-    for begin in range(0, len(ids), _MOST_IDS_A_QUERY):
-        some = ids[begin : begin + _MOST_IDS_A_QUERY]
-        rows = await connection.execute(select(IDS.c.entry_id).where(IDS.c.entry_id.in_(some)))
-        known.update(rows.scalars())
-    return known
 
 
 async def _move_heads(

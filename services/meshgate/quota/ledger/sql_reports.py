@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Select, func, literal_column, select
 
-from meshgate.database.database import Database, DatabaseUnusableError
+from meshgate.database.database import Database
+from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.conditions import bucket_number, read_wanted, texts_of
 from meshgate.quota.ledger.reports import (
     Order,
@@ -25,7 +26,6 @@ from meshgate.quota.ledger.schema import COUNT_COLUMNS, LINES
 from meshgate.quota.ledger.snapshot import keep_months
 from meshgate.quota.ledger.sources import Source, read_sources
 from meshgate.quota.ledger.sql_records import read_records
-from meshgate.runtime.errors import ServiceUnavailableError
 
 MOST_ROWS = 100_000
 """That one report may have, on all its pages together."""
@@ -56,12 +56,10 @@ class SqlReports:
     """A `Reporting`."""
 
     def __init__(self, database: Database, most_rows: int = MOST_ROWS) -> None:
-        self._database = database
+        self._database = CheckedDatabase(database)
         self._most_rows = most_rows
-        self._is_checked = False
 
     async def report(self, query: ReportQuery) -> Report:
-        await self.check()
         async with self._database.reading() as connection:
             await keep_months(connection, LINES)
             wanted = await read_wanted(connection, query.filter)
@@ -81,7 +79,6 @@ class SqlReports:
         return await asyncio.to_thread(_page, query, rows)
 
     async def records(self, query: RecordQuery) -> RecordPage:
-        await self.check()
         async with self._database.reading() as connection:
             wanted = await read_wanted(connection, query.filter)
             if wanted is None:
@@ -89,18 +86,8 @@ class SqlReports:
             return await read_records(connection, query, wanted)
 
     async def check(self) -> None:
-        """Check the database: it may have come up, or have been migrated, after this process.
-
-        Raises:
-            ServiceUnavailableError: It cannot be used yet.
-        """
-        if self._is_checked:
-            return
-        try:
-            await self._database.check()
-        except DatabaseUnusableError as error:
-            raise ServiceUnavailableError(str(error), retry_after_seconds=1) from None
-        self._is_checked = True
+        """As `CheckedDatabase.check`."""
+        await self._database.check()
 
 
 def _sums_by(query: ReportQuery, source: Source) -> Select[Any]:

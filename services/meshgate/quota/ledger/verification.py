@@ -22,7 +22,7 @@ from meshgate.quota.ledger.findings import (
     follow,
     wrong_with_hours,
 )
-from meshgate.quota.ledger.kept_links import KeptLink, Passage, compared
+from meshgate.quota.ledger.kept_links import ChainHead, Passage, compared
 from meshgate.runtime.errors import InvalidRequestError
 
 USUAL_PAGE_SIZE = 50_000
@@ -36,14 +36,6 @@ _SUMMED_LINES_A_PART = 5_000
 _MOST_FAULTS = 1_000
 _LONGEST_SECONDS = 4.0
 _LONGEST_TOKEN = 4_096
-
-
-class ChainHead(Struct, frozen=True):
-    """The last link of a chain; kept elsewhere, it shows later whether all was made anew."""
-
-    shard: int
-    sequence: int
-    chain: bytes
 
 
 class Verified(Struct, frozen=True):
@@ -76,7 +68,7 @@ class Verification(Protocol):
         """
         ...
 
-    async def compare(self, kept: Sequence[KeptLink]) -> Sequence[Fault]:
+    async def compare(self, kept: Sequence[ChainHead]) -> Sequence[Fault]:
         """What is wrong with chains that had these links once.
 
         Raises:
@@ -165,7 +157,7 @@ class Verifier:
             pass
         return page.result()
 
-    async def compare(self, kept: Sequence[KeptLink]) -> Sequence[Fault]:
+    async def compare(self, kept: Sequence[ChainHead]) -> Sequence[Fault]:
         found = [
             compared(link, await self._books.passage(link.shard, link.sequence)) for link in kept
         ]
