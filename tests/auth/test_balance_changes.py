@@ -80,7 +80,7 @@ async def test_a_database_of_the_version_before_gets_its_balances_and_keeps_its_
 ):
     async with running_instance(own_database_url, clock) as instance:
         issued = await instance.directory.keys.issue(key())
-    database = Database(SCHEMA, own_database_url)
+    database = Database(SCHEMA, own_database_url, wait_seconds=20.0)
     async with database.writing() as connection:
         for statement in (
             "DROP TABLE top_ups",

@@ -72,7 +72,7 @@ async def test_the_tables_are_those_that_the_migrations_make(own_database_url):
     def differences(connection):
         return compare_metadata(MigrationContext.configure(connection), METADATA)
 
-    database = Database(SCHEMA, own_database_url)
+    database = Database(SCHEMA, own_database_url, wait_seconds=20.0)
     async with database.reading() as connection:
         found = await connection.run_sync(differences)
     await database.close()

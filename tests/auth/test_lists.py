@@ -207,7 +207,7 @@ async def plan(database_url, team_id):
     """How the database finds a page of a team's keys."""
     statement = "SELECT * FROM keys WHERE team_id = :team AND (name, key_id) > ('k05', '') "
     explain = "EXPLAIN QUERY PLAN " if database_url.startswith("sqlite") else "EXPLAIN "
-    database = Database(SCHEMA, database_url)
+    database = Database(SCHEMA, database_url, wait_seconds=20.0)
     async with database.reading() as connection:
         rows = await connection.execute(
             text(explain + statement + "ORDER BY name, key_id LIMIT 51"), {"team": team_id}

@@ -74,7 +74,7 @@ def test_a_database_that_cannot_be_used_is_one_sentence_without_its_password(mig
 
 
 async def _check(schema, url):
-    database = Database(schema, url)
+    database = Database(schema, url, wait_seconds=20.0)
     await database.check()
     await database.close()
 

@@ -2,12 +2,23 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from collector import Collector, collecting
 from gateway_process import Gateway, running_upstream
 from mesh.shared_gateways import WAYS, SharedGateways
 from upstream import RemoteUpstream
+
+_HERE = Path(__file__).parent
+_SHARED = pytest.StashKey[SharedGateways]()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the shared gateways with the last test of this folder: idle, they slow down all others."""
+    gateways = item.config.stash.get(_SHARED, None)
+    if gateways is not None and (nextitem is None or _HERE not in nextitem.path.parents):
+        gateways.end()
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +36,18 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="session")
 def shared_gateways(
-    tmp_path_factory: pytest.TempPathFactory, upstream_origin: str, collector: Collector
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+    upstream_origin: str,
+    collector: Collector,
 ) -> Iterator[SharedGateways]:
     with ExitStack() as stack:
-        yield SharedGateways(stack, tmp_path_factory.mktemp, upstream_origin, collector)
+        gateways = SharedGateways(stack, tmp_path_factory.mktemp, upstream_origin, collector)
+        pytestconfig.stash[_SHARED] = gateways
+        yield gateways
 
 
-@pytest.fixture(scope="session", params=WAYS)
+@pytest.fixture(scope="module", params=WAYS)
 def gateway(request: pytest.FixtureRequest, shared_gateways: SharedGateways) -> Gateway:
     """A gateway that is shared; a module may ask for some ways alone, see `MESH_AND_COMPACT`."""
     return shared_gateways.get(request.param)

@@ -62,6 +62,11 @@ class SharedGateways:
         self._collector = collector
         self._running: dict[str, Gateway] = {}
 
+    def end(self) -> None:
+        """End them all; who asks for one later gets another."""
+        self._stack.close()
+        self._running.clear()
+
     def get(self, name: str) -> Gateway:
         """The gateway that runs in one of WAYS."""
         if name not in self._running:
