@@ -120,7 +120,9 @@ async def administering(
     shutil.copy(await asyncio.to_thread(_empty_database), file)
     callers, clock = Callers(), Clock()
     source = FixedSource(snapshot or Snapshot("1"))
-    async with opened(f"sqlite:///{file}", Peppers.parse(PEPPER), clock) as database:
+    async with opened(
+        f"sqlite:///{file}", Peppers.parse(PEPPER), clock, wait_seconds=20.0
+    ) as database:
         served = admin_api(database.directory, source, callers, clock)
         async with BINDINGS[binding](served) as channel:
             yield Api(channel, callers, database.directory, clock)

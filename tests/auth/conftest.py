@@ -81,7 +81,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def records(database_url, clock):
-    async with opened(database_url, PEPPERS, clock) as database:
+    async with opened(database_url, PEPPERS, clock, wait_seconds=20.0) as database:
         yield database
 
 

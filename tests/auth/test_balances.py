@@ -102,7 +102,7 @@ def test_no_order_of_top_ups_makes_a_balance_that_is_less_than_nothing(sqlite_ur
     async def run():
         salt = uuid4()  # one database for all examples
         owner, taken = Owner(SubjectKind.TEAM, f"team_{salt}"), []
-        async with opened(sqlite_url, PEPPERS, Clock()) as database:
+        async with opened(sqlite_url, PEPPERS, Clock(), wait_seconds=20.0) as database:
             balances = database.directory.balances
             for number, amount in enumerate(amounts):
                 try:

@@ -168,7 +168,7 @@ async def test_a_token_from_before_a_change_of_peppers_is_good():
 
 
 async def test_ten_thousand_keys_of_a_team_are_listed_and_found_by_index(own_database_url, clock):
-    async with opened(own_database_url, PEPPERS, clock) as records:
+    async with opened(own_database_url, PEPPERS, clock, wait_seconds=20.0) as records:
         core = await records.directory.teams.create(team())
         one = (await records.directory.keys.issue(key("k00000", team_id=core.id))).key
         await insert_keys(own_database_url, one, 10_000)

@@ -33,14 +33,18 @@ class Opened:
 
 @asynccontextmanager
 async def opened(
-    database_url: str, peppers: Peppers, now: Callable[[], datetime]
+    database_url: str,
+    peppers: Peppers,
+    now: Callable[[], datetime],
+    *,
+    wait_seconds: float = 1.0,
 ) -> AsyncIterator[Opened]:
-    """The database, for as long as the block lasts.
+    """The database, for as long as the block lasts. Each transaction may take so long.
 
     Raises:
         DatabaseUnusableError: It cannot be reached, or has another schema than this version needs.
     """
-    database = Database(SCHEMA, database_url)
+    database = Database(SCHEMA, database_url, wait_seconds=wait_seconds)
     try:
         await database.check()
         log = ChangeLog(database)
