@@ -15,6 +15,32 @@ local TYPES = {
   ["429"] = "rate_limit_error",
 }
 
+local ANTHROPIC_TYPES = {
+  ["400"] = "invalid_request_error",
+  ["401"] = "authentication_error",
+  ["402"] = "billing_error",
+  ["403"] = "permission_error",
+  ["404"] = "not_found_error",
+  ["413"] = "request_too_large",
+  ["422"] = "invalid_request_error",
+  ["429"] = "rate_limit_error",
+  ["504"] = "timeout_error",
+  ["529"] = "overloaded_error",
+}
+
+local GOOGLE_STATUSES = {
+  ["400"] = "INVALID_ARGUMENT",
+  ["401"] = "UNAUTHENTICATED",
+  ["403"] = "PERMISSION_DENIED",
+  ["404"] = "NOT_FOUND",
+  ["409"] = "ABORTED",
+  ["413"] = "INVALID_ARGUMENT",
+  ["422"] = "INVALID_ARGUMENT",
+  ["429"] = "RESOURCE_EXHAUSTED",
+  ["503"] = "UNAVAILABLE",
+  ["504"] = "DEADLINE_EXCEEDED",
+}
+
 local HIDDEN = {
   "x-meshgate-error",
   "x-meshgate-http-status",
@@ -43,16 +69,31 @@ local function json_string(text)
   end) .. '"'
 end
 
--- OpenAI's shape, for an error whose service did not write the JSON itself.
-local function openai_error(status, grpc_message)
+-- What is said of an error whose service did not write the JSON itself.
+local function sentence(status, grpc_message)
   local message = percent_decoded(grpc_message or "")
   if status == "500" or message == "" then
     -- The text of an unexpected error may hold anything.
     message = "The server had an error while processing your request."
   end
-  return '{"error":{"message":' .. json_string(message)
-    .. ',"type":"' .. (TYPES[status] or "server_error") .. '","param":null,"code":null}}'
+  return json_string(message)
 end
+
+-- It, in the shape of each API that passes bytes.
+local SHAPES = {
+  openai = function(status, grpc_message)
+    return '{"error":{"message":' .. sentence(status, grpc_message)
+      .. ',"type":"' .. (TYPES[status] or "server_error") .. '","param":null,"code":null}}'
+  end,
+  anthropic = function(status, grpc_message)
+    return '{"type":"error","error":{"type":"' .. (ANTHROPIC_TYPES[status] or "api_error")
+      .. '","message":' .. sentence(status, grpc_message) .. '}}'
+  end,
+  gemini = function(status, grpc_message)
+    return '{"error":{"code":' .. status .. ',"message":' .. sentence(status, grpc_message)
+      .. ',"status":"' .. (GOOGLE_STATUSES[status] or "INTERNAL") .. '"}}'
+  end,
+}
 
 local function is_error_status(text)
   return text ~= nil and string.match(text, "^[45]%d%d$") ~= nil
@@ -94,8 +135,9 @@ function envoy_on_response(handle)
   end
   complete_retry_after(headers)
 
-  if failed and handle:filterContext():get("dialect") == "openai" then
-    body = body or openai_error(headers:get(":status"), grpc_message)
+  local shape = SHAPES[handle:filterContext():get("dialect")]
+  if failed and shape ~= nil then
+    body = body or shape(headers:get(":status"), grpc_message)
     headers:replace("content-type", "application/json")
     -- No header can be changed after this. Nil where the service sent its headers before it failed.
     local buffer = handle:body(true)

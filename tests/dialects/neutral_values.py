@@ -104,7 +104,9 @@ messages = (
     | st.builds(
         Message,
         role=st.just(Role.TOOL),
-        parts=st.builds(ToolResult, tool_call_id=names, text=texts).map(lambda part: (part,)),
+        parts=st.builds(
+            ToolResult, tool_call_id=names, content=st.builds(Text, texts).map(lambda it: (it,))
+        ).map(lambda part: (part,)),
     )
 )
 tools = st.builds(

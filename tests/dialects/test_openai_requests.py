@@ -73,7 +73,7 @@ def test_a_conversation_with_tools_is_read_whole():
                 ToolCall(id="c1", name="f", arguments_json='{"a": 1}'),
             ),
         ),
-        Message(role=Role.TOOL, parts=(ToolResult(tool_call_id="c1", text="ok"),)),
+        Message(role=Role.TOOL, parts=(ToolResult(tool_call_id="c1", content=(Text("ok"),)),)),
     )
     assert read_request.tool_choice == ToolChoice(mode=ToolChoiceMode.NAMED, name="f")
     assert read_request.stop_sequences == ("END",)
@@ -221,7 +221,10 @@ def test_one_text_is_written_as_a_string():
 
 
 def test_results_of_several_tools_become_messages_of_their_own():
-    results = (ToolResult(tool_call_id="a", text="1"), ToolResult(tool_call_id="b", text="2"))
+    results = (
+        ToolResult(tool_call_id="a", content=(Text("1"),)),
+        ToolResult(tool_call_id="b", content=(Text("2"),)),
+    )
 
     written = write(request(*results, role=Role.TOOL), "m", stream=False)
 
@@ -235,7 +238,7 @@ def test_results_of_several_tools_become_messages_of_their_own():
         (request(Refusal("no")), "messages[0].parts[0].refusal"),
         (request(Image(uri="x"), role=Role.SYSTEM), "messages[0].parts[0].image"),
         (
-            request(Text("a"), ToolResult(tool_call_id="c", text="")),
+            request(Text("a"), ToolResult(tool_call_id="c")),
             "messages[0].parts[1].tool_result",
         ),
         (

@@ -5,9 +5,10 @@ from provider.attempts import KEY
 from upstream import Behaviour, FakeUpstream
 from upstream import Usage as FakeUsage
 
+from meshgate.provider.api import Connection
+from meshgate.provider.apis.openai import openai_api
 from meshgate.provider.assembly import CLIENTS
 from meshgate.provider.http_upstream import HttpUpstream
-from meshgate.provider.openai_upstream import openai_api
 from meshgate.provider.upstream import ClientOptions
 
 
@@ -46,7 +47,7 @@ async def make_upstream(client_factory):
     made = []
 
     def make(base_url, **headers):
-        api = openai_api(base_url, KEY, headers)
+        api = openai_api(Connection("openai-compatible", base_url, KEY, headers))
         made.append(HttpUpstream(api, client_factory(ClientOptions())))
         return made[-1]
 

@@ -27,8 +27,9 @@ from meshgate.dialects.grammar import check as check_events
 from meshgate.dialects.meshgate_chat.read_response import StreamReader
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_completions import grammar as completion_grammar
+from meshgate.provider.api import Connection
+from meshgate.provider.apis.openai import openai_api
 from meshgate.provider.attempt import StreamHead
-from meshgate.provider.openai_upstream import openai_api
 from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
 from meshgate.v1 import gateway_service_pb2
 
@@ -272,13 +273,17 @@ async def test_requests_that_cannot_be_read_are_not_sent(upstream, fake):
 
 
 def test_credentials_are_not_shown():
-    api = openai_api("http://upstream/v1", KEY, {"x-api-key": "another-secret"})
+    api = openai_api(
+        Connection("openai-compatible", "http://upstream/v1", KEY, {"x-api-key": "another-secret"})
+    )
 
     assert KEY not in repr(api)
     assert "another-secret" not in repr(api)
 
 
 def test_a_configured_authorization_takes_the_place_of_the_key():
-    headers = dict(openai_api("http://u", KEY, {"authorization": "Basic x"}).headers)
+    headers = dict(
+        openai_api(Connection("openai", "http://u", KEY, {"authorization": "Basic x"})).headers
+    )
 
     assert headers["authorization"] == "Basic x"

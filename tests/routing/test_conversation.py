@@ -41,7 +41,7 @@ def assistant(*parts):
 
 
 def result(call_id="c1"):
-    return ToolResult(tool_call_id=call_id, text="noon")
+    return ToolResult(tool_call_id=call_id, content=(Text("noon"),))
 
 
 def conversation(*messages, **bounds):

@@ -35,6 +35,12 @@ class OpenAiServiceStub:
     messages, as ChatCompletions does. Not idempotent. Only targets that speak
     this API themselves can answer. Reasons: those of ChatCompletions.
     """
+    Responses: _aio.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]
+    """Responses answers POST /v1/responses, as ChatCompletions does. Nothing is kept
+    for a later request: `previous_response_id`, `conversation`, `background` and
+    `store: true` are refused. Not idempotent. Reasons: those of ChatCompletions; an
+    answer that a guardrail blocks is incomplete for `content_filter`.
+    """
     Embeddings: _aio.UnaryStreamMultiCallable[_httpbody_pb2.HttpBody, _httpbody_pb2.HttpBody]
     """Embeddings answers POST /v1/embeddings with one message. Idempotent as far
     as the model is. Reasons: those of GatewayService.Chat, CONTENT_BLOCKED for
@@ -80,6 +86,18 @@ class OpenAiServiceServicer(metaclass=_abc_1.ABCMeta):
         """Completions answers POST /v1/completions, OpenAI's older API without
         messages, as ChatCompletions does. Not idempotent. Only targets that speak
         this API themselves can answer. Reasons: those of ChatCompletions.
+        """
+
+    @_abc_1.abstractmethod
+    def Responses(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _aio.ServicerContext[_httpbody_pb2.HttpBody, _abc.AsyncIterator[_httpbody_pb2.HttpBody]],
+    ) -> _abc.AsyncIterator[_httpbody_pb2.HttpBody]:
+        """Responses answers POST /v1/responses, as ChatCompletions does. Nothing is kept
+        for a later request: `previous_response_id`, `conversation`, `background` and
+        `store: true` are refused. Not idempotent. Reasons: those of ChatCompletions; an
+        answer that a guardrail blocks is incomplete for `content_filter`.
         """
 
     @_abc_1.abstractmethod

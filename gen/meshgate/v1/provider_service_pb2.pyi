@@ -42,6 +42,20 @@ class _DialectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dialect.Value
     """
     DIALECT_OPENAI_COMPLETIONS: _Dialect.ValueType  # 4
     """OpenAI's older completions, without messages."""
+    DIALECT_OPENAI_RESPONSES: _Dialect.ValueType  # 5
+    """OpenAI's responses."""
+    DIALECT_ANTHROPIC_MESSAGES: _Dialect.ValueType  # 6
+    """Anthropic's messages."""
+    DIALECT_ANTHROPIC_TOKEN_COUNT: _Dialect.ValueType  # 7
+    """What counts the tokens of Anthropic's messages."""
+    DIALECT_GEMINI_GENERATE: _Dialect.ValueType  # 8
+    """Gemini's generateContent, plain or streamed; the model stands in the body, as
+    in Google's own gRPC messages.
+    """
+    DIALECT_GEMINI_TOKEN_COUNT: _Dialect.ValueType  # 9
+    """What counts the tokens of Gemini's contents."""
+    DIALECT_GEMINI_EMBEDDINGS: _Dialect.ValueType  # 10
+    """Gemini's batchEmbedContents; the model stands in the body."""
 
 class Dialect(_Dialect, metaclass=_DialectEnumTypeWrapper):
     """Dialect is the wire format of one API."""
@@ -58,6 +72,20 @@ a ChatResponse, a chunk a ChatEvents.
 """
 DIALECT_OPENAI_COMPLETIONS: Dialect.ValueType  # 4
 """OpenAI's older completions, without messages."""
+DIALECT_OPENAI_RESPONSES: Dialect.ValueType  # 5
+"""OpenAI's responses."""
+DIALECT_ANTHROPIC_MESSAGES: Dialect.ValueType  # 6
+"""Anthropic's messages."""
+DIALECT_ANTHROPIC_TOKEN_COUNT: Dialect.ValueType  # 7
+"""What counts the tokens of Anthropic's messages."""
+DIALECT_GEMINI_GENERATE: Dialect.ValueType  # 8
+"""Gemini's generateContent, plain or streamed; the model stands in the body, as
+in Google's own gRPC messages.
+"""
+DIALECT_GEMINI_TOKEN_COUNT: Dialect.ValueType  # 9
+"""What counts the tokens of Gemini's contents."""
+DIALECT_GEMINI_EMBEDDINGS: Dialect.ValueType  # 10
+"""Gemini's batchEmbedContents; the model stands in the body."""
 Global___Dialect: _TypeAlias = Dialect  # noqa: Y015
 
 class _FailureKind:

@@ -62,19 +62,21 @@ class HttpProvider:
     `base_url` has no slash at its end. `headers` go with every request, names in lower case,
     `openai-organization` and `openai-project` among them where they are configured.
     `connect_seconds` bounds connecting for every model; the shorter of it and the model's own holds.
+    `options` are what only this kind has: a region, a version of the API, another secret.
     """
 
     name: str
-    kind: Literal["openai", "openai-compatible"]
+    kind: str
     base_url: str
     api_key: SecretReference | None = None
     headers: Mapping[str, str | SecretReference] = field(default_factory=dict)
     connect_seconds: float | None = None
     ca_file: Path | None = None
     proxy: str | SecretReference | None = None
+    options: Mapping[str, str | SecretReference] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _freeze(self, "headers")
+        _freeze(self, "headers", "options")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
 """The parts of an answer, put together from the events that told them."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from meshgate.dialects.neutral import (
     ChatEvent,
+    Citation,
+    CitationDelta,
     Part,
     Reasoning,
     ReasoningDelta,
@@ -19,14 +23,28 @@ from meshgate.dialects.neutral import (
 class _Call(Struct):
     id: str
     name: str
+    is_custom: bool
     fragments: list[str]
 
 
+class _Words(Struct):
+    """More of what is said aloud: text, or a refusal."""
+
+    kind: type[TextDelta | RefusalDelta]
+    fragments: list[str]
+    citations: list[Citation]
+
+
+class _Thought(Struct):
+    fragments: list[str]
+    end: ReasoningDelta | None = None
+
+
 class AnswerParts:
-    """Gathers what the events of one answer say."""
+    """Gathers what the events of one answer say, in the order in which each part begins."""
 
     def __init__(self) -> None:
-        self._texts: dict[type[ChatEvent], list[str]] = {}
+        self._parts: list[_Call | _Words | _Thought] = []
         self._calls: dict[int, _Call] = {}
 
     @property
@@ -37,41 +55,89 @@ class AnswerParts:
     def take(self, event: ChatEvent) -> int:
         """Take the next event, and say how many bytes of text it has brought."""
         match event:
-            case TextDelta(text) | ReasoningDelta(text) | RefusalDelta(text):
-                self._texts.setdefault(type(event), []).append(text)
+            case TextDelta(text) | RefusalDelta(text):
+                self._words(type(event)).fragments.append(text)
                 return text_bytes(text)
+            case ReasoningDelta():
+                return self._think(event)
+            case CitationDelta(citation):
+                self._words(TextDelta).citations.append(citation)
+                return text_bytes(citation.quoted + citation.uri + citation.title)
             case ToolCallDelta():
-                call = self._calls.setdefault(event.index, _Call(event.id, event.name, []))
-                call.fragments.append(event.arguments_fragment)
-                return text_bytes(event.id + event.name + event.arguments_fragment)
+                return self._call(event)
         return 0
 
     def whole(self) -> list[Part]:
-        """All of them: thoughts, what was said aloud, tool calls by their number."""
-        thought = self._text(ReasoningDelta)
-        return [
-            *([Reasoning(text=thought)] if thought else ()),
-            *self.spoken(),
-            *(
-                ToolCall(id=call.id, name=call.name, arguments_json="".join(call.fragments))
-                for _, call in sorted(self._calls.items())
-            ),
-        ]
+        """All of them."""
+        return [whole for part in self._parts if (whole := _whole(part)) is not None]
 
     def spoken(self) -> list[Part]:
         """What was said aloud: text and refusal."""
-        text, refusal = self._text(TextDelta), self._text(RefusalDelta)
-        return [*([Text(text)] if text else ()), *([Refusal(refusal)] if refusal else ())]
+        return [part for part in self.whole() if isinstance(part, Text | Refusal)]
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._texts.clear()
+        self._parts.clear()
         self._calls.clear()
 
-    def _text(self, kind: type[ChatEvent]) -> str:
-        return "".join(self._texts.get(kind, ()))
+    def _words(self, kind: type[TextDelta | RefusalDelta]) -> _Words:
+        last = self._parts[-1] if self._parts else None
+        if not (isinstance(last, _Words) and last.kind is kind):
+            last = _Words(kind, [], [])
+            self._parts.append(last)
+        return last
+
+    def _think(self, event: ReasoningDelta) -> int:
+        last = self._parts[-1] if self._parts else None
+        if not (isinstance(last, _Thought) and last.end is None):
+            last = _Thought([])
+            self._parts.append(last)
+        last.fragments.append(event.text)
+        if event.signature or event.id:
+            last.end = event
+        return text_bytes(event.text) + len(event.signature)
+
+    def _call(self, event: ToolCallDelta) -> int:
+        call = self._calls.get(event.index)
+        if call is None:
+            call = self._calls[event.index] = _Call(event.id, event.name, event.is_custom, [])
+            self._parts.append(call)
+        call.fragments.append(event.arguments_fragment)
+        return text_bytes(event.id + event.name + event.arguments_fragment)
 
 
 def text_bytes(text: str) -> int:
     """How long a text is in UTF-8."""
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
+def _whole(part: _Call | _Words | _Thought) -> Part | None:
+    match part:
+        case _Call():
+            arguments = _joined(part.fragments)
+            return ToolCall(
+                id=part.id, name=part.name, arguments_json=arguments, is_custom=part.is_custom
+            )
+        case _Thought():
+            return _reasoning(_joined(part.fragments), part.end)
+        case _Words(kind, fragments, citations):
+            text = _joined(fragments)
+            if kind is RefusalDelta:
+                return Refusal(text) if text else None
+            return Text(text, tuple(citations)) if text or citations else None
+
+
+def _reasoning(text: str, end: ReasoningDelta | None) -> Reasoning | None:
+    if end is None:
+        return Reasoning(text=text) if text else None
+    return Reasoning(
+        text=text,
+        signature=end.signature,
+        origin=end.origin,
+        is_redacted=end.is_redacted,
+        id=end.id,
+    )
+
+
+def _joined(fragments: Sequence[str]) -> str:
+    return "".join(fragments)

@@ -103,7 +103,14 @@ class RetoldDialect(CallerDialect):
 
 
 @dataclass(frozen=True)
-class ChatDialect(RetoldDialect):
-    """The jobs of one dialect."""
+class UpstreamDialect:
+    """The jobs of a dialect that only upstreams speak: to ask them, and to read their answers."""
 
     write_request: RequestWriter
+    read_response: ResponseReader
+    stream_reader: StreamReaderFactory
+
+
+@dataclass(frozen=True)
+class ChatDialect(RetoldDialect, UpstreamDialect):
+    """The jobs of a dialect that callers and upstreams speak."""

@@ -66,17 +66,39 @@ class Usage(Struct, frozen=True, kw_only=True):
     service_tier: str = ""
 
 
+class Citation(Struct, frozen=True, kw_only=True):
+    """Where an answer has something from.
+
+    Attributes:
+        uri: The source's address; empty for a document of the request.
+        title: The source's name.
+        quoted: What is cited, in the source's words.
+        document: Which document of the request it is, from 0; None for none of them.
+        start: Where in the text that holds it the statement begins, in characters; None if unknown.
+        end: Where it ends, exclusive.
+    """
+
+    uri: str = ""
+    title: str = ""
+    quoted: str = ""
+    document: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+
 class Text(Struct, frozen=True):
-    """Plain text."""
+    """Plain text, and in an answer what it cites."""
 
     text: str
+    citations: tuple[Citation, ...] = ()
 
 
 class Image(Struct, frozen=True, kw_only=True):
-    """A picture: either `uri`, or `data` with its `media_type`."""
+    """A picture: either `uri`, or `data` with its `media_type`, or the provider's `file_id`."""
 
     uri: str = ""
     data: bytes = b""
+    file_id: str = ""
     media_type: str = ""
     detail: str = ""
 
@@ -89,34 +111,64 @@ class Audio(Struct, frozen=True, kw_only=True):
 
 
 class File(Struct, frozen=True, kw_only=True):
-    """A document: either `data`, or the `file_id` that the provider gave it."""
+    """A document: either `data`, or a `uri`, or the `file_id` that the provider gave it.
+
+    `is_cited` asks for answers that cite it.
+    """
 
     data: bytes = b""
+    uri: str = ""
     file_id: str = ""
     filename: str = ""
     media_type: str = ""
+    is_cited: bool = False
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
-    """The model's wish to have a tool called; the arguments are as it wrote them, valid or not."""
+    """The model's wish to have a tool called; the arguments are as it wrote them, valid or not.
+
+    For a custom tool they are the text that it takes, and no JSON.
+    """
 
     id: str
     name: str
     arguments_json: str = ""
+    is_custom: bool = False
 
 
 class ToolResult(Struct, frozen=True, kw_only=True):
-    """What a tool gave back."""
+    """What a tool gave back; `is_error` says that it failed."""
 
     tool_call_id: str
-    text: str
+    content: tuple[Text | Image | File, ...] = ()
+    is_error: bool = False
+
+    @property
+    def text(self) -> str:
+        """All that it says in words."""
+        return "".join(part.text for part in self.content if isinstance(part, Text))
 
 
 class Reasoning(Struct, frozen=True, kw_only=True):
-    """What the model thought; the signature is the provider's proof that the thought is its own."""
+    """What the model thought.
+
+    Attributes:
+        text: The thought, or its summary; empty where the provider keeps it to itself.
+        signature: The provider's proof that the thought is its own, or the thought itself in a form
+            that only the provider can read; to be sent back to it untouched.
+        origin: The dialect of the upstream that signed it; empty where that is the one spoken here.
+        is_redacted: Whether the signature is a thought that may not be shown.
+        id: The upstream's name for it.
+
+    Where an upstream signs what it says or the tools it calls, a thought without text that bears the
+    signature stands before that part.
+    """
 
     text: str
     signature: bytes = b""
+    origin: str = ""
+    is_redacted: bool = False
+    id: str = ""
 
 
 class Refusal(Struct, frozen=True):
@@ -125,7 +177,20 @@ class Refusal(Struct, frozen=True):
     text: str
 
 
-Part: TypeAlias = Text | Image | Audio | File | ToolCall | ToolResult | Reasoning | Refusal
+class CachePoint(Struct, frozen=True, kw_only=True):
+    """A hint: what stands before it, from the beginning of the request on, is worth being cached.
+
+    `ttl` is how long, as `5m` or `1h`; empty for the upstream's usual time. Where an upstream caches by
+    itself, or not at all, it is left out: the answer is the same.
+    """
+
+    ttl: str = ""
+
+
+ExpressedPart: TypeAlias = Text | Image | Audio | File | ToolCall | ToolResult | Reasoning | Refusal
+"""A part that says something, and is refused where it cannot be said."""
+
+Part: TypeAlias = ExpressedPart | CachePoint
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -137,12 +202,21 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """A function that the model may ask to have called; `parameters_json` is a JSON object."""
+    """A function that the model may ask to have called; `parameters_json` is a JSON object.
+
+    Attributes:
+        is_custom: Whether it takes text in place of arguments.
+        format_json: The grammar of that text, a JSON object as OpenAI has it.
+        cache_point: A hint that the tools so far are worth being cached.
+    """
 
     name: str
     description: str = ""
     parameters_json: bytes = b""
     strict: bool | None = None
+    is_custom: bool = False
+    format_json: bytes = b""
+    cache_point: CachePoint | None = None
 
 
 class ToolChoice(Struct, frozen=True, kw_only=True):
@@ -165,7 +239,14 @@ class ResponseFormat(Struct, frozen=True, kw_only=True):
 class ChatRequest(Struct, frozen=True, kw_only=True):
     """One question to a model.
 
-    `extra_json` is a JSON object of what the upstream may know and this form does not, or empty.
+    Attributes:
+        reasoning_effort: How hard to think: none, minimal, low, medium, high, or what the model has.
+        reasoning_budget_tokens: How much to think at most; 0 for not at all.
+        shows_reasoning: Whether thoughts, or summaries of them, are to be shown.
+        verbosity: How much to say: low, medium or high.
+        user: Whom the application asks for, by a name of its own.
+        extra_json: A JSON object of what the upstream may know and this form does not, or empty.
+        extra_dialect: In whose terms that is; empty for the upstream's own, whatever it speaks.
     """
 
     model: str
@@ -184,16 +265,26 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
     metadata: dict[str, str] = {}
     extra_json: bytes = b""
+    extra_dialect: str = ""
+    top_k: int | None = None
+    reasoning_budget_tokens: int | None = None
+    shows_reasoning: bool | None = None
+    verbosity: str | None = None
+    user: str = ""
 
 
 class ChatResponse(Struct, frozen=True, kw_only=True):
-    """A whole answer; `usage` is None where the upstream did not say."""
+    """A whole answer; `usage` is None where the upstream did not say.
+
+    `stop_sequence` is the one that ended it, where that is known.
+    """
 
     id: str
     served_model: str
     message: Message
     finish_reason: FinishReason = FinishReason.UNSPECIFIED
     usage: Usage | None = None
+    stop_sequence: str = ""
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -209,10 +300,24 @@ class TextDelta(Struct, frozen=True):
     text: str
 
 
+class CitationDelta(Struct, frozen=True):
+    """What the text cites that was told last; its places are those in the whole text so far."""
+
+    citation: Citation
+
+
 class ReasoningDelta(Struct, frozen=True):
-    """More of what the model thinks."""
+    """More of what the model thinks.
+
+    A signature ends the thought: what comes after it is another one. The other members are those of
+    Reasoning, and come with the signature.
+    """
 
     text: str
+    signature: bytes = b""
+    origin: str = ""
+    is_redacted: bool = False
+    id: str = ""
 
 
 class RefusalDelta(Struct, frozen=True):
@@ -228,6 +333,7 @@ class ToolCallDelta(Struct, frozen=True, kw_only=True):
     id: str = ""
     name: str = ""
     arguments_fragment: str = ""
+    is_custom: bool = False
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -235,10 +341,11 @@ class Finished(Struct, frozen=True, kw_only=True):
 
     reason: FinishReason
     usage: Usage | None = None
+    stop_sequence: str = ""
 
 
 ChatEvent: TypeAlias = (
-    Started | TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Finished
+    Started | TextDelta | CitationDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Finished
 )
 
 

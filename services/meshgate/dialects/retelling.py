@@ -8,6 +8,7 @@ from meshgate.dialects.chat_dialect import StreamReader
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
+    CitationDelta,
     Finished,
     Message,
     Reasoning,
@@ -34,10 +35,13 @@ def events_of(response: ChatResponse) -> Iterator[ChatEvent]:
     calls = 0
     for part in response.message.parts:
         match part:
-            case Text(text):
+            case Text(text, citations):
                 yield TextDelta(text)
-            case Reasoning(text=text):
-                yield ReasoningDelta(text)
+                yield from map(CitationDelta, citations)
+            case Reasoning():
+                yield ReasoningDelta(
+                    part.text, part.signature, part.origin, part.is_redacted, part.id
+                )
             case Refusal(text):
                 yield RefusalDelta(text)
             case ToolCall():
@@ -45,7 +49,11 @@ def events_of(response: ChatResponse) -> Iterator[ChatEvent]:
                 calls += 1
             case _:
                 raise MalformedAnswerError("an answer holds what cannot be streamed")
-    yield Finished(reason=response.finish_reason, usage=response.usage)
+    yield Finished(
+        reason=response.finish_reason,
+        usage=response.usage,
+        stop_sequence=response.stop_sequence,
+    )
 
 
 class Collector:
@@ -60,7 +68,7 @@ class Collector:
         self._reader = reader
         self._bytes_left = limit_bytes
         self._is_given_up = False
-        self._id = ""
+        self._id = self._stop_sequence = ""
         self._parts = AnswerParts()
 
     def take(self, chunk: bytes) -> None:
@@ -85,12 +93,15 @@ class Collector:
             message=Message(role=Role.ASSISTANT, parts=tuple(self._parts.whole())),
             finish_reason=self._reader.finish_reason,
             usage=usage,
+            stop_sequence=self._stop_sequence,
         )
 
     def _take(self, event: ChatEvent) -> None:
         match event:
             case Started():
                 self._id = event.id
+            case Finished():
+                self._stop_sequence = event.stop_sequence
             case ToolCallDelta() if not 0 <= event.index <= self._parts.call_count:
                 raise MalformedAnswerError("a tool call is misnumbered")
         self._bytes_left -= self._parts.take(event)
@@ -104,5 +115,9 @@ def _call_event(index: int, call: ToolCall) -> ToolCallDelta:
     if not (call.id and call.name):
         raise MalformedAnswerError("an answer holds a tool call without a name")
     return ToolCallDelta(
-        index=index, id=call.id, name=call.name, arguments_fragment=call.arguments_json
+        index=index,
+        id=call.id,
+        name=call.name,
+        arguments_fragment=call.arguments_json,
+        is_custom=call.is_custom,
     )

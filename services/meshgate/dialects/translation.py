@@ -16,6 +16,7 @@ from meshgate.dialects.chat_dialect import (
     ChatDialect,
     StreamReader,
     StreamWriter,
+    UpstreamDialect,
 )
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
@@ -33,11 +34,16 @@ CHAT_DIALECTS: dict[str, ChatDialect] = {
     "openai_chat": OPENAI_CHAT,
     "meshgate_chat": MESHGATE_CHAT,
 }
+"""The dialects that callers and upstreams speak."""
 
 CALLER_DIALECTS: dict[str, CallerDialect] = {
     **CHAT_DIALECTS,
     "openai_completions": OPENAI_COMPLETIONS,
 }
+"""Those and the ones that only callers speak, where somebody else answers."""
+
+UPSTREAM_DIALECTS: dict[str, UpstreamDialect] = {**CHAT_DIALECTS}
+"""Those and the ones that only upstreams speak."""
 
 
 class UpstreamRequest(Struct, frozen=True):
@@ -95,15 +101,23 @@ def translator(
     Raises:
         UnsupportedError: Nothing does.
     """
-    found = _TRANSLATORS.get((caller_dialect, upstream_dialect))
-    if found is None:
+    if caller_dialect == upstream_dialect and (passthrough := _PASSTHROUGHS.get(caller_dialect)):
+        return passthrough(bound)
+    caller, upstream = CALLER_DIALECTS.get(caller_dialect), _upstream(upstream_dialect, bound)
+    if caller is None or upstream is None or caller_dialect in _UNTRANSLATED:
         raise UnsupportedError(
             f"a request in {caller_dialect} cannot be run at an upstream that speaks"
             f" {upstream_dialect}",
             caller_dialect=caller_dialect,
             upstream_dialect=upstream_dialect,
         )
-    return found(bound)
+    return ChatTranslation(caller, upstream)
+
+
+def _upstream(dialect: str, bound: OutputBound) -> UpstreamDialect | None:
+    if dialect == "openai_chat":
+        return openai_chat_dialect(bound)
+    return UPSTREAM_DIALECTS.get(dialect)
 
 
 @dataclass(frozen=True)
@@ -179,8 +193,8 @@ class EmbeddingsPassthrough:
 class ChatTranslation:
     """Chats by way of the neutral form."""
 
-    caller: ChatDialect
-    upstream: ChatDialect
+    caller: CallerDialect
+    upstream: UpstreamDialect
 
     def request(
         self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
@@ -251,13 +265,10 @@ def _completions_passthrough(_bound: OutputBound) -> Translator:
     return CompletionsPassthrough()
 
 
-def _typed_chat(bound: OutputBound) -> Translator:
-    return ChatTranslation(MESHGATE_CHAT, openai_chat_dialect(bound))
-
-
-_TRANSLATORS: dict[tuple[str, str], Callable[[OutputBound], Translator]] = {
-    ("openai_chat", "openai_chat"): ChatPassthrough,
-    ("openai_completions", "openai_completions"): _completions_passthrough,
-    ("openai_embeddings", "openai_embeddings"): _embeddings_passthrough,
-    ("meshgate_chat", "openai_chat"): _typed_chat,
+_PASSTHROUGHS: dict[str, Callable[[OutputBound], Translator]] = {
+    "openai_chat": ChatPassthrough,
+    "openai_completions": _completions_passthrough,
+    "openai_embeddings": _embeddings_passthrough,
 }
+# Read for what the demo provider answers, and told by nobody else.
+_UNTRANSLATED = frozenset({"openai_completions"})

@@ -1,8 +1,8 @@
 """What Envoy itself answers, in the caller's dialect: the rows of its `local_reply_config`.
 
 A local reply is one that no service made: the path is unknown, the body too large, nobody fit to
-serve. The table says each once; `mappers` says it in OpenAI's JSON, as google.rpc.Status, and for
-native gRPC as the plain `grpc-message` of a genuine status.
+serve. The table says each once; `mappers` says it in the JSON of OpenAI, Anthropic or Google, as
+google.rpc.Status, and for native gRPC as the plain `grpc-message` of a genuine status.
 """
 
 from collections.abc import Callable, Mapping
@@ -85,6 +85,18 @@ def _openai_body(reply: LocalReply) -> Json:
     return _json_body({"error": error | {"code": reply.openai_code}})
 
 
+def _anthropic_body(reply: LocalReply) -> Json:
+    kind = _ANTHROPIC_TYPES.get(reply.rpc_code, "api_error")
+    return _json_body({"type": "error", "error": {"type": kind, "message": reply.message}})
+
+
+def _gemini_body(reply: LocalReply) -> Json:
+    status = _GOOGLE_STATUSES[reply.rpc_code]
+    # Envoy writes a number where a string is nothing but a command.
+    code = "%RESPONSE_CODE%"
+    return _json_body({"error": {"code": code, "message": reply.message, "status": status}})
+
+
 def _json_body(value: Json) -> Json:
     return {"content_type": "application/json", "json_format": value}
 
@@ -137,9 +149,35 @@ _TYPED_REST = _any_of(
     *(_path_begins(p) for p in ("/meshgate/v1/", "/admin/v1/", "/healthz", "/readyz"))
 )
 
+_ANTHROPIC_TYPES = {
+    _INVALID_ARGUMENT: "invalid_request_error",
+    _UNIMPLEMENTED: "invalid_request_error",
+    _OUT_OF_RANGE: "request_too_large",
+    _UNAUTHENTICATED: "authentication_error",
+    _PERMISSION_DENIED: "permission_error",
+    _NOT_FOUND: "not_found_error",
+    _RESOURCE_EXHAUSTED: "rate_limit_error",
+    _DEADLINE_EXCEEDED: "timeout_error",
+    _UNAVAILABLE: "overloaded_error",
+}
+_GOOGLE_STATUSES = {
+    _INVALID_ARGUMENT: "INVALID_ARGUMENT",
+    _UNIMPLEMENTED: "UNIMPLEMENTED",
+    _OUT_OF_RANGE: "INVALID_ARGUMENT",
+    _UNAUTHENTICATED: "UNAUTHENTICATED",
+    _PERMISSION_DENIED: "PERMISSION_DENIED",
+    _NOT_FOUND: "NOT_FOUND",
+    _RESOURCE_EXHAUSTED: "RESOURCE_EXHAUSTED",
+    _DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
+    _UNAVAILABLE: "UNAVAILABLE",
+    _INTERNAL: "INTERNAL",
+}
+
 _DIALECTS = (
     ReplyDialect(_NATIVE_GRPC, _plain_body),
     ReplyDialect(_TYPED_REST, _status_body),
+    ReplyDialect(_path_begins("/v1/messages"), _anthropic_body),
+    ReplyDialect(_path_begins("/v1beta/"), _gemini_body),
     ReplyDialect(None, _openai_body),
 )
 

@@ -2,14 +2,15 @@
 
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from meshgate.dialects.answers import AnswerStream, MalformedAnswerError
 from meshgate.dialects.openai_api.errors import read_error
-from meshgate.dialects.translation import CallerAnswer, Translator, UpstreamRequest
+from meshgate.dialects.translation import CallerAnswer, UpstreamRequest
 from meshgate.provider import failures
+from meshgate.provider.api import Api, Endpoint
 from meshgate.provider.attempt import (
     Answer,
     Attempt,
@@ -33,7 +34,7 @@ from meshgate.runtime.trace_context import is_trace_context
 
 _GOOD = range(200, 300)
 # Where the caller's body says whether the answer is to be streamed, it must say so.
-_SAY_STREAM = {"openai_chat", "openai_completions"}
+_SAY_STREAM = {"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"}
 _ERROR_LIMIT_BYTES = MIB
 _SHOWN_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -42,49 +43,13 @@ _END_SECONDS = 0.1
 _END_READS = 4
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """What answers requests of one dialect.
-
-    Attributes:
-        url: Where.
-        translator: Between the caller's dialect and the endpoint's.
-    """
-
-    url: str
-    translator: Translator
-
-
-@dataclass(frozen=True)
-class Api:
-    """What is particular to one upstream.
-
-    Attributes:
-        endpoints: By the caller's dialect.
-        headers: What goes with every request, credentials included.
-        shown_headers: The upstream's headers that clients may see, and under which name.
-        hidden: What must not stand in a message: credentials and addresses.
-    """
-
-    endpoints: Mapping[str, Endpoint]
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    shown_headers: tuple[tuple[str, str], ...] = ()
-    hidden: tuple[str, ...] = field(default=(), repr=False)
-
-
 class HttpUpstream:
     """Runs attempts at one upstream."""
 
     def __init__(self, api: Api, client: UpstreamClient) -> None:
         self._api = api
         self._client = client
-        # A compressed stream may be held back until a block of it is full.
         self._plain_headers = (*api.headers, ("accept", "application/json"))
-        self._stream_headers = (
-            *api.headers,
-            ("accept", "text/event-stream"),
-            ("accept-encoding", "identity"),
-        )
 
     async def answer(self, attempt: Attempt) -> Answer:
         endpoint = self._endpoint(attempt)
@@ -92,9 +57,12 @@ class HttpUpstream:
         if request.head.stream:
             raise InvalidRequestError("this request asks for a stream", field="stream")
         clock = PhaseClock(attempt.timeouts)
+        url = endpoint.address(attempt.model, stream=False)
         headers = _with_context(self._plain_headers, attempt)
         try:
-            async with self._client.post(endpoint.url, headers, request.body, clock) as response:
+            if self._api.credentials is not None:
+                headers = await self._api.credentials.headers(url, headers, request.body)
+            async with self._client.post(url, headers, request.body, clock) as response:
                 if response.status not in _GOOD:
                     raise self._failed(await _refusal(response))
                 body = await response.read(PLAIN_ANSWER_LIMIT_BYTES)
@@ -121,10 +89,13 @@ class HttpUpstream:
         )
         _check_streams(attempt, request)
         clock = PhaseClock(attempt.timeouts)
-        headers = _with_context(self._stream_headers, attempt)
+        url = endpoint.address(attempt.model, stream=True)
+        headers = _with_context(self._stream_headers(endpoint), attempt)
         try:
-            async with self._client.post(endpoint.url, headers, request.body, clock) as response:
-                await self._check_begin(response)
+            if self._api.credentials is not None:
+                headers = await self._api.credentials.headers(url, headers, request.body)
+            async with self._client.post(url, headers, request.body, clock) as response:
+                await self._check_begin(response, endpoint)
                 opened = False
                 async with aclosing(response.chunks()) as chunks:
                     async for piece in _pieces(chunks, answer):
@@ -145,6 +116,13 @@ class HttpUpstream:
 
     async def close(self) -> None:
         await self._client.close()
+        if self._api.credentials is not None:
+            await self._api.credentials.close()
+
+    def _stream_headers(self, endpoint: Endpoint) -> Headers:
+        # A compressed stream may be held back until a block of it is full.
+        own = (("accept", endpoint.stream_media_type), ("accept-encoding", "identity"))
+        return (*self._api.headers, *own)
 
     def _endpoint(self, attempt: Attempt) -> Endpoint:
         endpoint = self._api.endpoints.get(attempt.dialect)
@@ -161,7 +139,7 @@ class HttpUpstream:
         except MalformedAnswerError:
             raise self._failed(failures.of_good_status(body)) from None
 
-    async def _check_begin(self, response: UpstreamResponse) -> None:
+    async def _check_begin(self, response: UpstreamResponse, endpoint: Endpoint) -> None:
         """Look at the head of what should be a stream.
 
         Raises:
@@ -170,7 +148,7 @@ class HttpUpstream:
         if response.status not in _GOOD:
             raise self._failed(await _refusal(response))
         media_type = response.header("content-type")
-        if media_type and not media_type.lower().startswith("text/event-stream"):
+        if media_type and not media_type.lower().startswith(endpoint.stream_media_type):
             raise self._failed(failures.of_good_status(await _error_body(response)))
 
     def _shown(self, response: UpstreamResponse) -> Headers:

@@ -27,10 +27,7 @@ MAXIMUM_PAGE_SIZE = 1000
 _RETURN_SECONDS = 0.02
 
 _DIALECTS: dict[int, str] = {
-    pb.DIALECT_OPENAI_CHAT: "openai_chat",
-    pb.DIALECT_OPENAI_EMBEDDINGS: "openai_embeddings",
-    pb.DIALECT_MESHGATE_CHAT: "meshgate_chat",
-    pb.DIALECT_OPENAI_COMPLETIONS: "openai_completions",
+    number: name.removeprefix("DIALECT_").lower() for name, number in pb.Dialect.items() if number
 }
 _KINDS = {kind: pb.FailureKind.Value(f"FAILURE_KIND_{kind.name}") for kind in FailureKind}
 _HEALTH = {health: pb.TargetHealth.Value(f"TARGET_HEALTH_{health.name}") for health in TargetHealth}

@@ -8,12 +8,12 @@ import structlog
 
 from meshgate.config.secrets import SecretReference, SecretSource, SecretUnresolvedError
 from meshgate.config.snapshot import DemoProvider, HttpProvider, Provider, Snapshot
-from meshgate.dialects.openai_api.output_bound import OutputBound
+from meshgate.provider.api import Connection
+from meshgate.provider.apis.catalogue import api_of
 from meshgate.provider.attempt import Answer, Attempt, Step, Upstream
 from meshgate.provider.demo import DemoUpstream
 from meshgate.provider.failures import AttemptFailedError, Failure, FailureKind
 from meshgate.provider.http_upstream import HttpUpstream
-from meshgate.provider.openai_upstream import openai_api
 from meshgate.provider.phases import UNBOUNDED
 from meshgate.provider.upstream import ClientFactory, ClientOptions
 from meshgate.runtime.errors import RevisionBehindError
@@ -21,10 +21,6 @@ from meshgate.runtime.errors import RevisionBehindError
 _log = structlog.get_logger("meshgate.provider")
 
 _PORTS = {"http": 80, "https": 443}
-_BOUNDS = {
-    "openai": OutputBound.MAX_COMPLETION_TOKENS,
-    "openai-compatible": OutputBound.MAX_TOKENS,
-}
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,7 @@ class _Resolved:
     api_key: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     options: ClientOptions = field(default_factory=ClientOptions)
+    kind_options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class Upstreams:
@@ -123,11 +120,13 @@ class Upstreams:
 
     def _resolve_http(self, provider: HttpProvider) -> _Resolved:
         headers = {name: self._text(value) for name, value in provider.headers.items()}
+        kind_options = {name: self._text(value) for name, value in provider.options.items()}
         connect_seconds = provider.connect_seconds
         return _Resolved(
             provider,
             api_key=self._text(provider.api_key),
             headers=tuple(headers.items()),
+            kind_options=tuple(kind_options.items()),
             options=ClientOptions(
                 connect_seconds=UNBOUNDED if connect_seconds is None else connect_seconds,
                 ca_pem=provider.ca_file.read_bytes() if provider.ca_file else None,
@@ -150,13 +149,14 @@ class Upstreams:
         except ValueError as error:
             _log.error("provider not usable", provider=resolved.provider.name, problem=str(error))
             return UnusableUpstream()
-        api = openai_api(
-            resolved.provider.base_url,
-            resolved.api_key,
-            dict(resolved.headers),
-            _BOUNDS[resolved.provider.kind],
+        connection = Connection(
+            kind=resolved.provider.kind,
+            base_url=resolved.provider.base_url,
+            api_key=resolved.api_key,
+            headers=dict(resolved.headers),
+            options=dict(resolved.kind_options),
         )
-        return HttpUpstream(api, client)
+        return HttpUpstream(api_of(connection), client)
 
 
 class UnusableUpstream:

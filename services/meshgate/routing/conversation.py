@@ -17,7 +17,10 @@ from meshgate.dialects.neutral import (
     Image,
     Message,
     Part,
+    Reasoning,
+    Refusal,
     Role,
+    Text,
     ToolCall,
     ToolResult,
 )
@@ -163,6 +166,6 @@ def _sizes(parts: Iterable[Part]) -> Iterable[int]:
                 yield len(getattr(part, "uri", ""))
             case ToolCall():
                 yield text_bytes(part.id) + text_bytes(part.name) + text_bytes(part.arguments_json)
-            case _:
+            case Text() | Refusal() | Reasoning() | ToolResult():
                 yield text_bytes(part.text)
                 yield len(getattr(part, "signature", b""))

@@ -44,10 +44,16 @@ class Credential:
 
 
 def credential_in(metadata: Mapping[str, str]) -> str | None:
-    """What a client sent to prove itself: a bearer token, or else an `x-api-key`."""
+    """What a client sent to prove itself: a bearer token, or else an API key in a header of its own.
+
+    Anthropic's SDKs send `x-api-key`, and Google's `x-goog-api-key`.
+    """
     authorization = metadata.get("authorization")
     if authorization is not None:
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() == "bearer" and text.strip():
             return text.strip()
-    return metadata.get("x-api-key", "").strip() or None
+    for name in ("x-api-key", "x-goog-api-key"):
+        if text := metadata.get(name, "").strip():
+            return text
+    return None

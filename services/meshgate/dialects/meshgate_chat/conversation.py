@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from meshgate.dialects.neutral import (
     Audio,
+    CachePoint,
+    ExpressedPart,
     File,
     Image,
     Message,
@@ -55,7 +57,7 @@ def write_message(message: Message) -> pb.Message:
     """Write one message."""
     return pb.Message(
         role=_ROLE_VALUES[message.role],
-        parts=[_written(part) for part in message.parts],
+        parts=[_written(part) for part in message.parts if not isinstance(part, CachePoint)],
         name=message.name,
     )
 
@@ -70,7 +72,7 @@ def _part(part: pb.Part, at: str) -> Part:
             return _tool_call(part.tool_call, f"{at}.tool_call")
         case "tool_result":
             result = part.tool_result
-            return ToolResult(tool_call_id=result.tool_call_id, text=result.text)
+            return ToolResult(tool_call_id=result.tool_call_id, content=(Text(result.text),))
         case "reasoning":
             return Reasoning(text=part.reasoning.text, signature=part.reasoning.signature)
         case _:
@@ -132,7 +134,7 @@ def _invalid(field: str, rule: str) -> InvalidRequestError:
     return InvalidRequestError(f"{field} {rule}", field=field)
 
 
-def _written(part: Part) -> pb.Part:
+def _written(part: ExpressedPart) -> pb.Part:
     match part:
         case Text():
             return pb.Part(text=part.text)

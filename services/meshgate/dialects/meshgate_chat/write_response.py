@@ -7,6 +7,7 @@ from meshgate.dialects.meshgate_chat.usage import write_finish_reason, write_usa
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
+    CitationDelta,
     Finished,
     ReasoningDelta,
     RefusalDelta,
@@ -44,7 +45,11 @@ class StreamWriter:
     def write(self, events: Iterable[ChatEvent]) -> bytes:
         """Write the next events as one serialized ChatEvents; empty if there are none."""
         return chat_pb2.ChatEvents(
-            events=[self._numbered(_written(event)) for event in events]
+            events=[
+                self._numbered(_written(event))
+                for event in events
+                if not isinstance(event, CitationDelta)
+            ]
         ).SerializeToString()
 
     def _numbered(self, event: chat_pb2.ChatEvent) -> chat_pb2.ChatEvent:
@@ -53,7 +58,9 @@ class StreamWriter:
         return event
 
 
-def _written(event: ChatEvent) -> chat_pb2.ChatEvent:
+def _written(
+    event: Started | TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Finished,
+) -> chat_pb2.ChatEvent:
     match event:
         case TextDelta():
             return chat_pb2.ChatEvent(text_delta=event.text)

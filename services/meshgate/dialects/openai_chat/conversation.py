@@ -150,12 +150,12 @@ def _tool_result(message: WireMessage, at: str) -> ToolResult:
     _refuse(message, at, "tool_calls", "refusal", "reasoning_content")
     if message.tool_call_id is None:
         raise missing(f"{at}.tool_call_id")
-    text = ""
+    content: list[Text | Image | File] = []
     for number, part in enumerate(_content(message.content or "", at)):
-        if not isinstance(part, Text):
+        if not isinstance(part, Text | Image | File):
             raise unsupported(f"{at}.content[{number}]")
-        text += part.text
-    return ToolResult(tool_call_id=message.tool_call_id, text=text)
+        content.append(part)
+    return ToolResult(tool_call_id=message.tool_call_id, content=tuple(content))
 
 
 def _refuse(message: WireMessage, at: str, *fields: str) -> None:

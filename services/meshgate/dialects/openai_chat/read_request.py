@@ -154,6 +154,7 @@ def read(body: bytes) -> ChatRequest:
         reasoning_effort=request.reasoning_effort,
         metadata=request.metadata or {},
         extra_json=msgspec.json.encode(extra) if extra else b"",
+        extra_dialect="openai_chat" if extra else "",
     )
 
 

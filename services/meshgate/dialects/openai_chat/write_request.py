@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Raw
 
+from meshgate.dialects.extras import read_extras
 from meshgate.dialects.neutral import (
     ChatRequest,
     ResponseFormat,
@@ -11,7 +12,6 @@ from meshgate.dialects.neutral import (
     ToolChoice,
     ToolChoiceMode,
 )
-from meshgate.dialects.openai_api.extras import read_extras
 from meshgate.dialects.openai_api.output_bound import OutputBound, lower_bounds
 from meshgate.dialects.openai_chat import messages
 from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE
@@ -48,7 +48,13 @@ def write(
     if stream:
         members["stream"] = True
         members["stream_options"] = {"include_usage": True}
-    extras = read_extras(request.extra_json, expressed=EXPRESSED, refused=INEXPRESSIBLE)
+    extras = read_extras(
+        request.extra_json,
+        "openai_chat",
+        origin=request.extra_dialect,
+        expressed=EXPRESSED,
+        refused=INEXPRESSIBLE,
+    )
     if output_cap is not None:
         lower_bounds(extras, output_cap)
         members.pop(_OWN_BOUND.value, None)

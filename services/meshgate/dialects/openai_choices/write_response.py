@@ -9,6 +9,8 @@ import msgspec
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
+    Citation,
+    CitationDelta,
     Finished,
     ReasoningDelta,
     RefusalDelta,
@@ -72,6 +74,11 @@ class ChoiceWriter(ABC):
         """
         return b"".join(self._event(event) for event in events)
 
+    def write_citation(self, identity: Identity, citation: Citation) -> bytes:
+        """Write a chunk that says what the text cites; nothing where there is no place for it."""
+        del identity, citation
+        return b""
+
     @abstractmethod
     def write_delta(
         self,
@@ -87,6 +94,8 @@ class ChoiceWriter(ABC):
                 return self.form.write_opening(self._identity)
             case Finished():
                 return self._end(event)
+            case CitationDelta(citation):
+                return self.write_citation(self._identity, citation)
             case _:
                 return self.write_delta(self._identity, event)
 

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from meshgate.dialects.extras import read_extras
 from meshgate.dialects.neutral import EmbeddingsRequest
-from meshgate.dialects.openai_api.extras import read_extras
 from meshgate.dialects.openai_embeddings.fields import EXPRESSED
 
 
@@ -20,5 +20,5 @@ def write(request: EmbeddingsRequest, model: str) -> bytes:
     }
     if request.dimensions is not None:
         members["dimensions"] = request.dimensions
-    members |= read_extras(request.extra_json, expressed=EXPRESSED, refused=())
+    members |= read_extras(request.extra_json, "openai_embeddings", expressed=EXPRESSED, refused=())
     return msgspec.json.encode(members)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from meshgate.dialects.openai_choices.costed_stream import CostedStream
+from meshgate.dialects.costing import CostedStream
 from meshgate.pricing.money import usd_of_nanos
 from meshgate.routing.bill import Bill
 from meshgate.routing.reply import AnswerChunks, Reply
@@ -40,7 +40,7 @@ def chunks_of(reply: Reply) -> AnswerChunks:
 
 
 class CostedChunks:
-    """A streamed answer in one of OpenAI's dialects, which tells its cost beside its usage.
+    """A streamed answer that tells its cost beside its usage.
 
     Args:
         chunks: The answer.

@@ -1,0 +1,1 @@
+"""The APIs of upstreams: where each answers what, with which credentials."""

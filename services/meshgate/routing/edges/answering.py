@@ -1,0 +1,90 @@
+"""What the HTTP APIs have in common: a body is asked, and the answer goes out as it comes."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from google.api.httpbody_pb2 import HttpBody
+from msgspec.structs import replace
+
+from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.costing import CostedStream
+from meshgate.routing.arrival import Arrival
+from meshgate.routing.cost_header import cost_header
+from meshgate.routing.edges.costed_answer import CostedChunks
+from meshgate.routing.pipeline import Pipeline, ReadHead
+from meshgate.routing.reply import Reply
+from meshgate.runtime.errors import GatewayError
+from meshgate.v1 import provider_service_pb2 as provider_pb
+
+JSON = "application/json"
+EVENTS = "text/event-stream; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An RPC that is answered by a model.
+
+    Attributes:
+        method: Its name, with that of its service.
+        dialect: Of its bodies.
+        read_head: Reads what routing needs of one.
+        error_event: Writes the event that ends a stream which began well.
+        costed: Begins to tell at the end of a stream what it has cost, where a dialect can.
+    """
+
+    method: str
+    dialect: "provider_pb.Dialect.ValueType"
+    read_head: ReadHead
+    error_event: Callable[[GatewayError], bytes]
+    costed: Callable[[], CostedStream] | None = None
+
+
+async def answer(
+    pipeline: Pipeline, endpoint: Endpoint, body: bytes, context: Any
+) -> AsyncGenerator[HttpBody, None]:
+    """The model's answer as messages; one if it is plain.
+
+    Raises:
+        GatewayError: There is none.
+    """
+    arrival = Arrival.from_context(context, endpoint.method)
+    read_head = _with_usage(endpoint.read_head) if arrival.wants_cost else endpoint.read_head
+    reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head)
+    if arrival.wants_cost and reply.chunks is not None and endpoint.costed is not None:
+        reply = replace(reply, chunks=CostedChunks(reply.chunks, reply.bill, endpoint.costed()))
+    return _bodies(reply, endpoint.error_event, context)
+
+
+def _with_usage(read_head: ReadHead) -> ReadHead:
+    """The same for callers who want to be told the usage too, whatever their request says."""
+
+    def read(body: bytes) -> RequestHead:
+        head = read_head(body)
+        return replace(head, include_usage=True) if head.stream else head
+
+    return read
+
+
+async def _bodies(
+    reply: Reply, error_event: Callable[[GatewayError], bytes], context: Any
+) -> AsyncGenerator[HttpBody, None]:
+    """A reply as messages; headers go out with the first: an error before it is bare."""
+    if reply.chunks is None:
+        cost = cost_header(await reply.bill.cost_nanos())
+        await context.send_initial_metadata((*reply.headers, *cost))
+        yield HttpBody(content_type=JSON, data=reply.body)
+        return
+    first = True
+    async with aclosing(reply.chunks) as chunks:
+        try:
+            async for chunk in chunks:
+                if first:
+                    await context.send_initial_metadata(reply.headers)
+                    first = False
+                yield HttpBody(content_type=EVENTS, data=chunk)
+        except GatewayError as error:
+            if not first:
+                yield HttpBody(content_type=EVENTS, data=error_event(error))
+            raise
