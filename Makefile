@@ -37,11 +37,13 @@ $(VENV)/.dev: $(VENV)/.test
 run: $(VENV)/.run  ## start the gateway on http://127.0.0.1:8080
 	@$(BIN)/meshgate up
 
-# How many processes run the tests; 0 runs them in one, in the order in which they are written.
+# How many processes run the tests; 0 runs them in one, in the order in which they are written. One
+# that dies fails the run: put in another's place, it would wait for ever for what the first one had begun.
 TEST_WORKERS ?= 2
 
 test: $(VENV)/.test  ## run the whole test suite
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	  --max-worker-restart 0
 
 bench: $(VENV)/.test  ## measure the gateway beside plain Envoy, on this machine
 	@$(BIN)/python -m bench && $(BIN)/python bench/quota.py

@@ -8,7 +8,7 @@ import uvloop
 from hypothesis import settings
 
 # How long an example takes says more of the machine than of the code: there is no deadline.
-settings.register_profile("brisk", deadline=None, max_examples=50)
+settings.register_profile("brisk", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "brisk"))
 

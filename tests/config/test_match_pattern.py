@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshgate.config.match_pattern import PatternError, compiled, parse_pattern
@@ -26,7 +26,6 @@ PATTERNS = st.recursive(st.one_of(ATOMS, ATOMS, ASSERTIONS), grown, max_leaves=8
 TEXTS = st.text("ab1 .é]\n", max_size=12)
 
 
-@settings(max_examples=400, deadline=None)
 @given(PATTERNS, TEXTS)
 def test_whatever_begins_a_match_is_unfinished_and_no_match_is_longer_than_its_reach(source, text):
     try:

@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshgate.dialects.neutral import (
@@ -293,7 +293,6 @@ json_values = st.recursive(
         json_values | st.lists(json_values, max_size=2),
     )
 )
-@settings(deadline=None, max_examples=300)
 def test_no_request_breaks_the_reader(members):
     with suppress(InvalidRequestError):
         read(body(**members))

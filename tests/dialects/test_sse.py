@@ -55,7 +55,6 @@ def test_events_are_read_as_the_standard_says(stream, expected):
     ),
     read_sizes.map(lambda sizes: [size % 5 for size in sizes]),
 )
-@settings(deadline=None, max_examples=300)
 def test_how_the_reads_are_cut_changes_nothing(pieces, sizes):
     stream = b"".join(pieces)
 

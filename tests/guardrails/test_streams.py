@@ -4,7 +4,7 @@ import json
 
 from guardrails.policies import EVERYTHING, masked, ruleset
 from guardrails.samples import EVERY_NEAR_MISS, EVERY_POSITIVE, JWT, PEM
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshgate.config.snapshot import DetectRule, PatternRule, PhraseRule
@@ -43,7 +43,6 @@ def streamed(rules, text, sizes, kind=TextKind.WORDS):
     return "".join([*shown, *(rest for _, rest in answer.end())]), answer
 
 
-@settings(max_examples=300, deadline=None)
 @given(TEXTS, CUTS)
 def test_what_is_shown_of_a_stream_is_the_masked_whole(text, sizes):
     shown, _ = streamed(EVERYTHING, text, sizes)
@@ -51,7 +50,6 @@ def test_what_is_shown_of_a_stream_is_the_masked_whole(text, sizes):
     assert shown == masked(EVERYTHING, text)
 
 
-@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_what_is_shown_letter_by_letter_is_the_masked_whole(text):
     shown, answer = streamed(EVERYTHING, text, [1])
@@ -75,7 +73,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(VALUES, CUTS, st.booleans(), st.sampled_from([None, 2]))
 def test_a_json_stream_stays_json_and_its_names_stay_what_they_are(
     value, sizes, ascii_only, indent
@@ -101,7 +98,6 @@ def masked_value(value):
     return value if masked(EVERYTHING, written) == written else masked(EVERYTHING, written)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -117,7 +113,6 @@ def test_what_is_no_json_is_shown_the_same_however_it_is_cut(text, sizes):
     assert shown == masked(EVERYTHING, text, TextKind.JSON)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), TEXTS), max_size=8), CUTS)
 def test_channels_that_are_mixed_do_not_touch_each_other(turns, sizes):
     answer = AnswerCheck(EVERYTHING)
@@ -144,7 +139,6 @@ def with_phrases(action):
 MASKING, BLOCKING = with_phrases("mask"), with_phrases("block")
 
 
-@settings(max_examples=300, deadline=None)
 @given(TEXTS, st.sampled_from(["blue bird", "T-123"]), TEXTS, CUTS)
 def test_nothing_is_shown_from_a_finding_on_that_blocks(before, finding, after, sizes):
     text = f"{before} {finding} {after}"
@@ -156,7 +150,6 @@ def test_nothing_is_shown_from_a_finding_on_that_blocks(before, finding, after, 
     assert before_it.startswith(shown)
 
 
-@settings(max_examples=200, deadline=None)
 @given(TEXTS, CUTS)
 def test_no_more_is_held_back_than_the_longest_finding(text, sizes):
     answer = AnswerCheck(EVERYTHING)

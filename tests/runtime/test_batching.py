@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from runtime.binding import until
 
@@ -291,7 +291,6 @@ class Play:
         await self.batcher.close()
 
 
-@settings(deadline=None, max_examples=150)
 @given(steps=STEPS, most_items=st.integers(1, 5))
 def test_every_grant_is_had_by_its_waiter_unless_it_left(
     steps: list[tuple[str, int]], most_items: int
@@ -315,7 +314,6 @@ def test_every_grant_is_had_by_its_waiter_unless_it_left(
     assert had == set(play.door.granted) - left
 
 
-@settings(deadline=None, max_examples=150)
 @given(steps=STEPS, most_items=st.integers(1, 5))
 def test_items_go_in_the_order_in_which_they_came(
     steps: list[tuple[str, int]], most_items: int

@@ -251,17 +251,16 @@ async def test_while_requests_go_on_nothing_is_named(audit):
             await spend(audit, f"u{number}-{step}", who=number)
 
     async def keep() -> None:
-        while True:
+        while not users.done():
             await audit.keeper.keep_once()
             await asyncio.sleep(0)
 
     await spend(audit, "first")
-    keeping = asyncio.create_task(keep())
     users = asyncio.gather(use(1), use(4))
+    keeping = asyncio.create_task(keep())
     found = []
     while not users.done():
         found += await audit.differences(organization_id="org-1")
-    await users
-    keeping.cancel()
+    await asyncio.gather(users, keeping)
 
     assert found == []

@@ -23,6 +23,7 @@ from meshgate.quota.ledger.findings import (
     wrong_with_hours,
 )
 from meshgate.quota.ledger.kept_links import ChainHead, Passage, compared
+from meshgate.runtime import page_tokens
 from meshgate.runtime.errors import InvalidRequestError
 
 USUAL_PAGE_SIZE = 50_000
@@ -151,7 +152,8 @@ class Verifier:
         self._moment = moment
 
     async def verify(self, page_token: str, page_size: int) -> Verified:
-        page = _Page(self._books, _place_of(page_token), _size(page_size))
+        size = page_tokens.page_size(page_size, USUAL_PAGE_SIZE, _LARGEST_PAGE_SIZE)
+        page = _Page(self._books, _place_of(page_token), size)
         ends_at = self._moment() + _LONGEST_SECONDS
         while await page.go_on() and self._moment() < ends_at:
             pass
@@ -241,16 +243,6 @@ class _Page:
         self._faults.extend(wrong_with_hours(found))
         self._room -= max(1, found.line_count)
         self._place = replace(self._place, hour=found.last, is_end=found.last is None)
-
-
-def _size(asked_for: int) -> int:
-    if asked_for < 0:
-        raise InvalidRequestError(
-            f"the page size is {asked_for}: it must be 0 or more",
-            field="page_size",
-            page_size=str(asked_for),
-        )
-    return min(asked_for or USUAL_PAGE_SIZE, _LARGEST_PAGE_SIZE)
 
 
 def _token(place: _Place) -> str:
