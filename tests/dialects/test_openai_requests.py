@@ -151,7 +151,12 @@ def test_members_that_ask_for_nothing_are_dropped():
                     {
                         "role": "tool",
                         "tool_call_id": "c",
-                        "content": [{"type": "image_url", "image_url": {"url": "x"}}],
+                        "content": [
+                            {
+                                "type": "input_audio",
+                                "input_audio": {"data": "QQ==", "format": "wav"},
+                            }
+                        ],
                     }
                 ]
             },

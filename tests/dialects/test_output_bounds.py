@@ -178,8 +178,9 @@ def test_a_translated_request_is_capped_and_changed_in_nothing_else(request, out
     openai_cap = upstream.write_request(request, "m", stream=True, output_cap=output_cap)
 
     capped = msgspec.structs.replace(request, max_output_tokens=asked, model="m")
+    said = "openai_chat" if request.extra_json else ""
     assert MESHGATE.read_request(typed_cap) == capped
-    assert OPENAI.read_request(openai_cap) == capped
+    assert OPENAI.read_request(openai_cap) == msgspec.structs.replace(capped, extra_dialect=said)
     assert msgspec.json.decode(openai_cap)[bound.value] == asked
 
 
