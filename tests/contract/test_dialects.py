@@ -1,24 +1,28 @@
-"""Every dialect of the contract can be run, counted and named."""
+"""Every dialect that callers speak is one of the contract's, and can be run and counted."""
 
 import pytest
 
 from meshgate.dialects.metering import meter
 from meshgate.dialects.openai_api.output_bound import OutputBound
-from meshgate.dialects.translation import translator
+from meshgate.dialects.translation import CALLER_DIALECTS, translator
 from meshgate.provider.api import Connection
 from meshgate.provider.apis.openai import openai_api
 from meshgate.routing.question import DIALECT_NAMES
-from meshgate.v1 import provider_service_pb2 as pb
 
-DIALECTS = [number for number in pb.Dialect.values() if number != pb.DIALECT_UNSPECIFIED]
+SPOKEN = [*CALLER_DIALECTS, "openai_embeddings"]
+# They have an endpoint of their own where OpenAI's API is spoken.
+_OPENAIS_OWN = {"openai_completions", "openai_embeddings", "openai_responses"}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=DIALECT_NAMES.get)
-def test_a_dialect_is_counted_and_run_at_upstreams_with_openais_api(dialect: int) -> None:
-    name = DIALECT_NAMES[dialect]
+@pytest.mark.parametrize("dialect", SPOKEN)
+def test_a_dialect_is_counted_and_run_at_upstreams_with_openais_api(dialect: str) -> None:
+    endpoint = openai_api(Connection("openai-compatible", "http://upstream/v1")).endpoints[dialect]
 
-    endpoint = openai_api(Connection("openai-compatible", "http://upstream/v1")).endpoints[name]
+    assert meter(dialect)
+    upstream = dialect if dialect in _OPENAIS_OWN else "openai_chat"
+    assert type(endpoint.translator) is type(translator(dialect, upstream, OutputBound.MAX_TOKENS))
 
-    assert meter(name)
-    upstream = "openai_chat" if name == "meshgate_chat" else name
-    assert type(endpoint.translator) is type(translator(name, upstream, OutputBound.MAX_TOKENS))
+
+@pytest.mark.parametrize("dialect", SPOKEN)
+def test_a_dialect_stands_in_the_contract(dialect: str) -> None:
+    assert dialect in DIALECT_NAMES.values()

@@ -83,10 +83,16 @@ def openai_texts(stream: bytes) -> dict[Any, str]:
 
 def typed_texts(stream: bytes) -> dict[Any, str]:
     texts: dict[Any, str] = defaultdict(str)
+    thoughts = 0
     for event in chat_pb2.ChatEvents.FromString(stream).events:
         kind = str(event.WhichOneof("kind"))
         if kind == "tool_call_delta":
             texts[event.tool_call_delta.index] += event.tool_call_delta.arguments_fragment
+        elif kind == "citation":
+            texts["quoted"] += event.citation.quoted + "|"
+        elif kind == "reasoning_end":
+            thoughts += 1
         elif kind.endswith("_delta"):
-            texts[kind] += getattr(event, kind)
+            where = (kind, thoughts) if kind == "reasoning_delta" else kind
+            texts[where] += getattr(event, kind)
     return {where: text for where, text in texts.items() if text}

@@ -74,7 +74,9 @@ files = st.builds(File, file_id=names, filename=optional_names) | st.builds(
     File, data=data, media_type=st.just("application/pdf"), filename=optional_names
 )
 audios = st.builds(Audio, data=data, format=st.sampled_from(["wav", "mp3"]))
-tool_calls = st.builds(ToolCall, id=names, name=names, arguments_json=texts)
+tool_calls = st.builds(
+    ToolCall, id=names, name=names, arguments_json=texts, is_custom=st.booleans()
+)
 
 user_parts = st.lists(st.builds(Text, texts) | images | files | audios, min_size=1, max_size=4)
 
@@ -115,6 +117,12 @@ tools = st.builds(
     description=texts,
     parameters_json=st.just(b"") | json_objects,
     strict=st.none() | st.booleans(),
+) | st.builds(
+    Tool,
+    name=names,
+    description=texts,
+    is_custom=st.just(True),
+    format_json=st.just(b"") | json_objects,
 )
 tool_choices = st.builds(
     ToolChoice,
@@ -131,11 +139,13 @@ response_formats = st.builds(
     strict=st.none() | st.booleans(),
 )
 extras = st.just(b"") | st.dictionaries(
-    st.sampled_from(["user", "logit_bias", "store", "top_k"]), st.integers(0, 9), min_size=1
+    st.sampled_from(["tomorrow", "logit_bias", "store", "min_p"]), st.integers(0, 9), min_size=1
 ).map(lambda value: json.dumps(value, separators=(",", ":")).encode())
 
 requests = st.builds(
-    ChatRequest,
+    lambda **members: ChatRequest(
+        extra_dialect="openai_chat" if members["extra_json"] else "", **members
+    ),
     model=names,
     messages=st.lists(messages, min_size=1, max_size=4).map(tuple),
     tools=st.lists(tools, max_size=2).map(tuple),
@@ -152,6 +162,9 @@ requests = st.builds(
     reasoning_effort=st.none() | names,
     metadata=st.dictionaries(names, texts, max_size=2),
     extra_json=extras,
+    top_k=st.none() | st.integers(-(2**31), 2**31 - 1),
+    verbosity=st.none() | st.sampled_from(["low", "medium", "high"]),
+    user=texts,
 )
 
 
@@ -164,14 +177,25 @@ def answer_parts(draw):
     return (*thoughts, *spoken, *refusals, *calls)
 
 
-responses = st.builds(
-    ChatResponse,
-    id=names,
-    served_model=names,
-    message=st.builds(Message, role=st.just(Role.ASSISTANT), parts=answer_parts()),
-    finish_reason=finish_reasons,
-    usage=st.none() | usages,
-)
+def reason_of(reason, calls):
+    """A reason that fits: what calls tools has not just stopped."""
+    return FinishReason.TOOL_CALLS if calls and reason is FinishReason.STOP else reason
+
+
+@st.composite
+def answers(draw):
+    parts = draw(answer_parts())
+    calls = [part for part in parts if isinstance(part, ToolCall)]
+    return ChatResponse(
+        id=draw(names),
+        served_model=draw(names),
+        message=Message(role=Role.ASSISTANT, parts=parts),
+        finish_reason=reason_of(draw(finish_reasons), calls),
+        usage=draw(st.none() | usages),
+    )
+
+
+responses = answers()
 
 
 @st.composite
@@ -186,7 +210,8 @@ def streams(draw):
             max_size=5,
         )
     )
-    for index in range(draw(st.integers(0, 2))):
+    calls = draw(st.integers(0, 2))
+    for index in range(calls):
         events.append(
             ToolCallDelta(
                 index=index,
@@ -199,8 +224,8 @@ def streams(draw):
             ToolCallDelta(index=index, arguments_fragment=fragment)
             for fragment in draw(st.lists(words, max_size=2))
         ]
-    events.append(draw(st.builds(Finished, reason=finish_reasons, usage=st.none() | usages)))
-    return events
+    reason = reason_of(draw(finish_reasons), calls)
+    return [*events, Finished(reason=reason, usage=draw(st.none() | usages))]
 
 
 def split(draw_sizes, whole):

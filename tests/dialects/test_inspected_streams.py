@@ -87,9 +87,16 @@ def openai_stream(draw: st.DrawFn) -> list[bytes]:
 @st.composite
 def typed_stream(draw: st.DrawFn) -> list[bytes]:
     queues: list[list[Any]] = []
-    for kind in ("text_delta", "reasoning_delta", "refusal_delta"):
+    for kind in ("text_delta", "refusal_delta"):
         pieces = draw(cut(draw(texts)))
         queues.append([chat_pb2.ChatEvent(**{kind: piece}) for piece in pieces])
+    thoughts = []
+    for _ in range(draw(st.integers(0, 2))):
+        thoughts += [chat_pb2.ChatEvent(reasoning_delta=it) for it in draw(cut(draw(texts)))]
+        thoughts.append(chat_pb2.ChatEvent(reasoning_end={"signature": b"s", "id": "t"}))
+    queues.append(thoughts)
+    cited = [chat_pb2.Citation(quoted=it, title="t") for it in draw(st.lists(texts, max_size=2))]
+    queues.append([chat_pb2.ChatEvent(citation=it) for it in cited])
     if draw(st.booleans()):
         delta = chat_pb2.ToolCallDelta(index=0, id="call0", name="f")
         pieces = draw(cut(json.dumps(draw(values))))
@@ -138,6 +145,22 @@ def test_the_same_holds_for_the_typed_api(chunks: list[bytes], delay: int) -> No
     expected = {where: masked(text) for where, text in typed_texts(b"".join(chunks)).items()}
     assert typed_texts(stream) == expected
     assert not checker._held
+
+
+@pytest.mark.parametrize(("thought", "signature"), [(SECRET, b""), ("harmless", b"proof")])
+def test_a_thought_that_is_not_shown_as_it_was_loses_its_proof(thought, signature) -> None:
+    end = chat_pb2.ChatEvent(reasoning_end={"signature": b"proof", "id": "t"})
+    events = [chat_pb2.ChatEvent(reasoning_delta=piece) for piece in (thought[:3], thought[3:])]
+    chunk = chat_pb2.ChatEvents(events=[*events, end]).SerializeToString()
+
+    stream = shown(inspection("meshgate_chat").stream(), [chunk, chunk], Checker().released)
+
+    ends = [
+        event.reasoning_end
+        for event in chat_pb2.ChatEvents.FromString(stream).events
+        if event.HasField("reasoning_end")
+    ]
+    assert [each.signature for each in ends] == [signature, signature]
 
 
 @given(openai_stream())

@@ -278,11 +278,17 @@ FULL = gateway_service_pb2.ChatRequest(
     reasoning_effort="",
     metadata={"who": "ada"},
     extra_json=b"{}",
+    top_k=0,
+    reasoning_budget_tokens=0,
+    show_reasoning=False,
+    verbosity="",
+    user="ada",
+    extra_dialect="openai_chat",
 )
 
 
 @pytest.mark.parametrize("field", [field.name for field in FULL.DESCRIPTOR.fields])
-def test_every_field_of_a_typed_request_but_its_metadata_changes_its_form(field):
+def test_every_field_of_a_typed_request_changes_its_form_but_for_who_asks(field):
     less = gateway_service_pb2.ChatRequest.FromString(FULL.SerializeToString())
     less.ClearField(field)
     canonical = keeping("meshgate_chat").canonical
@@ -290,7 +296,7 @@ def test_every_field_of_a_typed_request_but_its_metadata_changes_its_form(field)
     forms = {canonical(each.SerializeToString()).form for each in (FULL, less)}
 
     assert less != FULL
-    assert len(forms) == (1 if field == "metadata" else 2)
+    assert len(forms) == (1 if field in {"metadata", "user"} else 2)
 
 
 def test_json_within_typed_requests_has_one_form_as_well():

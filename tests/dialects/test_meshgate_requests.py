@@ -2,18 +2,11 @@ import pytest
 
 from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, RequestHead
 from meshgate.dialects.meshgate_chat import read_request, read_response
-from meshgate.dialects.meshgate_chat.write_request import write
 from meshgate.dialects.neutral import (
-    ChatRequest,
     FinishReason,
-    Message,
-    ResponseFormat,
-    ResponseFormatKind,
-    Role,
-    Text,
     Usage,
 )
-from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
+from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import chat_pb2 as chat
 from meshgate.v1 import gateway_service_pb2 as pb
 
@@ -83,18 +76,6 @@ def test_what_breaks_a_rule_is_refused_by_name(sent, field):
 def test_bytes_that_are_no_message_are_refused(job):
     with pytest.raises(InvalidRequestError):
         job(b"\xff\xff")
-
-
-def test_a_schema_description_has_no_place_in_the_message():
-    wanted = ResponseFormat(kind=ResponseFormatKind.JSON_SCHEMA, description="d")
-    neutral = ChatRequest(
-        model="m",
-        messages=(Message(role=Role.USER, parts=(Text("Hi"),)),),
-        response_format=wanted,
-    )
-
-    with pytest.raises(UnsupportedError):
-        write(neutral, "m", stream=False)
 
 
 def test_a_reader_tells_what_it_has_seen():

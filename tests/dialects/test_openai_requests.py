@@ -110,11 +110,10 @@ def test_an_answer_sent_back_as_an_sdk_dumps_it_is_taken():
 
 
 def test_members_that_only_steer_the_upstream_pass_as_extra():
-    read_request = read(body(logit_bias={"5": 1}, user="ann", tomorrow=[1], stream=True))
+    read_request = read(body(logit_bias={"5": 1}, tomorrow=[1], stream=True))
 
     assert msgspec.json.decode(read_request.extra_json) == {
         "logit_bias": {"5": 1},
-        "user": "ann",
         "tomorrow": [1],
     }
 
@@ -151,7 +150,12 @@ def test_members_that_ask_for_nothing_are_dropped():
                     {
                         "role": "tool",
                         "tool_call_id": "c",
-                        "content": [{"type": "image_url", "image_url": {"url": "x"}}],
+                        "content": [
+                            {
+                                "type": "input_audio",
+                                "input_audio": {"data": "QQ==", "format": "wav"},
+                            }
+                        ],
                     }
                 ]
             },
@@ -241,10 +245,16 @@ def test_results_of_several_tools_become_messages_of_their_own():
             request(Text("a"), ToolResult(tool_call_id="c")),
             "messages[0].parts[1].tool_result",
         ),
+        (request(Image(file_id="f")), "messages[0].parts[0].image.file_id"),
+        (request(File(uri="x")), "messages[0].parts[0].file.uri"),
+        (request(File(file_id="f", is_cited=True)), "messages[0].parts[0].file.cited"),
         (
-            request(Reasoning(text="a", signature=b"s"), role=Role.ASSISTANT),
-            "messages[0].parts[0].reasoning.signature",
+            request(
+                ToolResult(tool_call_id="c", content=(Text("a"), Image(uri="x"))), role=Role.TOOL
+            ),
+            "messages[0].parts[0].tool_result.content[1].image",
         ),
+        (request(Text("a"), reasoning_budget_tokens=9), "reasoning_budget_tokens"),
         (request(Text("a"), extra_json=b'{"n":2}'), "extra_json.n"),
     ],
 )

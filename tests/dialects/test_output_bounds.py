@@ -15,6 +15,7 @@ from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI
 from meshgate.dialects.openai_chat.dialect import dialect as openai_chat
 from meshgate.dialects.openai_chat.read_request import read_head
+from meshgate.dialects.openai_chat.variant import Variant
 from meshgate.dialects.translation import translator
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import chat_pb2, gateway_service_pb2
@@ -172,14 +173,15 @@ def test_without_a_cap_the_bytes_stay_as_they_are(members, bound):
 @settings(deadline=None)
 def test_a_translated_request_is_capped_and_changed_in_nothing_else(request, output_cap, bound):
     asked = min(request.max_output_tokens or output_cap, output_cap)
-    upstream: ChatDialect = openai_chat(bound)
+    upstream: ChatDialect = openai_chat(Variant(output_bound=bound))
 
     typed_cap = MESHGATE.write_request(request, "m", stream=False, output_cap=output_cap)
     openai_cap = upstream.write_request(request, "m", stream=True, output_cap=output_cap)
 
     capped = msgspec.structs.replace(request, max_output_tokens=asked, model="m")
+    said = "openai_chat" if request.extra_json else ""
     assert MESHGATE.read_request(typed_cap) == capped
-    assert OPENAI.read_request(openai_cap) == capped
+    assert OPENAI.read_request(openai_cap) == msgspec.structs.replace(capped, extra_dialect=said)
     assert msgspec.json.decode(openai_cap)[bound.value] == asked
 
 

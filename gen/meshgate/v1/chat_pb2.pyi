@@ -190,6 +190,8 @@ class Part(_message.Message):
     TOOL_RESULT_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    CACHE_POINT_FIELD_NUMBER: _builtins.int
+    CITATIONS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Plain text."""
     refusal: _builtins.str
@@ -218,6 +220,14 @@ class Part(_message.Message):
     def reasoning(self) -> Global___Reasoning:
         """What the model thought before it answered."""
 
+    @_builtins.property
+    def cache_point(self) -> Global___CachePoint:
+        """What stands before it is worth being cached."""
+
+    @_builtins.property
+    def citations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Citation]:
+        """Where a text of an answer has what it says from; only with text."""
+
     def __init__(
         self,
         *,
@@ -229,20 +239,102 @@ class Part(_message.Message):
         tool_result: Global___ToolResult | None = ...,
         reasoning: Global___Reasoning | None = ...,
         refusal: _builtins.str = ...,
+        cache_point: Global___CachePoint | None = ...,
+        citations: _abc.Iterable[Global___Citation] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "file", b"file", "image", b"image", "kind", b"kind", "reasoning", b"reasoning", "refusal", b"refusal", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "cache_point", b"cache_point", "file", b"file", "image", b"image", "kind", b"kind", "reasoning", b"reasoning", "refusal", b"refusal", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "file", b"file", "image", b"image", "kind", b"kind", "reasoning", b"reasoning", "refusal", b"refusal", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "cache_point", b"cache_point", "citations", b"citations", "file", b"file", "image", b"image", "kind", b"kind", "reasoning", b"reasoning", "refusal", b"refusal", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "image", "audio", "file", "tool_call", "tool_result", "reasoning", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "image", "audio", "file", "tool_call", "tool_result", "reasoning", "refusal", "cache_point"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___Part: _TypeAlias = Part  # noqa: Y015
 
 @_typing.final
+class Citation(_message.Message):
+    """Citation says where an answer has something from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """The source's address; empty for a document of the request."""
+    title: _builtins.str
+    """The source's name."""
+    quoted: _builtins.str
+    """What is cited, in the source's words."""
+    document: _builtins.int
+    """Which document of the request it is, from 0; absent for none of them."""
+    start: _builtins.int
+    """Where in the text that holds it the statement begins, in characters; absent
+    where that is not known.
+    """
+    end: _builtins.int
+    """Where it ends, exclusive."""
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        title: _builtins.str = ...,
+        quoted: _builtins.str = ...,
+        document: _builtins.int | None = ...,
+        start: _builtins.int | None = ...,
+        end: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_document", b"_document", "_end", b"_end", "_start", b"_start", "document", b"document", "end", b"end", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_document", b"_document", "_end", b"_end", "_start", b"_start", "document", b"document", "end", b"end", "quoted", b"quoted", "start", b"start", "title", b"title", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__document: _TypeAlias = _typing.Literal["document"]  # noqa: Y015
+    _WhichOneofArgType__document: _TypeAlias = _typing.Literal["_document", b"_document"]  # noqa: Y015
+    _WhichOneofReturnType__end: _TypeAlias = _typing.Literal["end"]  # noqa: Y015
+    _WhichOneofArgType__end: _TypeAlias = _typing.Literal["_end", b"_end"]  # noqa: Y015
+    _WhichOneofReturnType__start: _TypeAlias = _typing.Literal["start"]  # noqa: Y015
+    _WhichOneofArgType__start: _TypeAlias = _typing.Literal["_start", b"_start"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__document) -> _WhichOneofReturnType__document | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end) -> _WhichOneofReturnType__end | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start) -> _WhichOneofReturnType__start | None: ...
+
+Global___Citation: _TypeAlias = Citation  # noqa: Y015
+
+@_typing.final
+class CachePoint(_message.Message):
+    """CachePoint is a hint: what stands before it, from the beginning of the request
+    on, is worth being cached. It changes no answer, and is left out where an
+    upstream caches by itself or not at all.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TTL_FIELD_NUMBER: _builtins.int
+    ttl: _builtins.str
+    """For how long, as `5m` or `1h`; empty for the upstream's usual time."""
+    def __init__(
+        self,
+        *,
+        ttl: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CachePoint: _TypeAlias = CachePoint  # noqa: Y015
+
+@_typing.final
 class Image(_message.Message):
-    """Image is a picture, by address or by value."""
+    """Image is a picture, by address, by value or by an id that the provider gave."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -250,14 +342,17 @@ class Image(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    FILE_ID_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """Where the picture is. Exactly one of uri and data is given."""
+    """Where the picture is. Exactly one of uri, data and file_id is given."""
     data: _builtins.bytes
     """The picture itself."""
     media_type: _builtins.str
     """For instance `image/png`; needed with data."""
     detail: _builtins.str
     """How closely to look: `low`, `high` or `auto`, where the model can."""
+    file_id: _builtins.str
+    """A picture that the provider already has."""
     def __init__(
         self,
         *,
@@ -265,10 +360,11 @@ class Image(_message.Message):
         data: _builtins.bytes = ...,
         media_type: _builtins.str = ...,
         detail: _builtins.str = ...,
+        file_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "detail", b"detail", "media_type", b"media_type", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "detail", b"detail", "file_id", b"file_id", "media_type", b"media_type", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -302,7 +398,7 @@ Global___Audio: _TypeAlias = Audio  # noqa: Y015
 
 @_typing.final
 class File(_message.Message):
-    """File is a document, by value or by an id that the provider gave."""
+    """File is a document, by value, by address or by an id that the provider gave."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -310,14 +406,20 @@ class File(_message.Message):
     FILE_ID_FIELD_NUMBER: _builtins.int
     FILENAME_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    CITED_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """The document itself. Exactly one of data and file_id is given."""
+    """The document itself. Exactly one of data, uri and file_id is given."""
     file_id: _builtins.str
     """A document that the provider already has."""
     filename: _builtins.str
     """For instance `report.pdf`."""
     media_type: _builtins.str
     """For instance `application/pdf`; needed with data."""
+    uri: _builtins.str
+    """Where the document is."""
+    cited: _builtins.bool
+    """Whether the answer is to cite it, where the model can."""
     def __init__(
         self,
         *,
@@ -325,10 +427,12 @@ class File(_message.Message):
         file_id: _builtins.str = ...,
         filename: _builtins.str = ...,
         media_type: _builtins.str = ...,
+        uri: _builtins.str = ...,
+        cited: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file_id", b"file_id", "filename", b"filename", "media_type", b"media_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cited", b"cited", "data", b"data", "file_id", b"file_id", "filename", b"filename", "media_type", b"media_type", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,24 +447,29 @@ class ToolCall(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
+    CUSTOM_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Ties the result to the call."""
     name: _builtins.str
     """The tool."""
     arguments_json: _builtins.bytes
     """The arguments, as the model wrote them: meant to be a JSON object, and
-    passed on untouched where it is not.
+    passed on untouched where it is not. For a custom tool, the text that it
+    takes.
     """
+    custom: _builtins.bool
+    """Whether a custom tool is called."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         arguments_json: _builtins.bytes = ...,
+        custom: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_json", b"arguments_json", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_json", b"arguments_json", "custom", b"custom", "id", b"id", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,19 +483,31 @@ class ToolResult(_message.Message):
 
     TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
     tool_call_id: _builtins.str
     """The `id` of the call that this answers."""
     text: _builtins.str
-    """The result, in words."""
+    """The result, in words. At most one of text and content is given."""
+    failed: _builtins.bool
+    """Whether the tool failed; text or content say how."""
+    @_builtins.property
+    def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
+        """The result, where it is more than one text: of the kinds text, image and
+        file, for models that can look at them.
+        """
+
     def __init__(
         self,
         *,
         tool_call_id: _builtins.str = ...,
         text: _builtins.str = ...,
+        content: _abc.Iterable[Global___Part] | None = ...,
+        failed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "failed", b"failed", "text", b"text", "tool_call_id", b"tool_call_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -400,19 +521,35 @@ class Reasoning(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    REDACTED_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The thought, or its summary."""
     signature: _builtins.bytes
-    """The provider's proof that the thought is its own; to be sent back untouched."""
+    """The provider's proof that the thought is its own, or the thought in a form
+    that only the provider can read; to be sent back untouched.
+    """
+    origin: _builtins.str
+    """Who can read the signature: the format of the upstream that made it. To be
+    sent back untouched; empty for the upstream that is asked.
+    """
+    redacted: _builtins.bool
+    """Whether the signature is a thought that may not be shown."""
+    id: _builtins.str
+    """The upstream's name for the thought."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         signature: _builtins.bytes = ...,
+        origin: _builtins.str = ...,
+        redacted: _builtins.bool = ...,
+        id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["signature", b"signature", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "origin", b"origin", "redacted", b"redacted", "signature", b"signature", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -420,7 +557,9 @@ Global___Reasoning: _TypeAlias = Reasoning  # noqa: Y015
 
 @_typing.final
 class Tool(_message.Message):
-    """Tool is a function that the model may ask to have called."""
+    """Tool is a function that the model may ask to have called, or a custom tool,
+    which takes a text in place of arguments.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -428,6 +567,9 @@ class Tool(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PARAMETERS_JSON_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
+    CUSTOM_FIELD_NUMBER: _builtins.int
+    FORMAT_JSON_FIELD_NUMBER: _builtins.int
+    CACHE_POINT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     description: _builtins.str
@@ -436,6 +578,16 @@ class Tool(_message.Message):
     """JSON Schema of its arguments, an object."""
     strict: _builtins.bool
     """Whether the model must follow the schema to the letter."""
+    custom: _builtins.bool
+    """Whether it is a custom tool."""
+    format_json: _builtins.bytes
+    """The grammar of the text that a custom tool takes, a JSON object as OpenAI's
+    API has it: `{"type": "grammar", ...}`.
+    """
+    @_builtins.property
+    def cache_point(self) -> Global___CachePoint:
+        """The tools up to this one are worth being cached."""
+
     def __init__(
         self,
         *,
@@ -443,10 +595,13 @@ class Tool(_message.Message):
         description: _builtins.str = ...,
         parameters_json: _builtins.bytes = ...,
         strict: _builtins.bool | None = ...,
+        custom: _builtins.bool = ...,
+        format_json: _builtins.bytes = ...,
+        cache_point: Global___CachePoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "strict", b"strict"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "cache_point", b"cache_point", "strict", b"strict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "description", b"description", "name", b"name", "parameters_json", b"parameters_json", "strict", b"strict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "cache_point", b"cache_point", "custom", b"custom", "description", b"description", "format_json", b"format_json", "name", b"name", "parameters_json", b"parameters_json", "strict", b"strict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__strict: _TypeAlias = _typing.Literal["strict"]  # noqa: Y015
     _WhichOneofArgType__strict: _TypeAlias = _typing.Literal["_strict", b"_strict"]  # noqa: Y015
@@ -490,6 +645,7 @@ class ResponseFormat(_message.Message):
     SCHEMA_JSON_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     kind: Global___ResponseFormatKind.ValueType
     """The form."""
     schema_json: _builtins.bytes
@@ -498,6 +654,8 @@ class ResponseFormat(_message.Message):
     """The schema's name, where the provider wants one."""
     strict: _builtins.bool
     """Whether the model must follow the schema to the letter."""
+    description: _builtins.str
+    """What the answer is for, for the model to read."""
     def __init__(
         self,
         *,
@@ -505,10 +663,11 @@ class ResponseFormat(_message.Message):
         schema_json: _builtins.bytes = ...,
         name: _builtins.str = ...,
         strict: _builtins.bool | None = ...,
+        description: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "strict", b"strict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "kind", b"kind", "name", b"name", "schema_json", b"schema_json", "strict", b"strict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_strict", b"_strict", "description", b"description", "kind", b"kind", "name", b"name", "schema_json", b"schema_json", "strict", b"strict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__strict: _TypeAlias = _typing.Literal["strict"]  # noqa: Y015
     _WhichOneofArgType__strict: _TypeAlias = _typing.Literal["_strict", b"_strict"]  # noqa: Y015
@@ -531,6 +690,8 @@ class ChatEvent(_message.Message):
     TOOL_CALL_DELTA_FIELD_NUMBER: _builtins.int
     REFUSAL_DELTA_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
+    REASONING_END_FIELD_NUMBER: _builtins.int
+    CITATION_FIELD_NUMBER: _builtins.int
     sequence_number: _builtins.int
     """Counts from 0 within one answer."""
     text_delta: _builtins.str
@@ -551,6 +712,18 @@ class ChatEvent(_message.Message):
     def finished(self) -> Global___ChatFinished:
         """The answer is whole."""
 
+    @_builtins.property
+    def reasoning_end(self) -> Global___ReasoningEnd:
+        """The thought that was told last is whole; what is thought after it is
+        another one.
+        """
+
+    @_builtins.property
+    def citation(self) -> Global___Citation:
+        """What the text cites that was told last. Its places are those in the whole
+        text so far.
+        """
+
     def __init__(
         self,
         *,
@@ -561,12 +734,14 @@ class ChatEvent(_message.Message):
         tool_call_delta: Global___ToolCallDelta | None = ...,
         refusal_delta: _builtins.str = ...,
         finished: Global___ChatFinished | None = ...,
+        reasoning_end: Global___ReasoningEnd | None = ...,
+        citation: Global___Citation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "kind", b"kind", "reasoning_delta", b"reasoning_delta", "refusal_delta", b"refusal_delta", "started", b"started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["citation", b"citation", "finished", b"finished", "kind", b"kind", "reasoning_delta", b"reasoning_delta", "reasoning_end", b"reasoning_end", "refusal_delta", b"refusal_delta", "started", b"started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "kind", b"kind", "reasoning_delta", b"reasoning_delta", "refusal_delta", b"refusal_delta", "sequence_number", b"sequence_number", "started", b"started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["citation", b"citation", "finished", b"finished", "kind", b"kind", "reasoning_delta", b"reasoning_delta", "reasoning_end", b"reasoning_end", "refusal_delta", b"refusal_delta", "sequence_number", b"sequence_number", "started", b"started", "text_delta", b"text_delta", "tool_call_delta", b"tool_call_delta"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "text_delta", "reasoning_delta", "tool_call_delta", "refusal_delta", "finished"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["started", "text_delta", "reasoning_delta", "tool_call_delta", "refusal_delta", "finished", "reasoning_end", "citation"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -623,6 +798,44 @@ class ChatStarted(_message.Message):
 Global___ChatStarted: _TypeAlias = ChatStarted  # noqa: Y015
 
 @_typing.final
+class ReasoningEnd(_message.Message):
+    """ReasoningEnd ends a thought, with what is needed to send it back. Its members
+    are those of Reasoning.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    REDACTED_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    signature: _builtins.bytes
+    """The provider's proof that the thought is its own, or the thought itself in a
+    form that only the provider can read.
+    """
+    origin: _builtins.str
+    """Who can read the signature."""
+    redacted: _builtins.bool
+    """Whether the signature is a thought that may not be shown."""
+    id: _builtins.str
+    """The upstream's name for the thought."""
+    def __init__(
+        self,
+        *,
+        signature: _builtins.bytes = ...,
+        origin: _builtins.str = ...,
+        redacted: _builtins.bool = ...,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "origin", b"origin", "redacted", b"redacted", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasoningEnd: _TypeAlias = ReasoningEnd  # noqa: Y015
+
+@_typing.final
 class ToolCallDelta(_message.Message):
     """ToolCallDelta is a fragment of a tool call. The first one of an index brings
     id and name; the fragments of arguments_json, joined, are the arguments.
@@ -634,6 +847,7 @@ class ToolCallDelta(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ARGUMENTS_FRAGMENT_FIELD_NUMBER: _builtins.int
+    CUSTOM_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Which call of the answer this belongs to, from 0."""
     id: _builtins.str
@@ -642,6 +856,10 @@ class ToolCallDelta(_message.Message):
     """The tool; in the first fragment only."""
     arguments_fragment: _builtins.str
     """More of the arguments."""
+    custom: _builtins.bool
+    """Whether a custom tool is called, which takes text; in the first fragment
+    only.
+    """
     def __init__(
         self,
         *,
@@ -649,10 +867,11 @@ class ToolCallDelta(_message.Message):
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         arguments_fragment: _builtins.str = ...,
+        custom: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_fragment", b"arguments_fragment", "id", b"id", "index", b"index", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments_fragment", b"arguments_fragment", "custom", b"custom", "id", b"id", "index", b"index", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -667,11 +886,16 @@ class ChatFinished(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     COST_NANOS_FIELD_NUMBER: _builtins.int
+    STOP_SEQUENCE_FIELD_NUMBER: _builtins.int
     reason: Global___FinishReason.ValueType
     """Why the answer ended."""
     cost_nanos: _builtins.int
     """What the whole request cost, in nano-dollars, attempts that failed included;
     absent where any of it has no price, 0 where the answer was kept.
+    """
+    stop_sequence: _builtins.str
+    """The one of the request's `stop_sequences` that ended it, where the upstream
+    says so.
     """
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
@@ -683,10 +907,11 @@ class ChatFinished(_message.Message):
         reason: Global___FinishReason.ValueType = ...,
         usage: _usage_pb2.Usage | None = ...,
         cost_nanos: _builtins.int | None = ...,
+        stop_sequence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "reason", b"reason", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos", "cost_nanos", b"cost_nanos", "reason", b"reason", "stop_sequence", b"stop_sequence", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_nanos: _TypeAlias = _typing.Literal["cost_nanos"]  # noqa: Y015
     _WhichOneofArgType__cost_nanos: _TypeAlias = _typing.Literal["_cost_nanos", b"_cost_nanos"]  # noqa: Y015

@@ -75,8 +75,10 @@ def of_parts(parts: Iterable[Part]) -> Iterator[Countable]:
     """What the parts of a message say."""
     for part in parts:
         match part:
-            case Text() | Refusal() | Reasoning() | ToolResult():
+            case Text() | Refusal() | Reasoning():
                 yield part.text
+            case ToolResult():
+                yield from of_parts(part.content)
             case ToolCall():
                 yield part.name
                 yield part.arguments_json
@@ -107,4 +109,6 @@ def _json(tool: Tool) -> str:
     members: dict[str, object] = {"name": tool.name, "description": tool.description}
     if tool.parameters_json:
         members["parameters"] = Raw(tool.parameters_json)
+    if tool.format_json:
+        members["format"] = Raw(tool.format_json)
     return msgspec.json.encode(members).decode(errors="replace")

@@ -18,7 +18,16 @@ Path: TypeAlias = tuple[str | int, ...]
 # A name that is none of the API's words may itself be what nobody shall read in a record.
 _TOLD = frozenset(
     {"messages", "choices", "message", "delta", "content", "text", "refusal", "name", "input"}
-    | {"reasoning", "reasoning_content", "thinking", "tool_calls", "function", "custom"}
+    | {
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "summary",
+        "thinking",
+        "tool_calls",
+        "function",
+        "custom",
+    }
     | {"arguments", "function_call", "audio", "transcript", "prediction", "prompt", "suffix"}
 )
 

@@ -24,6 +24,7 @@ from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.openai_chat import passthrough as openai_chat
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
 from meshgate.dialects.openai_chat.dialect import dialect as openai_chat_dialect
+from meshgate.dialects.openai_chat.variant import Variant
 from meshgate.dialects.openai_completions import passthrough as openai_completions
 from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
 from meshgate.dialects.openai_embeddings import passthrough as openai_embeddings
@@ -91,19 +92,30 @@ class Translator(Protocol):
 
 
 def translator(
-    caller_dialect: str, upstream_dialect: str, bound: OutputBound = OutputBound.MAX_TOKENS
+    caller_dialect: str,
+    upstream_dialect: str,
+    bound: OutputBound = OutputBound.MAX_TOKENS,
+    variant: Variant | None = None,
 ) -> Translator:
     """Return what stands between the two dialects.
 
-    `bound` matters to upstreams with OpenAI's format: how they are told of a cap where the caller
-    has set no bound. Where it has, its own member is kept.
+    Args:
+        caller_dialect: What the caller speaks.
+        upstream_dialect: What the upstream speaks.
+        bound: How upstreams with OpenAI's format are told of a cap where the caller has set no
+            bound. Where it has, its own member is kept.
+        variant: How the upstream differs from OpenAI, if it speaks chat completions; `bound` is its
+            own then.
 
     Raises:
         UnsupportedError: Nothing does.
     """
+    variant = variant or Variant(output_bound=bound)
+    if caller_dialect == upstream_dialect == "openai_chat":
+        return ChatPassthrough(variant)
     if caller_dialect == upstream_dialect and (passthrough := _PASSTHROUGHS.get(caller_dialect)):
         return passthrough(bound)
-    caller, upstream = CALLER_DIALECTS.get(caller_dialect), _upstream(upstream_dialect, bound)
+    caller, upstream = CALLER_DIALECTS.get(caller_dialect), _upstream(upstream_dialect, variant)
     if caller is None or upstream is None or caller_dialect in _UNTRANSLATED:
         raise UnsupportedError(
             f"a request in {caller_dialect} cannot be run at an upstream that speaks"
@@ -114,9 +126,9 @@ def translator(
     return ChatTranslation(caller, upstream)
 
 
-def _upstream(dialect: str, bound: OutputBound) -> UpstreamDialect | None:
+def _upstream(dialect: str, variant: Variant) -> UpstreamDialect | None:
     if dialect == "openai_chat":
-        return openai_chat_dialect(bound)
+        return openai_chat_dialect(variant)
     return UPSTREAM_DIALECTS.get(dialect)
 
 
@@ -124,7 +136,7 @@ def _upstream(dialect: str, bound: OutputBound) -> UpstreamDialect | None:
 class ChatPassthrough:
     """Chat completions for an upstream that speaks them too."""
 
-    bound: OutputBound = OutputBound.MAX_TOKENS
+    variant: Variant
 
     def request(
         self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
@@ -132,7 +144,7 @@ class ChatPassthrough:
         """Replace the model's name. Whether to stream stands in the body already."""
         del stream
         head = OPENAI_CHAT.read_head(body)
-        written = openai_chat.retarget(body, model, head, output_cap, self.bound)
+        written = openai_chat.retarget(body, model, head, output_cap, self.variant)
         return UpstreamRequest(written, head)
 
     def answer(self, body: bytes, *, created: int) -> CallerAnswer:
@@ -266,7 +278,6 @@ def _completions_passthrough(_bound: OutputBound) -> Translator:
 
 
 _PASSTHROUGHS: dict[str, Callable[[OutputBound], Translator]] = {
-    "openai_chat": ChatPassthrough,
     "openai_completions": _completions_passthrough,
     "openai_embeddings": _embeddings_passthrough,
 }

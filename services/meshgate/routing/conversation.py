@@ -13,6 +13,7 @@ from meshgate.dialects.answer_parts import text_bytes
 from meshgate.dialects.neutral import (
     Audio,
     ChatRequest,
+    Citation,
     File,
     Image,
     Message,
@@ -164,8 +165,17 @@ def _sizes(parts: Iterable[Part]) -> Iterable[int]:
             case Image() | File() | Audio():
                 yield len(part.data)
                 yield len(getattr(part, "uri", ""))
+            case ToolResult():
+                yield from _sizes(part.content)
             case ToolCall():
                 yield text_bytes(part.id) + text_bytes(part.name) + text_bytes(part.arguments_json)
-            case Text() | Refusal() | Reasoning() | ToolResult():
+            case Text():
+                yield text_bytes(part.text)
+                yield from map(_size_of_citation, part.citations)
+            case Refusal() | Reasoning():
                 yield text_bytes(part.text)
                 yield len(getattr(part, "signature", b""))
+
+
+def _size_of_citation(citation: Citation) -> int:
+    return text_bytes(citation.quoted + citation.uri + citation.title)

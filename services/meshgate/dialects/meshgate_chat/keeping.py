@@ -12,7 +12,7 @@ _KEPT_REASONS = frozenset({FinishReason.STOP, FinishReason.LENGTH, FinishReason.
 
 
 def canonical(body: bytes) -> CanonicalRequest:
-    """A request in its one form, without the metadata, which only tell the provider who asked.
+    """A request in its one form, without the metadata and the user, which only tell who asked.
 
     Raises:
         NoCanonicalFormError: It has none.
@@ -22,6 +22,7 @@ def canonical(body: bytes) -> CanonicalRequest:
     except DecodeError as error:
         raise NoCanonicalFormError("the body is no ChatRequest") from error
     request.ClearField("metadata")
+    request.ClearField("user")
     if request.extra_json:
         request.extra_json = json_form(request.extra_json)
     if request.response_format.schema_json:
@@ -29,6 +30,8 @@ def canonical(body: bytes) -> CanonicalRequest:
     for tool in request.tools:
         if tool.parameters_json:
             tool.parameters_json = json_form(tool.parameters_json)
+        if tool.format_json:
+            tool.format_json = json_form(tool.format_json)
     return CanonicalRequest(request.SerializeToString(deterministic=True))
 
 

@@ -9,6 +9,7 @@ from msgspec import Raw
 from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.meshgate_chat import conversation
 from meshgate.dialects.neutral import (
+    CachePoint,
     ChatRequest,
     ResponseFormat,
     ResponseFormatKind,
@@ -29,6 +30,10 @@ _OptionalField: TypeAlias = Literal[
     "frequency_penalty",
     "presence_penalty",
     "reasoning_effort",
+    "top_k",
+    "reasoning_budget_tokens",
+    "show_reasoning",
+    "verbosity",
 ]
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
@@ -111,6 +116,12 @@ def read_message(request: gateway_service_pb2.ChatRequest) -> ChatRequest:
         reasoning_effort=_optional(request, "reasoning_effort"),
         metadata=dict(request.metadata),
         extra_json=request.extra_json,
+        extra_dialect=request.extra_dialect,
+        top_k=_optional(request, "top_k"),
+        reasoning_budget_tokens=_optional(request, "reasoning_budget_tokens"),
+        shows_reasoning=_optional(request, "show_reasoning"),
+        verbosity=_optional(request, "verbosity"),
+        user=request.user,
     )
 
 
@@ -129,11 +140,15 @@ def _optional(request: gateway_service_pb2.ChatRequest, field: _OptionalField) -
 
 def _tool(tool: chat_pb2.Tool, at: str) -> Tool:
     _check_object(tool.parameters_json, f"{at}.parameters_json")
+    _check_object(tool.format_json, f"{at}.format_json")
     return Tool(
         name=tool.name,
         description=tool.description,
         parameters_json=tool.parameters_json,
         strict=tool.strict if tool.HasField("strict") else None,
+        is_custom=tool.custom,
+        format_json=tool.format_json,
+        cache_point=CachePoint(ttl=tool.cache_point.ttl) if tool.HasField("cache_point") else None,
     )
 
 
@@ -164,6 +179,7 @@ def _response_format(request: gateway_service_pb2.ChatRequest) -> ResponseFormat
         kind=kind,
         schema_json=wanted.schema_json,
         name=wanted.name,
+        description=wanted.description,
         strict=wanted.strict if wanted.HasField("strict") else None,
     )
 

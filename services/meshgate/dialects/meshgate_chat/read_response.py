@@ -8,6 +8,7 @@ from meshgate.dialects.meshgate_chat.usage import read_finish_reason, read_usage
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
+    CitationDelta,
     Finished,
     FinishReason,
     ReasoningDelta,
@@ -38,6 +39,7 @@ def read(body: bytes) -> ChatResponse:
         message=message,
         finish_reason=read_finish_reason(response.finish_reason),
         usage=read_usage(response.usage) if response.HasField("usage") else None,
+        stop_sequence=response.stop_sequence,
     )
 
 
@@ -94,7 +96,9 @@ class StreamReader:
         self.done = True
         self.finish_reason = read_finish_reason(finished.reason)
         self.usage = read_usage(finished.usage) if finished.HasField("usage") else None
-        return Finished(reason=self.finish_reason, usage=self.usage)
+        return Finished(
+            reason=self.finish_reason, usage=self.usage, stop_sequence=finished.stop_sequence
+        )
 
 
 def _delta(event: chat_pb2.ChatEvent) -> ChatEvent:
@@ -103,6 +107,11 @@ def _delta(event: chat_pb2.ChatEvent) -> ChatEvent:
             return TextDelta(event.text_delta)
         case "reasoning_delta":
             return ReasoningDelta(event.reasoning_delta)
+        case "reasoning_end":
+            end = event.reasoning_end
+            return ReasoningDelta("", end.signature, end.origin, end.redacted, end.id)
+        case "citation":
+            return CitationDelta(conversation.read_citation(event.citation))
         case "refusal_delta":
             return RefusalDelta(event.refusal_delta)
         case "tool_call_delta":
@@ -112,6 +121,7 @@ def _delta(event: chat_pb2.ChatEvent) -> ChatEvent:
                 id=delta.id,
                 name=delta.name,
                 arguments_fragment=delta.arguments_fragment,
+                is_custom=delta.custom,
             )
         case _:
             raise MalformedAnswerError("an event of the answer has no kind")

@@ -19,6 +19,10 @@ class _Found(Struct, frozen=True):
     owner: Any
     field: str
 
+    @property
+    def is_bytes(self) -> bool:
+        return isinstance(getattr(self.owner, self.field), bytes)
+
 
 class MessageCut:
     """A message of the typed API, and the texts in it."""
@@ -32,7 +36,7 @@ class MessageCut:
         """The message with these texts in place of its own."""
         for locator, text in texts.items():
             found = self._found[locator]
-            setattr(found.owner, found.field, text.encode() if _is_json(found) else text)
+            setattr(found.owner, found.field, text.encode() if found.is_bytes else text)
             if isinstance(found.owner, chat_pb2.Reasoning):
                 found.owner.ClearField("signature")  # it proves another thought
         return self._message.SerializeToString()
@@ -102,22 +106,28 @@ def _of_part(part: chat_pb2.Part, at: str) -> Iterator[_Found]:
     match part.WhichOneof("kind"):
         case "text" | "refusal" as kind:
             yield _text(f"{at}.{kind}", part, kind)
+            yield from _of_citations(part, at)
         case "tool_result":
             yield _text(f"{at}.tool_result.text", part.tool_result, "text")
+            for number, piece in enumerate(part.tool_result.content):
+                yield from _of_part(piece, f"{at}.tool_result.content[{number}]")
         case "reasoning":
             yield _text(f"{at}.reasoning.text", part.reasoning, "text")
         case "tool_call":
-            yield _json(f"{at}.tool_call.arguments_json", part.tool_call, "arguments_json")
+            takes = SegmentKind.TEXT if part.tool_call.custom else SegmentKind.JSON
+            yield _json(f"{at}.tool_call.arguments_json", part.tool_call, "arguments_json", takes)
+
+
+def _of_citations(part: chat_pb2.Part, at: str) -> Iterator[_Found]:
+    for number, citation in enumerate(part.citations):
+        yield _text(f"{at}.citations[{number}].title", citation, "title")
+        yield _text(f"{at}.citations[{number}].quoted", citation, "quoted")
 
 
 def _text(locator: str, owner: Message, field: str) -> _Found:
     return _Found(Segment(locator, SegmentKind.TEXT, getattr(owner, field)), owner, field)
 
 
-def _json(locator: str, owner: Message, field: str) -> _Found:
+def _json(locator: str, owner: Message, field: str, kind: SegmentKind = SegmentKind.JSON) -> _Found:
     text = getattr(owner, field).decode(errors="replace")
-    return _Found(Segment(locator, SegmentKind.JSON, text), owner, field)
-
-
-def _is_json(found: _Found) -> bool:
-    return found.segment.kind is SegmentKind.JSON
+    return _Found(Segment(locator, kind, text), owner, field)

@@ -39,7 +39,10 @@ class OutputTally:
         return self._text.kept_bytes
 
     def take(self, chunk: bytes) -> None:
-        """Take note of a chunk: a serialized ChatEvents."""
+        """Take note of a chunk: a serialized ChatEvents.
+
+        What is cited is not counted: the source has written it, not the model.
+        """
         for event in chat_pb2.ChatEvents.FromString(chunk).events:
             self._sequence_number = event.sequence_number + 1
             kind = event.WhichOneof("kind")

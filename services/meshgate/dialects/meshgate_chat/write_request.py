@@ -10,7 +10,6 @@ from meshgate.dialects.neutral import (
     ToolChoiceMode,
 )
 from meshgate.dialects.output_cap import capped
-from meshgate.runtime.errors import UnsupportedError
 from meshgate.v1 import chat_pb2, gateway_service_pb2
 
 _MODES = {
@@ -32,9 +31,6 @@ def write(
     """Write a request to `model`, for no more than `output_cap` tokens if there is one.
 
     Whether to stream is said by the RPC, so that `stream` changes nothing here.
-
-    Raises:
-        UnsupportedError: The message has no place for something.
     """
     del stream
     request = capped(request, output_cap)
@@ -53,6 +49,12 @@ def write(
         reasoning_effort=request.reasoning_effort,
         metadata=request.metadata,
         extra_json=request.extra_json,
+        extra_dialect=request.extra_dialect,
+        top_k=request.top_k,
+        reasoning_budget_tokens=request.reasoning_budget_tokens,
+        show_reasoning=request.shows_reasoning,
+        verbosity=request.verbosity,
+        user=request.user,
     )
     if request.tool_choice is not None:
         message.tool_choice.CopyFrom(_tool_choice(request.tool_choice))
@@ -62,11 +64,15 @@ def write(
 
 
 def _tool(tool: Tool) -> chat_pb2.Tool:
+    hint = tool.cache_point
     return chat_pb2.Tool(
         name=tool.name,
         description=tool.description,
         parameters_json=tool.parameters_json,
         strict=tool.strict,
+        custom=tool.is_custom,
+        format_json=tool.format_json,
+        cache_point=None if hint is None else chat_pb2.CachePoint(ttl=hint.ttl),
     )
 
 
@@ -75,12 +81,10 @@ def _tool_choice(choice: ToolChoice) -> chat_pb2.ToolChoice:
 
 
 def _response_format(wanted: ResponseFormat) -> chat_pb2.ResponseFormat:
-    if wanted.description:
-        field = "response_format.json_schema.description"
-        raise UnsupportedError(f"'{field}' cannot be expressed for this model", field=field)
     return chat_pb2.ResponseFormat(
         kind=_KINDS[wanted.kind],
         schema_json=wanted.schema_json,
         name=wanted.name,
+        description=wanted.description,
         strict=wanted.strict,
     )

@@ -1,6 +1,6 @@
 """Writes answers of the typed API from the neutral form: a ChatResponse, or streamed ChatEvents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from meshgate.dialects.meshgate_chat import conversation
 from meshgate.dialects.meshgate_chat.usage import write_finish_reason, write_usage
@@ -27,6 +27,7 @@ def write(response: ChatResponse, *, created: int) -> bytes:
         message=conversation.write_message(response.message),
         finish_reason=write_finish_reason(response.finish_reason),
         usage=write_usage(response.usage),
+        stop_sequence=response.stop_sequence,
     ).SerializeToString()
 
 
@@ -45,11 +46,7 @@ class StreamWriter:
     def write(self, events: Iterable[ChatEvent]) -> bytes:
         """Write the next events as one serialized ChatEvents; empty if there are none."""
         return chat_pb2.ChatEvents(
-            events=[
-                self._numbered(_written(event))
-                for event in events
-                if not isinstance(event, CitationDelta)
-            ]
+            events=[self._numbered(each) for event in events for each in _all_written(event)]
         ).SerializeToString()
 
     def _numbered(self, event: chat_pb2.ChatEvent) -> chat_pb2.ChatEvent:
@@ -58,14 +55,36 @@ class StreamWriter:
         return event
 
 
+def _all_written(event: ChatEvent) -> Iterator[chat_pb2.ChatEvent]:
+    if isinstance(event, ReasoningDelta):
+        yield from _thought(event)
+    else:
+        yield _written(event)
+
+
+def _thought(event: ReasoningDelta) -> Iterator[chat_pb2.ChatEvent]:
+    """More of a thought, and its end, where that comes with it."""
+    is_end = bool(event.signature or event.id)
+    if event.text or not is_end:
+        yield chat_pb2.ChatEvent(reasoning_delta=event.text)
+    if is_end:
+        end = chat_pb2.ReasoningEnd(
+            signature=event.signature,
+            origin=event.origin,
+            redacted=event.is_redacted,
+            id=event.id,
+        )
+        yield chat_pb2.ChatEvent(reasoning_end=end)
+
+
 def _written(
-    event: Started | TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | Finished,
+    event: Started | TextDelta | CitationDelta | RefusalDelta | ToolCallDelta | Finished,
 ) -> chat_pb2.ChatEvent:
     match event:
         case TextDelta():
             return chat_pb2.ChatEvent(text_delta=event.text)
-        case ReasoningDelta():
-            return chat_pb2.ChatEvent(reasoning_delta=event.text)
+        case CitationDelta():
+            return chat_pb2.ChatEvent(citation=conversation.write_citation(event.citation))
         case RefusalDelta():
             return chat_pb2.ChatEvent(refusal_delta=event.text)
         case ToolCallDelta():
@@ -75,7 +94,9 @@ def _written(
             return chat_pb2.ChatEvent(started=started)
         case Finished():
             finished = chat_pb2.ChatFinished(
-                reason=write_finish_reason(event.reason), usage=write_usage(event.usage)
+                reason=write_finish_reason(event.reason),
+                usage=write_usage(event.usage),
+                stop_sequence=event.stop_sequence,
             )
             return chat_pb2.ChatEvent(finished=finished)
 
@@ -86,4 +107,5 @@ def _tool_call_delta(delta: ToolCallDelta) -> chat_pb2.ToolCallDelta:
         id=delta.id,
         name=delta.name,
         arguments_fragment=delta.arguments_fragment,
+        custom=delta.is_custom,
     )

@@ -34,7 +34,7 @@ class _CompletionDetails(Struct, gc=False):
 class _Usage(Struct, gc=False):
     prompt_tokens: _Count
     completion_tokens: _Count = 0  # embeddings have none
-    total_tokens: _Count | None = None
+    total_tokens: Annotated[int, Meta(ge=0)] | None = None  # two counts may be in it
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
     prompt_cache_hit_tokens: _Count | None = None  # DeepSeek's word for what was cached

@@ -7,6 +7,8 @@ from msgspec import Raw, Struct
 
 from meshgate.dialects.neutral import (
     Audio,
+    CachePoint,
+    Citation,
     File,
     Image,
     Message,
@@ -19,12 +21,24 @@ from meshgate.dialects.neutral import (
     ToolResult,
 )
 from meshgate.dialects.openai_api.request_body import missing, unsupported
-from meshgate.dialects.openai_chat import data_uri
+from meshgate.dialects.openai_chat import annotations, data_uri, thoughts
+from meshgate.dialects.openai_chat.thoughts import ExtraContent
 from meshgate.runtime.errors import InvalidRequestError
+
+
+class CacheControl(Struct, forbid_unknown_fields=True):
+    """Anthropic's hint, as many clients of this API write it too."""
+
+    type: str
+    ttl: str | None = None
+
+    def read(self) -> CachePoint:
+        return CachePoint(ttl=self.ttl or "")
 
 
 class _TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
     text: str
+    cache_control: CacheControl | None = None
 
 
 class _RefusalPart(Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
@@ -38,6 +52,7 @@ class _ImageUrl(Struct, forbid_unknown_fields=True):
 
 class _ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
     image_url: _ImageUrl
+    cache_control: CacheControl | None = None
 
 
 class _InputAudio(Struct, forbid_unknown_fields=True):
@@ -57,6 +72,7 @@ class _FileContent(Struct, forbid_unknown_fields=True):
 
 class _FilePart(Struct, tag_field="type", tag="file", forbid_unknown_fields=True):
     file: _FileContent
+    cache_control: CacheControl | None = None
 
 
 _Part: TypeAlias = _TextPart | _RefusalPart | _ImagePart | _AudioPart | _FilePart
@@ -71,6 +87,19 @@ class _ToolCall(Struct, tag_field="type", tag="function", forbid_unknown_fields=
     id: str
     function: _FunctionCall
     index: int | None = None  # clients that gather a stream send it back
+    extra_content: ExtraContent | None = None
+
+
+class _CustomInput(Struct, forbid_unknown_fields=True):
+    name: str
+    input: str
+
+
+class _CustomCall(Struct, tag_field="type", tag="custom", forbid_unknown_fields=True):
+    id: str
+    custom: _CustomInput
+    index: int | None = None
+    extra_content: ExtraContent | None = None
 
 
 class WireMessage(Struct, forbid_unknown_fields=True):
@@ -79,13 +108,15 @@ class WireMessage(Struct, forbid_unknown_fields=True):
     role: str
     content: str | list[_Part] | None = None
     name: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[_ToolCall | _CustomCall] | None = None
     tool_call_id: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: Raw = Raw()
+    reasoning_details: Raw = Raw()
+    annotations: Raw = Raw()
     # Accepted where they are empty, as SDKs send back whole answers.
     audio: Raw = Raw()
-    annotations: Raw = Raw()
     function_call: Raw = Raw()
 
 
@@ -110,7 +141,7 @@ def read(messages: Sequence[WireMessage]) -> tuple[Message, ...]:
 
 
 def _message(message: WireMessage, at: str) -> Message:
-    for field in ("audio", "annotations", "function_call"):
+    for field in ("audio", "function_call"):
         if bytes(getattr(message, field)) not in _EMPTY:
             raise unsupported(f"{at}.{field}")
     role = _ROLES.get(message.role)
@@ -134,16 +165,37 @@ def _message(message: WireMessage, at: str) -> Message:
 def _assistant_parts(message: WireMessage, at: str) -> tuple[Part, ...]:
     _refuse(message, at, "tool_call_id")
     parts: list[Part] = []
-    if message.reasoning_content:
-        parts.append(Reasoning(text=message.reasoning_content))
-    parts += _content(message.content or [], at)
+    parts += _thoughts(message)
+    parts += _cited(_content(message.content or [], at), annotations.read(message.annotations))
     if message.refusal:
         parts.append(Refusal(message.refusal))
-    parts += (
-        ToolCall(id=call.id, name=call.function.name, arguments_json=call.function.arguments)
-        for call in message.tool_calls or ()
-    )
+    for call in message.tool_calls or ():
+        if (proof := thoughts.call_proof(call.extra_content)) is not None:
+            parts.append(proof)
+        parts.append(_call(call))
     return tuple(parts)
+
+
+def _thoughts(message: WireMessage) -> list[Reasoning]:
+    """What the model thought; the same is often told in several ways."""
+    if details := thoughts.read(thoughts.details_in(message.reasoning_details)):
+        return details
+    text = message.reasoning_content or thoughts.text_in(message.reasoning)
+    return [Reasoning(text=text)] if text else []
+
+
+def _cited(parts: tuple[Part, ...], citations: tuple[Citation, ...]) -> tuple[Part, ...]:
+    """The parts of an answer, whose last text is the one that cites."""
+    if not (citations and parts and isinstance(parts[-1], Text)):
+        return parts
+    return (*parts[:-1], Text(parts[-1].text, citations))
+
+
+def _call(call: _ToolCall | _CustomCall) -> ToolCall:
+    if isinstance(call, _CustomCall):
+        name, text = call.custom.name, call.custom.input
+        return ToolCall(id=call.id, name=name, arguments_json=text, is_custom=True)
+    return ToolCall(id=call.id, name=call.function.name, arguments_json=call.function.arguments)
 
 
 def _tool_result(message: WireMessage, at: str) -> ToolResult:
@@ -152,6 +204,8 @@ def _tool_result(message: WireMessage, at: str) -> ToolResult:
         raise missing(f"{at}.tool_call_id")
     content: list[Text | Image | File] = []
     for number, part in enumerate(_content(message.content or "", at)):
+        if isinstance(part, CachePoint):
+            continue  # there is no place for the hint within a result
         if not isinstance(part, Text | Image | File):
             raise unsupported(f"{at}.content[{number}]")
         content.append(part)
@@ -167,7 +221,12 @@ def _refuse(message: WireMessage, at: str, *fields: str) -> None:
 def _content(content: str | list[_Part], at: str) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (Text(content),)
-    return tuple(_part(part, f"{at}.content[{number}]") for number, part in enumerate(content))
+    parts: list[Part] = []
+    for number, part in enumerate(content):
+        parts.append(_part(part, f"{at}.content[{number}]"))
+        if (hint := getattr(part, "cache_control", None)) is not None:
+            parts.append(hint.read())
+    return tuple(parts)
 
 
 def _part(part: _Part, at: str) -> Part:

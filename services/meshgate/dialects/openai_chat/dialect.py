@@ -3,16 +3,16 @@
 from functools import partial
 
 from meshgate.dialects.chat_dialect import ChatDialect
-from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.openai_chat import read_request, read_response, write_request, write_response
+from meshgate.dialects.openai_chat.variant import Variant
 
 
-def dialect(bound: OutputBound) -> ChatDialect:
-    """The dialect as an upstream wants it that is told by `bound` how much it may write."""
+def dialect(variant: Variant) -> ChatDialect:
+    """The dialect as an upstream of this variant wants it."""
     return ChatDialect(
         read_head=read_request.read_head,
         read_request=read_request.read,
-        write_request=partial(write_request.write, bound=bound),
+        write_request=partial(write_request.write, variant=variant),
         read_response=read_response.read,
         write_response=write_response.write,
         stream_reader=read_response.StreamReader,
@@ -20,4 +20,4 @@ def dialect(bound: OutputBound) -> ChatDialect:
     )
 
 
-DIALECT = dialect(OutputBound.MAX_TOKENS)
+DIALECT = dialect(Variant())

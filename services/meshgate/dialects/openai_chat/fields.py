@@ -1,7 +1,7 @@
 """The members of a chat completion request, by what becomes of them in the neutral form.
 
-What stands in neither set is unknown here, or only steers the upstream (`logit_bias`, `user`,
-`store`, `service_tier`, ...): it passes through `extra_json`.
+What stands in neither set is unknown here, or only steers the upstream (`logit_bias`, `store`,
+`service_tier`, ...): it passes through `extra_json`.
 """
 
 EXPRESSED = frozenset(
@@ -22,11 +22,17 @@ EXPRESSED = frozenset(
         "presence_penalty",
         "reasoning_effort",
         "metadata",
+        "verbosity",
+        "user",
+        "top_k",  # not OpenAI's, but of many servers that are compatible
         # How the answer travels is agreed on with each upstream anew.
         "stream",
         "stream_options",
     }
 )
+
+# Those of them that requests in other terms have long said in `extra_json`, and still may.
+ALSO_EXTRA = frozenset({"verbosity", "user", "top_k"})
 
 # Refused: the neutral form cannot hold what they ask, or what the upstream would answer. Each with
 # the values that ask for nothing.
@@ -39,6 +45,6 @@ INEXPRESSIBLE: dict[str, tuple[bytes, ...]] = {
     "modalities": (b'["text"]',),  # answers are text
     "audio": (),
     "prediction": (),  # a second text beside the messages, billed as output
-    "web_search_options": (),  # its answers carry citations
+    "web_search_options": (),  # no other dialect has it in these terms
     "moderation": (),  # its answers carry verdicts
 }

@@ -9,6 +9,7 @@ from meshgate.dialects.openai_choices.chunks import Identity
 from meshgate.dialects.openai_choices.inspected_stream import Frame, InspectedStream, index_of
 
 _DELTA = "delta"
+_INDEXED = ("tool_calls", "reasoning_details")
 
 
 def _in_choice(choice: object, path: Path) -> Iterator[Found]:
@@ -22,10 +23,10 @@ def _accumulates(found: Found) -> bool:
 
 
 def _named(path: Path, choice: object) -> Path:
-    """A path within a choice, with tool calls by the index that they say instead of their place."""
-    if len(path) > 2 and path[1] == "tool_calls" and isinstance(path[2], int):  # noqa: PLR2004
-        call = choice["delta"]["tool_calls"][path[2]]  # type: ignore[index]
-        return (*path[:2], index_of(call, path[2]), *path[3:])
+    """A path within a choice, with what says its index by that instead of its place."""
+    if len(path) > 2 and path[1] in _INDEXED and isinstance(path[2], int):  # noqa: PLR2004
+        item = choice["delta"][path[1]][path[2]]  # type: ignore[index]
+        return (*path[:2], index_of(item, path[2]), *path[3:])
     if len(path) > 2 and path[1] == "content" and isinstance(path[2], int):  # noqa: PLR2004
         return (*path[:2], 0, *path[3:])  # parts of a text come one after the other
     return path
@@ -36,6 +37,10 @@ def _delta_of(path: Path, text: str) -> dict[str, object]:
     _, first, *rest = path
     if first == "tool_calls" and rest:
         return {"tool_calls": [{"index": rest[0], **_nested(rest[1:], text)}]}
+    if first == "reasoning_details" and len(rest) > 1:
+        kind = "reasoning.summary" if rest[1] == "summary" else "reasoning.text"
+        more = _nested(rest[1:], text)
+        return {"reasoning_details": [{"type": kind, "index": rest[0], **more}]}
     if first == "content" and rest:
         return {"content": [{"type": rest[-1], **_nested(rest[1:], text)}]}
     return _nested([first, *rest], text)

@@ -24,6 +24,7 @@ _ModelName = Annotated[str, Meta(max_length=512)]
 # Servers of all kinds take zero and less for "as much as you like".
 _OutputBound = Annotated[int, Meta(le=2**31 - 1)]
 _Choices = Annotated[int, Meta(ge=1, le=128)]
+_Whole = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class _AnyObject(Struct, gc=False):
@@ -54,10 +55,26 @@ class _Function(Struct, forbid_unknown_fields=True):
 
 class _Tool(Struct, tag_field="type", tag="function", forbid_unknown_fields=True):
     function: _Function
+    cache_control: conversation.CacheControl | None = None
+
+
+class _Custom(Struct, forbid_unknown_fields=True):
+    name: str
+    description: str | None = None
+    form: Raw = msgspec.field(name="format", default=Raw())
+
+
+class _CustomTool(Struct, tag_field="type", tag="custom", forbid_unknown_fields=True):
+    custom: _Custom
+    cache_control: conversation.CacheControl | None = None
 
 
 class _FunctionName(Struct, forbid_unknown_fields=True):
     name: str
+
+
+class _NamedCustomTool(Struct, tag_field="type", tag="custom", forbid_unknown_fields=True):
+    custom: _FunctionName
 
 
 class _NamedTool(Struct, tag_field="type", tag="function", forbid_unknown_fields=True):
@@ -79,8 +96,8 @@ class _ResponseFormat(Struct, forbid_unknown_fields=True):
 
 class _Request(Struct):
     messages: list[conversation.WireMessage]
-    tools: list[_Tool] | None = None
-    tool_choice: str | _NamedTool | None = None
+    tools: list[_Tool | _CustomTool] | None = None
+    tool_choice: str | _NamedTool | _NamedCustomTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: _ResponseFormat | None = None
     max_completion_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
@@ -93,6 +110,9 @@ class _Request(Struct):
     presence_penalty: float | None = None
     reasoning_effort: str | None = None
     metadata: dict[str, str] | None = None
+    verbosity: str | None = None
+    user: str | None = None
+    top_k: _Whole | None = None
 
 
 _HEAD = msgspec.json.Decoder(_Head)
@@ -155,6 +175,9 @@ def read(body: bytes) -> ChatRequest:
         metadata=request.metadata or {},
         extra_json=msgspec.json.encode(extra) if extra else b"",
         extra_dialect="openai_chat" if extra else "",
+        top_k=request.top_k,
+        verbosity=request.verbosity,
+        user=request.user or "",
     )
 
 
@@ -167,21 +190,33 @@ def _bound_of(head: _Head) -> int | None:
     return max(first, second) if min(first, second) > 0 else None
 
 
-def _tool(tool: _Tool, at: int) -> Tool:
+def _tool(tool: _Tool | _CustomTool, at: int) -> Tool:
+    hint = None if tool.cache_control is None else tool.cache_control.read()
+    if isinstance(tool, _CustomTool):
+        return Tool(
+            name=tool.custom.name,
+            description=tool.custom.description or "",
+            is_custom=True,
+            format_json=_object(tool.custom.form, f"tools[{at}].custom.format"),
+            cache_point=hint,
+        )
     function = tool.function
     return Tool(
         name=function.name,
         description=function.description or "",
         parameters_json=_object(function.parameters, f"tools[{at}].function.parameters"),
         strict=function.strict,
+        cache_point=hint,
     )
 
 
-def _tool_choice(choice: str | _NamedTool | None) -> ToolChoice | None:
+def _tool_choice(choice: str | _NamedTool | _NamedCustomTool | None) -> ToolChoice | None:
     if choice is None:
         return None
     if isinstance(choice, _NamedTool):
         return ToolChoice(mode=ToolChoiceMode.NAMED, name=choice.function.name)
+    if isinstance(choice, _NamedCustomTool):
+        return ToolChoice(mode=ToolChoiceMode.NAMED, name=choice.custom.name)
     mode = _CHOICE_WORDS.get(choice)
     if mode is None:
         raise InvalidRequestError(

@@ -10,6 +10,7 @@ from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, Upst
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
+    CitationDelta,
     Finished,
     FinishReason,
     Message,
@@ -26,6 +27,8 @@ from meshgate.dialects.neutral import (
     Usage,
 )
 from meshgate.dialects.openai_api import usage as usage_object
+from meshgate.dialects.openai_chat import annotations, thoughts
+from meshgate.dialects.openai_chat.thoughts import ExtraContent
 from meshgate.dialects.openai_chat.tool_calls import ToolCallFragments, WireFragment
 from meshgate.dialects.openai_choices.error_event import find_error
 from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
@@ -38,9 +41,28 @@ class _Function(Struct):
     arguments: str | None = None
 
 
+class _Custom(Struct):
+    name: str
+    input: str | None = None
+
+
 class _ToolCall(Struct):
-    function: _Function
+    function: _Function | None = None
+    custom: _Custom | None = None
     id: str | None = None
+    extra_content: ExtraContent | None = None
+
+    def read(self, index: int) -> ToolCall:
+        """The call, whatever kind of tool it is for."""
+        call_id = self.id or f"call_{index}"
+        if self.custom is not None:
+            name, text = self.custom.name, self.custom.input or ""
+            return ToolCall(id=call_id, name=name, arguments_json=text, is_custom=True)
+        if self.function is None:
+            raise MalformedAnswerError("a tool call of the upstream calls no tool")
+        return ToolCall(
+            id=call_id, name=self.function.name, arguments_json=self.function.arguments or ""
+        )
 
 
 class _Message(Struct):
@@ -48,6 +70,8 @@ class _Message(Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: Raw = Raw()
+    reasoning_details: Raw = Raw()
+    annotations: Raw = Raw()
     tool_calls: list[_ToolCall] | None = None
 
 
@@ -63,6 +87,7 @@ class _Completion(Struct):
     model: str | None = None
     usage: Raw = Raw()
     service_tier: object = None
+    citations: Raw = Raw()  # Perplexity's
 
 
 class _Delta(Struct):
@@ -70,6 +95,8 @@ class _Delta(Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: Raw = Raw()
+    reasoning_details: Raw = Raw()
+    annotations: Raw = Raw()
     tool_calls: list[WireFragment] | None = None
 
 
@@ -79,16 +106,17 @@ class _StreamedChoice(Struct):
 
 
 class _Chunk(Struct):
-    choices: Annotated[list[_StreamedChoice], Meta(max_length=1)]
+    # Some leave them out where they tell the usage.
+    choices: Annotated[list[_StreamedChoice], Meta(max_length=1)] | None = None
     id: str | None = None
     model: str | None = None
     usage: Raw = Raw()
     service_tier: object = None
+    citations: Raw = Raw()
 
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
-_STRING = msgspec.json.Decoder(str)
 
 
 def read(body: bytes) -> ChatResponse:
@@ -102,8 +130,8 @@ def read(body: bytes) -> ChatResponse:
     return ChatResponse(
         id=completion.id or "",
         served_model=completion.model or "",
-        message=Message(role=Role.ASSISTANT, parts=_parts(choice.message)),
-        finish_reason=read_finish_reason(choice.finish_reason),
+        message=Message(role=Role.ASSISTANT, parts=_parts(choice.message, completion.citations)),
+        finish_reason=_reason(choice.finish_reason, has_calls=bool(choice.message.tool_calls)),
         usage=usage_object.read(completion.usage, completion.service_tier),
     )
 
@@ -126,6 +154,7 @@ class StreamReader:
         self._events = sse.EventReader()
         self._tool_calls = ToolCallFragments()
         self._finished = False
+        self._citations = Raw()
 
     def feed(self, data: bytes) -> list[ChatEvent]:
         """Take what one read brought and return what it says.
@@ -151,7 +180,7 @@ class StreamReader:
             return events
         if not self._finished:
             raise CutStreamError("the stream ended before the answer did")
-        return [*events, self._finish()]
+        return [*events, *self._end()]
 
     def _read(self, events: list[sse.Event]) -> list[ChatEvent]:
         read: list[ChatEvent] = []
@@ -161,18 +190,21 @@ class StreamReader:
             if event.data == b"[DONE]":
                 # Where the answer has not ended, this is a cut that must not look complete.
                 if self._finished:
-                    read.append(self._finish())
+                    read += self._end()
                 continue
             self.error = find_error(event)
             if self.error is None:
                 self._read_chunk(_decoded(_CHUNK, event.data), read)
         return read
 
-    def _finish(self) -> Finished:
+    def _end(self) -> list[ChatEvent]:
         self.done = True
-        return Finished(reason=self.finish_reason, usage=self.usage)
+        cited = map(CitationDelta, annotations.read_addresses(self._citations))
+        return [*cited, Finished(reason=self.finish_reason, usage=self.usage)]
 
     def _read_chunk(self, chunk: _Chunk, read: list[ChatEvent]) -> None:
+        if chunk.choices is None and not bytes(chunk.usage):
+            raise MalformedAnswerError("an event of the upstream's stream is no chunk")
         if not self.started:
             self.started = True
             self.served_model = chunk.model or ""
@@ -180,46 +212,61 @@ class StreamReader:
         self._service_tier = chunk.service_tier or self._service_tier
         if (usage := usage_object.read(chunk.usage, self._service_tier)) is not None:
             self.usage = usage
-        for choice in chunk.choices:
+        if bytes(chunk.citations):
+            self._citations = Raw(bytes(chunk.citations))  # all of them in every chunk
+        for choice in chunk.choices or ():
             if choice.delta is not None:
                 self._read_delta(choice.delta, read)
             if choice.finish_reason and not self._finished:
                 self._finished = True
-                self.finish_reason = read_finish_reason(choice.finish_reason)
+                has_calls = self._tool_calls.count > 0
+                self.finish_reason = _reason(choice.finish_reason, has_calls=has_calls)
 
     def _read_delta(self, delta: _Delta, read: list[ChatEvent]) -> None:
-        if thought := delta.reasoning_content or _string(delta.reasoning):
-            read.append(ReasoningDelta(thought))
+        read += _thoughts(delta)
         if delta.content:
             read.append(TextDelta(delta.content))
         if delta.refusal:
             read.append(RefusalDelta(delta.refusal))
-        fragments = (self._tool_calls.read(fragment) for fragment in delta.tool_calls or ())
-        read.extend(fragment for fragment in fragments if fragment is not None)
+        read += map(CitationDelta, annotations.read(delta.annotations))
+        for fragment in delta.tool_calls or ():
+            if (proof := thoughts.call_proof(fragment.extra_content)) is not None:
+                read.append(ReasoningDelta("", proof.signature, proof.origin))
+            if (event := self._tool_calls.read(fragment)) is not None:
+                read.append(event)
 
 
-def _parts(message: _Message) -> tuple[Part, ...]:
-    parts: list[Part] = []
-    if thought := message.reasoning_content or _string(message.reasoning):
-        parts.append(Reasoning(text=thought))
+def _thoughts(delta: _Delta) -> list[ChatEvent]:
+    """More of what the model thinks; the same is often told in several ways."""
+    details = map(thoughts.read_delta, thoughts.details_in(delta.reasoning_details))
+    if found := [detail for detail in details if detail is not None]:
+        return list(found)
+    text = delta.reasoning_content or thoughts.text_in(delta.reasoning)
+    return [ReasoningDelta(text)] if text else []
+
+
+def _parts(message: _Message, addresses: Raw) -> tuple[Part, ...]:
+    parts: list[Part] = list(thoughts.read(thoughts.details_in(message.reasoning_details)))
+    if not parts and (text := message.reasoning_content or thoughts.text_in(message.reasoning)):
+        parts.append(Reasoning(text=text))
+    cited = annotations.read(message.annotations) or annotations.read_addresses(addresses)
     if message.content:
-        parts.append(Text(message.content))
+        parts.append(Text(message.content, cited))
     if message.refusal:
         parts.append(Refusal(message.refusal))
     for index, call in enumerate(message.tool_calls or ()):
-        parts.append(
-            ToolCall(
-                id=call.id or f"call_{index}",
-                name=call.function.name,
-                arguments_json=call.function.arguments or "",
-            )
-        )
+        if (proof := thoughts.call_proof(call.extra_content)) is not None:
+            parts.append(proof)
+        parts.append(call.read(index))
     return tuple(parts)
 
 
-def _string(raw: Raw) -> str:
-    # `reasoning` is a text with newer vLLM and OpenRouter, and something else elsewhere.
-    return _STRING.decode(raw) if bytes(raw).startswith(b'"') else ""
+def _reason(word: str | None, *, has_calls: bool) -> FinishReason:
+    """Why an answer ended; servers say `stop` of answers that call tools, too."""
+    reason = read_finish_reason(word)
+    if has_calls and reason is FinishReason.STOP:
+        return FinishReason.TOOL_CALLS
+    return reason
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

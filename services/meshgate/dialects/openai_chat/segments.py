@@ -5,7 +5,7 @@ looked at as well. Pictures, sounds and files are not looked at, nor are the too
 defines: those are the application's own words.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec import Raw
@@ -19,6 +19,7 @@ from meshgate.dialects.json_text import (
     in_json,
     in_members,
     in_value,
+    replaced,
 )
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.openai_choices.logprobs import logprobs_in
@@ -35,6 +36,7 @@ _NOT_SAID = frozenset(
 _NOT_SAID_IN_PARTS = frozenset(
     {"type", "image_url", "input_audio", "audio_url", "video_url", "file", "cache_control"}
 )
+_NOT_SAID_IN_THOUGHTS = frozenset({"type", "id", "index", "format", "signature", "data"})
 _NOT_SAID_IN_CHOICES = frozenset(
     {"index", "finish_reason", "logprobs", "stop_reason", "native_finish_reason"}
     | {"content_filter_results", "token_ids"}
@@ -69,7 +71,33 @@ def cut_answer(body: bytes) -> JsonCut:
         choices = _REQUEST.decode(body)["choices"]
     except (*_UNREADABLE, KeyError) as error:
         raise MalformedAnswerError("the answer is not a chat completion") from error
-    return JsonCut(body, in_items(choices, ("choices",), _choice), logprobs_in(choices))
+    found = in_items(choices, ("choices",), _choice)
+    return _AnswerCut(body, found, logprobs_in(choices), list(_proofs_in(choices)))
+
+
+class _AnswerCut(JsonCut):
+    """An answer, whose thoughts lose their proofs where they are not shown as they were."""
+
+    def __init__(
+        self, body: bytes, found: Iterator[Found], betraying: list[Path], proofs: list[Path]
+    ) -> None:
+        super().__init__(body, found, betraying)
+        self._proofs = proofs
+
+    def masked(self, texts: Mapping[str, str]) -> bytes:
+        body = super().masked(texts)
+        if any("reasoning" in where for where in texts):
+            return replaced(body, dict.fromkeys(self._proofs, b"null"))
+        return body
+
+
+def _proofs_in(choices: object) -> Iterator[Path]:
+    for at, choice in enumerate(choices if isinstance(choices, list) else ()):
+        message = choice.get("message") if isinstance(choice, dict) else None
+        details = message.get("reasoning_details") if isinstance(message, dict) else None
+        for number, detail in enumerate(details if isinstance(details, list) else ()):
+            if isinstance(detail, dict) and "signature" in detail:
+                yield ("choices", at, "message", "reasoning_details", number, "signature")
 
 
 def blocked_answer(body: bytes) -> bytes:
@@ -131,8 +159,24 @@ def _calls(calls: object, path: Path) -> Iterator[Found]:
 
 
 def _call(call: object, path: Path) -> Iterator[Found]:
-    readers = {"function": _function, "custom": _function}
+    readers = {"function": _function, "custom": _function, "extra_content": _extra}
     return in_members(call, path, {"id", "type", "index"}, readers)
+
+
+def _extra(extra: object, path: Path) -> Iterator[Found]:
+    return in_members(extra, path, (), {"google": _google})
+
+
+def _google(extra: object, path: Path) -> Iterator[Found]:
+    return in_members(extra, path, {"thought_signature"}, {})
+
+
+def _details(details: object, path: Path) -> Iterator[Found]:
+    return in_items(details, path, _detail)
+
+
+def _detail(detail: object, path: Path) -> Iterator[Found]:
+    return in_members(detail, path, _NOT_SAID_IN_THOUGHTS, {})
 
 
 def _function(function: object, path: Path) -> Iterator[Found]:
@@ -149,4 +193,5 @@ _IN_MESSAGES = {
     "tool_calls": _calls,
     "function_call": _function,
     "audio": _audio,
+    "reasoning_details": _details,
 }

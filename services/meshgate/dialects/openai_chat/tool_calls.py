@@ -4,11 +4,17 @@ from msgspec import Struct
 
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.neutral import ToolCallDelta
+from meshgate.dialects.openai_chat.thoughts import ExtraContent
 
 
 class _Function(Struct):
     name: str | None = None
     arguments: str | None = None
+
+
+class _Custom(Struct):
+    name: str | None = None
+    input: str | None = None
 
 
 class WireFragment(Struct):
@@ -17,6 +23,15 @@ class WireFragment(Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
+    custom: _Custom | None = None
+    extra_content: ExtraContent | None = None
+
+    @property
+    def called(self) -> _Function:
+        """What is called, and with what, whatever kind of tool it is."""
+        if self.custom is not None:
+            return _Function(self.custom.name, self.custom.input)
+        return self.function or _Function()
 
 
 class ToolCallFragments:
@@ -30,25 +45,37 @@ class ToolCallFragments:
         self._ids: list[str] = []
         self._number_of_index: dict[int, int] = {}
 
+    @property
+    def count(self) -> int:
+        """How many calls have begun."""
+        return len(self._ids)
+
     def read(self, fragment: WireFragment) -> ToolCallDelta | None:
         """Return what a fragment says; None where it says nothing new.
 
         Raises:
             MalformedAnswerError: A call begins without a name.
         """
-        function = fragment.function or _Function()
+        function = fragment.called
         number = self._known_number(fragment)
         if number is None:
+            if not function.name:
+                raise MalformedAnswerError("a tool call of the upstream begins without a name")
             return self._begin(fragment, function)
         if not function.arguments:
             return None
         return ToolCallDelta(index=number, arguments_fragment=function.arguments)
 
+    def number(self, fragment: WireFragment) -> int:
+        """Which call a fragment belongs to; of one that is not known, the next number."""
+        number = self._known_number(fragment)
+        return self._next_number(fragment) if number is None else number
+
     def _known_number(self, fragment: WireFragment) -> int | None:
         if fragment.index is None:
             if fragment.id:
                 return self._ids.index(fragment.id) if fragment.id in self._ids else None
-            named = fragment.function is not None and fragment.function.name
+            named = fragment.called.name
             return len(self._ids) - 1 if self._ids and not named else None
         number = self._number_of_index.get(fragment.index)
         if number is not None and fragment.id and fragment.id != self._ids[number]:
@@ -56,15 +83,18 @@ class ToolCallFragments:
         return number
 
     def _begin(self, fragment: WireFragment, function: _Function) -> ToolCallDelta:
-        if not function.name:
-            raise MalformedAnswerError("a tool call of the upstream begins without a name")
+        number = self._next_number(fragment)
+        return ToolCallDelta(
+            index=number,
+            id=self._ids[number],
+            name=function.name or "",
+            arguments_fragment=function.arguments or "",
+            is_custom=fragment.custom is not None,
+        )
+
+    def _next_number(self, fragment: WireFragment) -> int:
         number = len(self._ids)
         self._ids.append(fragment.id or f"call_{number}")
         if fragment.index is not None:
             self._number_of_index[fragment.index] = number
-        return ToolCallDelta(
-            index=number,
-            id=self._ids[number],
-            name=function.name,
-            arguments_fragment=function.arguments or "",
-        )
+        return number

@@ -1,4 +1,9 @@
-"""Writes chat completion requests from the neutral form."""
+"""Writes chat completion requests from the neutral form.
+
+That thoughts are to be shown is left out: whether an upstream shows them is its own choice here.
+"""
+
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw
@@ -13,10 +18,13 @@ from meshgate.dialects.neutral import (
     ToolChoiceMode,
 )
 from meshgate.dialects.openai_api.output_bound import OutputBound, lower_bounds
-from meshgate.dialects.openai_chat import messages
-from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE
+from meshgate.dialects.openai_api.request_body import unsupported
+from meshgate.dialects.openai_chat import messages, wording
+from meshgate.dialects.openai_chat.fields import ALSO_EXTRA, EXPRESSED, INEXPRESSIBLE
+from meshgate.dialects.openai_chat.variant import EffortPlace, Variant
 from meshgate.dialects.output_cap import lower
 
+_UNKNOWN = Variant()
 _OWN_BOUND = OutputBound.MAX_COMPLETION_TOKENS
 
 
@@ -26,41 +34,67 @@ def write(
     *,
     stream: bool,
     output_cap: int | None = None,
-    bound: OutputBound = OutputBound.MAX_TOKENS,
+    variant: Variant = _UNKNOWN,
 ) -> bytes:
     """Write a request to `model`; a stream is asked to end with the usage.
 
-    Where there is an `output_cap`, in tokens, no more is asked for: in `bound`, and in what
-    `extra_json` may hold of the kind.
+    Where there is an `output_cap`, in tokens, no more is asked for: in the variant's bound, and in
+    what `extra_json` may hold of the kind.
 
     Raises:
         InvalidRequestError: A part of the request contradicts itself.
         UnsupportedError: This dialect cannot express something.
     """
-    members: dict[str, object] = {"model": model, "messages": messages.write(request.messages)}
-    members |= _parameters(request)
+    members: dict[str, object] = {
+        "model": model,
+        "messages": messages.write(request.messages, variant),
+    }
+    members |= _parameters(request) | _thinking(request, variant)
     if request.tools:
-        members["tools"] = [_tool(tool) for tool in request.tools]
+        members["tools"] = [_tool(tool, at, variant) for at, tool in enumerate(request.tools)]
     if request.tool_choice is not None:
-        members["tool_choice"] = _tool_choice(request.tool_choice)
+        members["tool_choice"] = _tool_choice(request.tool_choice, request.tools)
     if request.response_format is not None:
         members["response_format"] = _response_format(request.response_format)
     if stream:
         members["stream"] = True
         members["stream_options"] = {"include_usage": True}
+    _check(members, variant)
     extras = read_extras(
         request.extra_json,
         "openai_chat",
         origin=request.extra_dialect,
-        expressed=EXPRESSED,
+        expressed=(EXPRESSED - ALSO_EXTRA) | members.keys(),
         refused=INEXPRESSIBLE,
     )
     if output_cap is not None:
         lower_bounds(extras, output_cap)
         members.pop(_OWN_BOUND.value, None)
-        members[bound.value] = lower(request.max_output_tokens, output_cap)
+        members[variant.output_bound.value] = lower(request.max_output_tokens, output_cap)
     members |= extras
-    return msgspec.json.encode(members)
+    return msgspec.json.encode(wording.reworded(members, variant))
+
+
+def _check(members: dict[str, object], variant: Variant) -> None:
+    for name in members:
+        if name in variant.refused or (name == "top_k" and name not in variant.taken):
+            raise unsupported(name)
+
+
+def _thinking(request: ChatRequest, variant: Variant) -> dict[str, object]:
+    """How hard, and how much, to think."""
+    effort, budget = request.reasoning_effort, request.reasoning_budget_tokens
+    if variant.effort is EffortPlace.REASONING:
+        asked = {"effort": effort, "max_tokens": budget or None}
+        if budget == 0:
+            asked = {"effort": effort or "none"}
+        told = {name: value for name, value in asked.items() if value is not None}
+        return {"reasoning": told} if told else {}
+    if budget:  # this dialect has words for it, and no number
+        raise unsupported("reasoning_budget_tokens")
+    if budget == 0:
+        effort = effort or "none"
+    return {} if effort is None else {"reasoning_effort": effort}
 
 
 def _parameters(request: ChatRequest) -> dict[str, object]:
@@ -74,13 +108,19 @@ def _parameters(request: ChatRequest) -> dict[str, object]:
         "seed": request.seed,
         "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty,
-        "reasoning_effort": request.reasoning_effort,
         "metadata": request.metadata or None,
+        "verbosity": request.verbosity,
+        "user": request.user or None,
+        "top_k": request.top_k,
     }
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def _tool(tool: Tool) -> dict[str, object]:
+def _tool(tool: Tool, at: int, variant: Variant) -> dict[str, object]:
+    if tool.is_custom:
+        if not variant.custom_tools:
+            raise unsupported(f"tools[{at}].custom")
+        return {"type": "custom", "custom": _custom(tool)}
     function: dict[str, object] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
@@ -91,8 +131,19 @@ def _tool(tool: Tool) -> dict[str, object]:
     return {"type": "function", "function": function}
 
 
-def _tool_choice(choice: ToolChoice) -> object:
+def _custom(tool: Tool) -> dict[str, object]:
+    custom: dict[str, object] = {"name": tool.name}
+    if tool.description:
+        custom["description"] = tool.description
+    if tool.format_json:
+        custom["format"] = Raw(tool.format_json)
+    return custom
+
+
+def _tool_choice(choice: ToolChoice, tools: Sequence[Tool]) -> object:
     if choice.mode is ToolChoiceMode.NAMED:
+        if any(tool.is_custom and tool.name == choice.name for tool in tools):
+            return {"type": "custom", "custom": {"name": choice.name}}
         return {"type": "function", "function": {"name": choice.name}}
     return choice.mode.value
 

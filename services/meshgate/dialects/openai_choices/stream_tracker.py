@@ -136,8 +136,12 @@ class StreamTracker:
             if self.error is not None:
                 break
             if self._is_for_caller(event):
-                passed.append(sse.write(event))
+                passed.append(self._written(event))
         return b"".join(passed)
+
+    def _written(self, event: sse.Event) -> bytes:
+        """The event as it is passed on."""
+        return sse.write(event)
 
     def _is_for_caller(self, event: sse.Event) -> bool:
         """Note what a chunk tells, and return whether the caller wants it."""

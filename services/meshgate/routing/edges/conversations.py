@@ -11,7 +11,7 @@ from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.meshgate_chat import conversation as wire
 from meshgate.dialects.meshgate_chat import read_request, write_request
 from meshgate.dialects.meshgate_chat.read_response import StreamReader
-from meshgate.dialects.neutral import ChatRequest, Text, ToolResult
+from meshgate.dialects.neutral import ChatRequest
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.conversation import Bounds, Conversation
 from meshgate.routing.dialogue import (
@@ -191,8 +191,8 @@ def _read_user(user: pb.UserMessage) -> Said:
 def _read_results(results: pb.ToolResults) -> Reported:
     return Reported(
         tuple(
-            ToolResult(tool_call_id=result.tool_call_id, content=(Text(result.text),))
-            for result in results.results
+            wire.read_result(result, f"tool_results.results[{at}]")
+            for at, result in enumerate(results.results)
         )
     )
 
