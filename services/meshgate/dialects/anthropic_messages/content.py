@@ -144,28 +144,25 @@ def cache_point(control: CacheControl) -> CachePoint:
 def _part(block: Block, at: str) -> Part:
     match block:
         case TextBlock():
-            return _text(block)
+            return Text(block.text, citations.read_all(block.citations or (), 0, len(block.text)))
         case _ImageBlock():
             return _image(block, at)
         case _DocumentBlock():
             return _document(block, at)
-        case _ThinkingBlock():
-            found = signing.read(block.signature)
-            return Reasoning(text=block.thinking, signature=found.content, origin=found.origin)
-        case _RedactedBlock():
-            found = signing.read(block.data)
-            return Reasoning(
-                text="", signature=found.content, origin=found.origin, is_redacted=True
-            )
+        case _ThinkingBlock() | _RedactedBlock():
+            return _thought(block)
         case _ToolUseBlock():
             return _tool_call(block, at)
         case _ToolResultBlock():
             return _tool_result(block, at)
 
 
-def _text(block: TextBlock) -> Text:
-    cited = citations.read_all(block.citations or (), 0, len(block.text))
-    return Text(block.text, cited)
+def _thought(block: _ThinkingBlock | _RedactedBlock) -> Reasoning:
+    if isinstance(block, _RedactedBlock):
+        found = signing.read(block.data)
+        return Reasoning(text="", signature=found.content, origin=found.origin, is_redacted=True)
+    found = signing.read(block.signature)
+    return Reasoning(text=block.thinking, signature=found.content, origin=found.origin)
 
 
 def _image(block: _ImageBlock, at: str) -> Image:
@@ -203,19 +200,18 @@ def _tool_call(block: _ToolUseBlock, at: str) -> ToolCall:
         raise unsupported(f"{at}.caller")
     if block.toolset_name:
         raise unsupported(f"{at}.toolset_name")
-    return ToolCall(id=block.id, name=block.name, arguments_json=_ENCODER.encode(block.input).decode())
+    return ToolCall(
+        id=block.id, name=block.name, arguments_json=_ENCODER.encode(block.input).decode()
+    )
 
 
 def _tool_result(block: _ToolResultBlock, at: str) -> ToolResult:
     if block.toolset_name:
         raise unsupported(f"{at}.toolset_name")
-    content: list[Text | Image | File] = []
-    for part in read(block.content or [], f"{at}.content"):
-        # A hint within a result holds after all of it as well; it is told there if at all.
-        if isinstance(part, Text | Image | File):
-            content.append(part)
+    parts = read(block.content or [], f"{at}.content")
     return ToolResult(
         tool_call_id=block.tool_use_id,
-        content=tuple(content),
+        # A hint to cache that stands within a result is left out.
+        content=tuple(part for part in parts if isinstance(part, Text | Image | File)),
         is_error=block.is_error is True,
     )

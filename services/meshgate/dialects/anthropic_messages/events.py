@@ -17,7 +17,7 @@ def write(kind: str, **members: object) -> bytes:
 
 def message_start(answer_id: str, served_model: str, usage: dict[str, object]) -> bytes:
     """The event that begins an answer."""
-    message = {
+    message: dict[str, object] = {
         "id": answer_id,
         "type": "message",
         "role": "assistant",

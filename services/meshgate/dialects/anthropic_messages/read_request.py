@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.anthropic_messages import content
 from meshgate.dialects.anthropic_messages.content import Block, CacheControl, TextBlock
 from meshgate.dialects.anthropic_messages.fields import EXPRESSED, USUAL
-from meshgate.dialects.answers import RequestHead
 from meshgate.dialects.neutral import (
     CachePoint,
     ChatRequest,
@@ -239,7 +239,7 @@ def _tool(raw: Raw, at: str) -> Tool:
         description=tool.description or "",
         parameters_json=schema,
         strict=tool.strict,
-        cache_point=tool.cache_control and content.cache_point(tool.cache_control),
+        cache_point=None if tool.cache_control is None else content.cache_point(tool.cache_control),
     )
 
 

@@ -9,6 +9,7 @@ role that follow one another become one turn, as Anthropic itself would read the
   refuse it). Elsewhere it is refused: moved, it would mean something else.
 - Thoughts are sent back where Anthropic signed them. Others are left out: it could not read them.
 - A refusal in an earlier answer is what the model said, and so becomes text.
+- What an earlier answer has cited is left out: what it said counts.
 - Text that is empty is left out where something else is said: Anthropic refuses it.
 """
 
@@ -139,7 +140,8 @@ def _mark(blocks: Sequence[Block], point: CachePoint) -> None:
 
 def cache_control(point: CachePoint) -> Block:
     """The hint at a block."""
-    return {"type": "ephemeral"} | ({"ttl": point.ttl} if point.ttl else {})
+    written: Block = {"type": "ephemeral"}
+    return {**written, "ttl": point.ttl} if point.ttl else written
 
 
 def _block(part: Part, at: str) -> Block | None:

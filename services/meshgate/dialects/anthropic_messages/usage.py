@@ -111,9 +111,7 @@ def _larger(known: Usage, found: WireUsage) -> Usage:
         cached_input_tokens=cached,
         cache_creation_input_tokens=created,
         output_tokens=max(known.output_tokens, found.output_tokens or 0),
-        reasoning_tokens=max(
-            known.reasoning_tokens, (details and details.thinking_tokens) or 0
-        ),
+        reasoning_tokens=max(known.reasoning_tokens, (details and details.thinking_tokens) or 0),
         long_cache_creation_input_tokens=max(
             known.long_cache_creation_input_tokens,
             (creation and creation.ephemeral_1h_input_tokens) or 0,

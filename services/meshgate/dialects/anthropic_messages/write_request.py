@@ -34,7 +34,7 @@ _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _LEAST_BUDGET = 1_024
 _BUDGETS = {"minimal": 4_096, "low": 4_096, "medium": 8_192, "high": 16_384}
 _EFFORTS = {"minimal": "low"}
-_OFF = {"type": "disabled"}
+_OFF: dict[str, object] = {"type": "disabled"}
 _CHOICES = {
     ToolChoiceMode.AUTO: "auto",
     ToolChoiceMode.REQUIRED: "any",
