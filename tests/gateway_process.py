@@ -27,6 +27,7 @@ providers:
   main: {{kind: openai-compatible, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
   nobody: {{kind: openai-compatible, base_url: "http://127.0.0.1:{closed_port}/v1"}}
   demo: {{kind: demo, word_delay: 1ms}}
+  claude: {{kind: anthropic, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
 models:
   gpt-4o-mini:
     targets: [{{provider: main, model: gpt-4o-mini-2024-07-18}}]
@@ -67,6 +68,15 @@ models:
     cache: {{mode: exact, ttl: 1h}}
   vendor/demo:
     targets: [{{provider: demo, model: demo}}]
+  claude: &claude
+    targets: [{{provider: claude, model: claude-sonnet-4-5}}]
+    retries: {{attempts: 1}}
+  claude-guarded: {{<<: *claude, guardrails: [careful]}}
+  claude-cached: {{<<: *claude, cache: {{mode: exact, ttl: 1h}}}}
+  priced-claude:
+    targets: [{{provider: claude, model: claude-sonnet-4-5, prices: &rates {{input: 3, output: 15, cached_input: 0.3}}}}]
+  priced-one-try:
+    targets: [{{provider: main, model: gpt-4o-mini, prices: *rates}}]
 {models}
 guardrails:
   careful: &careful

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from openai.types import ChatModel, EmbeddingModel
 
-from meshgate.config.discovery import OPENAI_MODELS, discover
+from meshgate.config.discovery import ANTHROPIC_MODELS, OPENAI_MODELS, discover
 from meshgate.config.secrets import SecretReference
 from meshgate.runtime.environment import SettingError
 
@@ -48,7 +48,38 @@ def test_the_same_environment_gives_the_same_revision():
 
 
 def test_keys_of_providers_to_come_are_told():
-    notices = discover({"ANTHROPIC_API_KEY": "x", "GEMINI_API_KEY": "y"}).notices
+    notices = discover({"GEMINI_API_KEY": "y"}).notices
 
-    assert any("ANTHROPIC_API_KEY is set, but its provider is not supported" in n for n in notices)
     assert any("GEMINI_API_KEY is set, but its provider is not supported" in n for n in notices)
+
+
+def test_a_key_of_anthropic_gives_its_models_which_have_prices():
+    snapshot = discover({"ANTHROPIC_API_KEY": "sk-ant-hunter2"}).snapshot
+
+    assert snapshot.providers["anthropic"].api_key == SecretReference("env", "ANTHROPIC_API_KEY")
+    assert tuple(snapshot.models) == ANTHROPIC_MODELS
+    targets = [target for model in snapshot.models.values() for target in model.targets]
+    assert {target.price_status for target in targets} == {"table"}
+
+
+def test_keys_of_both_give_the_models_of_both():
+    snapshot = discover({"ANTHROPIC_API_KEY": "x", "OPENAI_API_KEY": "y"}).snapshot
+
+    assert list(snapshot.providers) == ["openai", "anthropic"]
+    assert tuple(snapshot.models) == OPENAI_MODELS + ANTHROPIC_MODELS
+
+
+@pytest.mark.parametrize(
+    "given", ["http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1/v1"]
+)
+def test_anthropics_address_may_be_given_as_its_sdk_takes_it(given):
+    environment = {"ANTHROPIC_API_KEY": "x", "ANTHROPIC_BASE_URL": given}
+
+    provider = discover(environment).snapshot.providers["anthropic"]
+
+    assert provider.base_url == "http://127.0.0.1:1/v1"
+
+
+def test_anthropics_address_that_is_none_is_told_by_its_variable():
+    with pytest.raises(SettingError, match="ANTHROPIC_BASE_URL must be an address"):
+        discover({"ANTHROPIC_API_KEY": "x", "ANTHROPIC_BASE_URL": "nonsense"})

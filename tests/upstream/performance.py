@@ -17,7 +17,7 @@ from upstream.behaviours import (
 from upstream.gate import Gate
 from upstream.http1 import Connection, Headers, chunk, head
 from upstream.records import Records, Request
-from upstream.refusals import HTML, error_json, refusal
+from upstream.refusals import HTML, OPENAI, ErrorForm, error_json, refusal
 from upstream.sse import DONE, EventWriter
 
 JSON_TYPE = ("content-type", "application/json")
@@ -37,6 +37,7 @@ class Performance:
         records: Told of every change of the record.
         behaviour: How.
         gate: Holds back the steps, if there is one.
+        form: How errors look, how a stream ends, and by which headers an answer is named.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Performance:
         records: Records,
         behaviour: Behaviour,
         gate: Gate | None,
+        form: ErrorForm = OPENAI,
     ) -> None:
         self._connection = connection
         self._record = record
         self._records = records
         self._behaviour = behaviour
         self._gate = gate
+        self._form = form
         self._step = 0
         connection.on_stall = self._stalled
 
@@ -66,7 +69,7 @@ class Performance:
 
     async def refuse(self, refuse: Refuse) -> None:
         """An error answer."""
-        headers, body = refusal(refuse)
+        headers, body = refusal(refuse, self._form)
         await self._whole(refuse.status, headers, body)
 
     async def plain(self, body: bytes) -> None:
@@ -128,7 +131,7 @@ class Performance:
 
     def _with_done(self, payloads: Iterable[bytes]) -> Iterator[bytes]:
         yield from payloads
-        if self._behaviour.framing.done == "sent":
+        if self._form.ends_with_done and self._behaviour.framing.done == "sent":
             yield DONE
 
     def _spoiled(self, number: int, payload: bytes) -> bytes:
@@ -151,7 +154,7 @@ class Performance:
             case Hang():
                 await self._connection.hang()
             case ErrorEvent() as fault:
-                error = error_json(fault.message, fault.error_type, code=fault.code)
+                error = self._form.event(fault.message, fault.error_type, fault.code)
                 await self._event(writer, error)
                 await self._pieces(writer.rest())
                 await self._connection.write(chunk(b""))
@@ -186,12 +189,8 @@ class Performance:
 
     def _headers(self, headers: Headers) -> Headers:
         own = self._behaviour.headers
-        usual = [
-            ("x-request-id", f"req_fake{self._record.number:024d}"),
-            ("openai-version", "2020-10-01"),
-            ("openai-processing-ms", "1"),
-            *headers,
-        ]
+        named = (self._form.id_header, f"req_fake{self._record.number:024d}")
+        usual = [named, *self._form.headers, *headers]
         return [h for h in usual if h[0] not in {name.lower() for name in own}] + list(own.items())
 
     async def _body(self, data: bytes) -> None:

@@ -1,5 +1,7 @@
 """Error answers: OpenAI's JSON, and what stands in for it when things are worse."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -21,28 +23,51 @@ _TYPES = {
 _CODES = {429: "rate_limit_exceeded"}
 
 
-def refusal(refuse: Refuse) -> tuple[Headers, bytes]:
+@dataclass(frozen=True)
+class ErrorForm:
+    """How an API tells of errors, and what else its answers have in common.
+
+    Args:
+        body: Writes the body of an error answer.
+        event: Writes an error inside a stream, from its message, type and code.
+        id_header: The header that names an answer.
+        headers: What else comes with every answer.
+        ends_with_done: Whether a stream ends with `[DONE]`.
+    """
+
+    body: Callable[[Refuse], bytes]
+    event: Callable[[str, str, str | None], bytes]
+    id_header: str
+    headers: Headers
+    ends_with_done: bool
+
+
+def refusal(refuse: Refuse, form: "ErrorForm") -> tuple[Headers, bytes]:
     """The headers (without content-length) and the body of an error answer."""
     retry = [] if refuse.retry_after is None else [("retry-after", refuse.retry_after)]
-    media_type, body = _body(refuse)
+    media_type, body = _body(refuse, form)
 
     return [("content-type", media_type), *retry], body
 
 
-def _body(refuse: Refuse) -> tuple[str, bytes]:
+def _body(refuse: Refuse, form: ErrorForm) -> tuple[str, bytes]:
     if refuse.body == "html":
         return "text/html", HTML
     if refuse.body == "text":
         return "text/plain", refuse.message.encode()
     if refuse.body == "empty":
         return "text/plain", b""
+    return "application/json", form.body(refuse)
+
+
+def _openai_body(refuse: Refuse) -> bytes:
     error = error_json(
         refuse.message,
         refuse.error_type or _TYPES.get(refuse.status, "server_error"),
         param=refuse.param,
         code=refuse.code or _CODES.get(refuse.status),
     )
-    return "application/json", msgspec.json.format(error, indent=2)
+    return msgspec.json.format(error, indent=2)
 
 
 def error_json(
@@ -52,6 +77,14 @@ def error_json(
     error: dict[str, Any] = {"message": message, "type": error_type, "param": param, "code": code}
     return msgspec.json.encode({"error": error})
 
+
+OPENAI = ErrorForm(
+    body=_openai_body,
+    event=lambda message, error_type, code: error_json(message, error_type, code=code),
+    id_header="x-request-id",
+    headers=[("openai-version", "2020-10-01"), ("openai-processing-ms", "1")],
+    ends_with_done=True,
+)
 
 MALFORMED_JSON = Refuse(
     status=400,

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
-from upstream import chat, control, legacy, refusals
+from upstream import chat, control, legacy, messages, refusals
 from upstream.behaviours import Behaviour, Endless, Lie, Match, Refuse, Script
 from upstream.chat import CREATED, Chat
 from upstream.embeddings import embeddings
@@ -15,12 +15,17 @@ from upstream.performance import BrokenOffError, Performance
 from upstream.records import Records, Request
 from upstream.scripts import Scripts
 
-_FORMS: dict[str, Any] = {"/v1/chat/completions": chat, "/v1/completions": legacy}
+_FORMS: dict[str, Any] = {
+    "/v1/chat/completions": chat,
+    "/v1/completions": legacy,
+    messages.PATH: messages,
+}
+_ANTHROPIC = frozenset({messages.PATH, messages.COUNT_PATH})
 MODELS = ("gpt-4o-mini", "gpt-4o", "text-embedding-3-small")
 
 
 class FakeUpstream:
-    """Speaks OpenAI's wire format on loopback.
+    """Speaks OpenAI's wire format on loopback, and Anthropic's.
 
     Args:
         port: 0 takes a free one.
@@ -147,7 +152,8 @@ class FakeUpstream:
         except msgspec.DecodeError as error:
             behaviour, gate = Behaviour(), None
             refuse = Refuse(status=400, message=f"this directive is no script: {error}")
-        performance = Performance(connection, record, self.records, behaviour, gate)
+        form = messages.ERRORS if record.path in _ANTHROPIC else refusals.OPENAI
+        performance = Performance(connection, record, self.records, behaviour, gate, form)
         await performance.opening()
         if refuse is not None:
             await performance.refuse(refuse)
@@ -157,7 +163,9 @@ class FakeUpstream:
             await performance.plain(self._other_body(record, behaviour))
 
     def _objection(self, record: Request) -> Refuse | None:
-        """What OpenAI itself would refuse."""
+        """What OpenAI itself would refuse, or Anthropic where it is spoken to."""
+        if record.path in _ANTHROPIC:
+            return messages.objection(record, self._api_key)
         key = record.header("authorization")
         if self._api_key is not None and key != f"Bearer {self._api_key}":
             return refusals.WRONG_KEY if key else refusals.NO_KEY
@@ -192,6 +200,8 @@ class FakeUpstream:
             await performance.plain(form.whole(said))
 
     def _other_body(self, record: Request, behaviour: Behaviour) -> bytes:
+        if record.path == messages.COUNT_PATH:
+            return messages.token_count(record.body)
         if record.path == "/v1/embeddings":
             return embeddings(record.body, behaviour)
         if record.path == "/v1/models":

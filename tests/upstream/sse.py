@@ -1,11 +1,23 @@
 """Server-sent events, framed as oddly as asked for."""
 
 from collections.abc import Iterator
+from typing import Self
 
 from upstream.behaviours import Framing
 
 DONE = b"[DONE]"
 BOM = b"\xef\xbb\xbf"
+
+
+class NamedEvent(bytes):
+    """The data of an event that has a name."""
+
+    name: str
+
+    def __new__(cls, name: str, data: bytes) -> Self:
+        event = super().__new__(cls, data)
+        event.name = name
+        return event
 
 
 class EventWriter:
@@ -21,6 +33,8 @@ class EventWriter:
         """What can be written once this event is there; perhaps nothing yet."""
         if self._framing.comments == "before_events":
             self._held += b": keep-alive" + self._newline * 2
+        if isinstance(data, NamedEvent):
+            self._held += b"event: " + data.name.encode() + self._newline
         self._held += b"data: " + data + self._newline * 2
         self._held_events += 1
         if self._held_events >= self._framing.events_per_write:

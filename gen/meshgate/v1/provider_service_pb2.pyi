@@ -256,6 +256,7 @@ class ExecuteRequest(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
     OUTPUT_CAP_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
     dialect: Global___Dialect.ValueType
     """The format of body, and of the answer."""
     body: _builtins.bytes
@@ -276,6 +277,12 @@ class ExecuteRequest(_message.Message):
     def timeouts(self) -> Global___PhaseTimeouts:
         """How long each phase may take."""
 
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
+        """What the caller's own headers say to upstreams that speak its dialect, as
+        `anthropic-beta`: at most 8, each at most 1 KB. No credentials.
+        """
+
     def __init__(
         self,
         *,
@@ -285,10 +292,11 @@ class ExecuteRequest(_message.Message):
         body: _builtins.bytes = ...,
         timeouts: Global___PhaseTimeouts | None = ...,
         output_cap: _builtins.int = ...,
+        headers: _abc.Iterable[Global___Header] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "output_cap", b"output_cap", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "headers", b"headers", "output_cap", b"output_cap", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -700,6 +708,7 @@ class StreamExecuteRequest(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     TIMEOUTS_FIELD_NUMBER: _builtins.int
     OUTPUT_CAP_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
     dialect: Global___Dialect.ValueType
     """The format of body, and of the answer."""
     body: _builtins.bytes
@@ -720,6 +729,12 @@ class StreamExecuteRequest(_message.Message):
     def timeouts(self) -> Global___PhaseTimeouts:
         """How long each phase may take."""
 
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
+        """What the caller's own headers say to upstreams that speak its dialect, as
+        `anthropic-beta`: at most 8, each at most 1 KB. No credentials.
+        """
+
     def __init__(
         self,
         *,
@@ -729,10 +744,11 @@ class StreamExecuteRequest(_message.Message):
         body: _builtins.bytes = ...,
         timeouts: Global___PhaseTimeouts | None = ...,
         output_cap: _builtins.int = ...,
+        headers: _abc.Iterable[Global___Header] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "output_cap", b"output_cap", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "dialect", b"dialect", "headers", b"headers", "output_cap", b"output_cap", "target", b"target", "timeouts", b"timeouts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

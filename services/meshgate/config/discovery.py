@@ -28,7 +28,22 @@ OPENAI_MODELS = (
     "text-embedding-3-small",
     "text-embedding-3-large",
 )
-LATER_VARIABLES = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+ANTHROPIC_MODELS = (
+    "claude-fable-5-1",
+    "claude-opus-5-5",
+    "claude-opus-5",
+    "claude-opus-4-8",
+    "claude-opus-4-7",
+    "claude-opus-4-6",
+    "claude-opus-4-5",
+    "claude-sonnet-5-5",
+    "claude-sonnet-5",
+    "claude-sonnet-4-6",
+    "claude-sonnet-4-5",
+    "claude-haiku-5-5",
+    "claude-haiku-4-5",
+)
+LATER_VARIABLES = ("GEMINI_API_KEY",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +60,9 @@ def discover(environment: Mapping[str, str]) -> Discovery:
     The same environment gives the same revision.
 
     Raises:
-        SettingError: OPENAI_BASE_URL is not an address.
+        SettingError: OPENAI_BASE_URL or ANTHROPIC_BASE_URL is not an address.
     """
-    written = _openai(environment) if environment.get("OPENAI_API_KEY") else _demo()
-    snapshot = prepare(_configuration(written))
+    snapshot = prepare(_found(environment))
     made = ", ".join(snapshot.providers)
     notices = [f"no configuration file: made the provider {made} from the environment"]
     notices += [
@@ -59,12 +73,25 @@ def discover(environment: Mapping[str, str]) -> Discovery:
     return Discovery(snapshot, tuple(notices))
 
 
-def _configuration(written: dict[str, Any]) -> Configuration:
+def _found(environment: Mapping[str, str]) -> Configuration:
+    """What the keys in the environment give, all together."""
+    makers = {"OPENAI": _openai, "ANTHROPIC": _anthropic}
+    written: dict[str, dict[str, Any]] = {"providers": {}, "models": {}}
+    for vendor, make in makers.items():
+        if environment.get(f"{vendor}_API_KEY"):
+            made = make(environment)
+            _configuration(made, f"{vendor}_BASE_URL")  # an error tells its variable
+            for section, named in made.items():
+                written[section] |= named
+    return _configuration(written if written["providers"] else _demo(), "OPENAI_BASE_URL")
+
+
+def _configuration(written: dict[str, Any], variable: str) -> Configuration:
     try:
         return Configuration.model_validate_json(json.dumps(written))
     except ValidationError as error:
         sentence = "must be an address that begins with http:// or https:// and holds no password"
-        raise SettingError(f"OPENAI_BASE_URL {sentence}") from error
+        raise SettingError(f"{variable} {sentence}") from error
 
 
 def _openai(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -73,6 +100,16 @@ def _openai(environment: Mapping[str, str]) -> dict[str, Any]:
         provider["base_url"] = environment["OPENAI_BASE_URL"]
     models = {name: {"targets": [{"provider": "openai"}]} for name in OPENAI_MODELS}
     return {"providers": {"openai": provider}, "models": models}
+
+
+def _anthropic(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Anthropic's; its SDKs take an address without the API's version."""
+    provider = {"kind": "anthropic", "api_key": "${env:ANTHROPIC_API_KEY}"}
+    if base_url := environment.get("ANTHROPIC_BASE_URL"):
+        base_url = base_url.rstrip("/")
+        provider["base_url"] = base_url if base_url.endswith("/v1") else f"{base_url}/v1"
+    models = {name: {"targets": [{"provider": "anthropic"}]} for name in ANTHROPIC_MODELS}
+    return {"providers": {"anthropic": provider}, "models": models}
 
 
 def _demo() -> dict[str, Any]:

@@ -100,6 +100,16 @@ class OpenAiCompatibleSection(HttpSection):
     api_key: Secret | None = Field(None, description="The key for the upstream, if it wants one.")
 
 
+class AnthropicSection(HttpSection):
+    """Anthropic itself, or something that speaks its API."""
+
+    kind: Literal["anthropic"] = Field(description="`anthropic`.")
+    api_key: Secret = Field(description="The key for the upstream.")
+    base_url: UpstreamAddress = Field(
+        "https://api.anthropic.com/v1", description="The API's address, with its version."
+    )
+
+
 class DemoSection(Section):
     """Answers inside the gateway, without any upstream: for trying things out."""
 
@@ -122,5 +132,6 @@ class DemoSection(Section):
 
 
 ProviderSection = Annotated[
-    OpenAiSection | OpenAiCompatibleSection | DemoSection, Field(discriminator="kind")
+    OpenAiSection | OpenAiCompatibleSection | AnthropicSection | DemoSection,
+    Field(discriminator="kind"),
 ]

@@ -7,6 +7,11 @@ stream is ended early is a matter of `metering.OutputTally`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from meshgate.dialects.anthropic_messages import segments as anthropic_messages
+from meshgate.dialects.anthropic_messages import token_count as anthropic_token_count
+from meshgate.dialects.anthropic_messages.inspected_stream import (
+    InspectedStream as AnthropicMessagesStream,
+)
 from meshgate.dialects.meshgate_chat import segments as meshgate_chat
 from meshgate.dialects.meshgate_chat.inspected_stream import InspectedStream as MeshgateChatStream
 from meshgate.dialects.openai_chat import segments as openai_chat
@@ -53,7 +58,23 @@ def _no_stream() -> InspectedStream:
     raise UnsupportedError("embeddings are not streamed", field="stream")
 
 
+def _no_count_stream() -> InspectedStream:
+    raise UnsupportedError("counts of tokens are not streamed", field="stream")
+
+
 _INSPECTIONS = {
+    "anthropic_messages": Inspection(
+        cut_request=anthropic_messages.cut_request,
+        cut_answer=anthropic_messages.cut_answer,
+        blocked_answer=anthropic_messages.blocked_answer,
+        stream=AnthropicMessagesStream,
+    ),
+    "anthropic_token_count": Inspection(
+        cut_request=anthropic_messages.cut_request,
+        cut_answer=anthropic_token_count.cut_answer,
+        blocked_answer=anthropic_token_count.same,
+        stream=_no_count_stream,
+    ),
     "openai_chat": Inspection(
         cut_request=openai_chat.cut_request,
         cut_answer=openai_chat.cut_answer,

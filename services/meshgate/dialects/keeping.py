@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from meshgate.dialects.answers import AnswerError
+from meshgate.dialects.anthropic_messages import keeping as anthropic_messages
+from meshgate.dialects.anthropic_messages.dialect import DIALECT as ANTHROPIC_MESSAGES
 from meshgate.dialects.canonical import CanonicalRequest
 from meshgate.dialects.chat_dialect import RetoldDialect
 from meshgate.dialects.meshgate_chat import keeping as meshgate_chat
@@ -101,6 +103,9 @@ def keeping(dialect: str) -> Keeping | None:
 
 
 _KEEPINGS = {
+    "anthropic_messages": Keeping(
+        anthropic_messages.canonical, anthropic_messages.good_end, ANTHROPIC_MESSAGES
+    ),
     "openai_chat": Keeping(openai_chat.canonical, openai_chat.good_end, OPENAI_CHAT),
     "openai_completions": Keeping(
         openai_completions.canonical, openai_completions.good_end, OPENAI_COMPLETIONS

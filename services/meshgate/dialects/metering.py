@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from meshgate.dialects.anthropic_messages import texts as anthropic_messages_texts
+from meshgate.dialects.anthropic_messages import token_count as anthropic_token_count
+from meshgate.dialects.anthropic_messages.tally import OutputTally as AnthropicMessagesTally
 from meshgate.dialects.counting import CountableText
 from meshgate.dialects.meshgate_chat import texts as meshgate_chat_texts
 from meshgate.dialects.meshgate_chat.tally import OutputTally as MeshgateChatTally
@@ -97,7 +100,21 @@ def _no_tally(*, answer_id: str, served_model: str, created: int) -> OutputTally
     raise UnsupportedError("embeddings are not streamed", field="stream")
 
 
+def _no_count_tally(*, answer_id: str, served_model: str, created: int) -> OutputTally:
+    raise UnsupportedError("counts of tokens are not streamed", field="stream")
+
+
 _METERS = {
+    "anthropic_messages": Meter(
+        countable_text=anthropic_messages_texts.countable_text,
+        answer_texts=anthropic_messages_texts.answer_texts,
+        tally=AnthropicMessagesTally,
+    ),
+    "anthropic_token_count": Meter(
+        countable_text=anthropic_messages_texts.countable_text,
+        answer_texts=anthropic_token_count.no_texts,
+        tally=_no_count_tally,
+    ),
     "openai_chat": Meter(
         countable_text=openai_chat_texts.countable_text,
         answer_texts=openai_chat_texts.answer_texts,

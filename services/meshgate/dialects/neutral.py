@@ -76,6 +76,9 @@ class Citation(Struct, frozen=True, kw_only=True):
         document: Which document of the request it is, from 0; None for none of them.
         start: Where in the text that holds it the statement begins, in characters; None if unknown.
         end: Where it ends, exclusive.
+        source_unit: What the places in the source count: char, page or block; empty if unknown.
+        source_start: Where in the source the quotation begins, in that unit; None if unknown.
+        source_end: Where it ends there, exclusive.
     """
 
     uri: str = ""
@@ -84,6 +87,9 @@ class Citation(Struct, frozen=True, kw_only=True):
     document: int | None = None
     start: int | None = None
     end: int | None = None
+    source_unit: str = ""
+    source_start: int | None = None
+    source_end: int | None = None
 
 
 class Text(Struct, frozen=True):

@@ -11,6 +11,9 @@ from typing import Protocol
 from msgspec import Struct
 
 from meshgate.dialects.answers import AnswerGlance, AnswerStream, RequestHead, UpstreamErrorEvent
+from meshgate.dialects.anthropic_messages import passthrough as anthropic_messages
+from meshgate.dialects.anthropic_messages import token_count as anthropic_token_count
+from meshgate.dialects.anthropic_messages.dialect import DIALECT as ANTHROPIC_MESSAGES
 from meshgate.dialects.chat_dialect import (
     CallerDialect,
     ChatDialect,
@@ -34,6 +37,7 @@ from meshgate.runtime.errors import UnsupportedError
 CHAT_DIALECTS: dict[str, ChatDialect] = {
     "openai_chat": OPENAI_CHAT,
     "meshgate_chat": MESHGATE_CHAT,
+    "anthropic_messages": ANTHROPIC_MESSAGES,
 }
 """The dialects that callers and upstreams speak."""
 
@@ -201,6 +205,49 @@ class EmbeddingsPassthrough:
         raise UnsupportedError("embeddings are not streamed", field="stream")
 
 
+class MessagesPassthrough:
+    """Anthropic's messages for an upstream that speaks them too."""
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. Whether to stream stands in the body already."""
+        del stream
+        head = ANTHROPIC_MESSAGES.read_head(body)
+        return UpstreamRequest(anthropic_messages.retarget(body, model, output_cap), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on."""
+        del created
+        return CallerAnswer(body, anthropic_messages.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Follow the stream, which tells its usage always."""
+        del created, include_usage
+        return anthropic_messages.StreamTracker()
+
+
+class TokenCountPassthrough:
+    """What counts the tokens of Anthropic's messages, for an upstream that can."""
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. There are no streams, and no output to be capped."""
+        del stream, output_cap
+        head = anthropic_token_count.read_head(body)
+        return UpstreamRequest(anthropic_token_count.retarget(body, model), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on."""
+        del created
+        return CallerAnswer(body, anthropic_token_count.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Refuse: a count is not streamed."""
+        return anthropic_token_count.no_stream(created=created, include_usage=include_usage)
+
+
 @dataclass(frozen=True)
 class ChatTranslation:
     """Chats by way of the neutral form."""
@@ -277,9 +324,19 @@ def _completions_passthrough(_bound: OutputBound) -> Translator:
     return CompletionsPassthrough()
 
 
+def _messages_passthrough(_bound: OutputBound) -> Translator:
+    return MessagesPassthrough()
+
+
+def _token_count_passthrough(_bound: OutputBound) -> Translator:
+    return TokenCountPassthrough()
+
+
 _PASSTHROUGHS: dict[str, Callable[[OutputBound], Translator]] = {
     "openai_completions": _completions_passthrough,
     "openai_embeddings": _embeddings_passthrough,
+    "anthropic_messages": _messages_passthrough,
+    "anthropic_token_count": _token_count_passthrough,
 }
 # Read for what the demo provider answers, and told by nobody else.
 _UNTRANSLATED = frozenset({"openai_completions"})

@@ -48,12 +48,14 @@ class Endpoint:
         translator: Between the caller's dialect and the endpoint's.
         stream_url: Where streams are answered; empty for the same place.
         stream_media_type: What a stream is written in.
+        passed_headers: The headers of the caller that the upstream is told, in place of the usual ones.
     """
 
     url: str
     translator: Translator
     stream_url: str = ""
     stream_media_type: str = EVENTS
+    passed_headers: tuple[str, ...] = ()
 
     def address(self, model: str, *, stream: bool) -> str:
         """Where a model answers, plain or streamed."""

@@ -17,6 +17,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     `dialect` is the format of `body` and of the answer, by its name among the dialects; `model` is
     the upstream's name, which takes the place of the one in the body. The upstream is asked for
     `output_cap` tokens at most, for each choice, if it is given, and told the `traceparent`.
+    `headers` are those of the caller that some upstreams are told.
     """
 
     model: str
@@ -26,6 +27,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     request_id: str = ""
     traceparent: str = ""
     output_cap: int | None = None
+    headers: Headers = ()
 
 
 class Timings(Struct, frozen=True):

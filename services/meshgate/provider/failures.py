@@ -95,27 +95,34 @@ class Detail(Protocol):
     def param(self) -> str: ...
 
 
-OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "402"})
+OUT_OF_QUOTA = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_error", "402"}
+)
 
 _KIND_OF_WORD = {
     "rate_limit_exceeded": FailureKind.RATE_LIMITED,
     "rate_limit_error": FailureKind.RATE_LIMITED,
+    "billing_error": FailureKind.RATE_LIMITED,
     "insufficient_quota": FailureKind.RATE_LIMITED,
     "billing_hard_limit_reached": FailureKind.RATE_LIMITED,
     "overloaded": FailureKind.OVERLOADED,
     "overloaded_error": FailureKind.OVERLOADED,
     "service_unavailable": FailureKind.OVERLOADED,
     "timeout": FailureKind.TIMEOUT,
+    "timeout_error": FailureKind.TIMEOUT,
     "server_error": FailureKind.SERVER_ERROR,
+    "api_error": FailureKind.SERVER_ERROR,
     "context_length_exceeded": FailureKind.CONTEXT_WINDOW,
     "exceed_context_size_error": FailureKind.CONTEXT_WINDOW,
     "content_filter": FailureKind.CONTENT_POLICY,
     "content_policy_violation": FailureKind.CONTENT_POLICY,
     "invalid_request_error": FailureKind.INVALID_REQUEST,
+    "request_too_large": FailureKind.INVALID_REQUEST,
     "invalid_api_key": FailureKind.AUTHENTICATION,
     "authentication_error": FailureKind.AUTHENTICATION,
     "permission_error": FailureKind.AUTHENTICATION,
     "model_not_found": FailureKind.NOT_FOUND,
+    "not_found_error": FailureKind.NOT_FOUND,
 }
 _KIND_OF_STATUS = {
     400: FailureKind.INVALID_REQUEST,

@@ -37,6 +37,7 @@ _GOOD = range(200, 300)
 _SAY_STREAM = {"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"}
 _ERROR_LIMIT_BYTES = MIB
 _SHOWN_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
+_PASSED_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # After the last event an upstream has nothing more to say but the end of the body.
 _END_SECONDS = 0.1
@@ -58,7 +59,7 @@ class HttpUpstream:
             raise InvalidRequestError("this request asks for a stream", field="stream")
         clock = PhaseClock(attempt.timeouts)
         url = endpoint.address(attempt.model, stream=False)
-        headers = _with_context(self._plain_headers, attempt)
+        headers = _with_context(_with_passed(self._plain_headers, endpoint, attempt), attempt)
         try:
             if self._api.credentials is not None:
                 headers = await self._api.credentials.headers(url, headers, request.body)
@@ -90,7 +91,8 @@ class HttpUpstream:
         _check_streams(attempt, request)
         clock = PhaseClock(attempt.timeouts)
         url = endpoint.address(attempt.model, stream=True)
-        headers = _with_context(self._stream_headers(endpoint), attempt)
+        own = self._stream_headers(endpoint)
+        headers = _with_context(_with_passed(own, endpoint, attempt), attempt)
         try:
             if self._api.credentials is not None:
                 headers = await self._api.credentials.headers(url, headers, request.body)
@@ -209,6 +211,18 @@ async def _error_body(response: UpstreamResponse) -> bytes:
 def _check_streams(attempt: Attempt, request: UpstreamRequest) -> None:
     if attempt.dialect in _SAY_STREAM and not request.head.stream:
         raise InvalidRequestError("this request does not ask for a stream", field="stream")
+
+
+def _with_passed(headers: Headers, endpoint: Endpoint, attempt: Attempt) -> Headers:
+    """The headers, with those of the caller's that the endpoint is told, where they are fit for it."""
+    passed = {
+        name: value
+        for name, value in attempt.headers
+        if name in endpoint.passed_headers and _PASSED_VALUE.fullmatch(value)
+    }
+    if not passed:
+        return headers
+    return (*(header for header in headers if header[0] not in passed), *passed.items())
 
 
 def _with_context(

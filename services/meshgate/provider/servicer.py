@@ -135,6 +135,7 @@ def _attempt(
         request_id=request.context.request_id,
         traceparent=request.context.traceparent,
         output_cap=request.output_cap or None,
+        headers=tuple((header.name, header.value) for header in request.headers),
     )
 
 

@@ -19,6 +19,9 @@ from meshgate.v1 import call_context_pb2 as pb
 _LONGEST_REQUEST_ID = 256
 _LONGEST_TRACEPARENT = 256
 
+_TOLD_HEADERS = ("anthropic-version", "anthropic-beta")
+_LONGEST_TOLD = 1024
+
 _COST_WANTED = "x-meshgate-include-cost"
 _TIMEOUT = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h)?", re.ASCII)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -36,6 +39,7 @@ class Arrival(Struct, frozen=True):
         deadline: The client's own, or the longest that any call may take.
         cache_control: What the client says about answers that are kept; mostly nothing.
         wants_cost: Whether the client wants to be told at the end of a stream what it has cost.
+        told_headers: What its headers say to upstreams that speak its dialect.
         arrived_at: When it came, by the monotonic clock.
         span: What is recorded of it.
     """
@@ -48,6 +52,7 @@ class Arrival(Struct, frozen=True):
     deadline: Deadline
     cache_control: str = ""
     wants_cost: bool = False
+    told_headers: tuple[tuple[str, str], ...] = ()
     arrived_at: float = 0.0
     span: Span = NO_SPAN
 
@@ -69,6 +74,7 @@ class Arrival(Struct, frozen=True):
             deadline=Deadline.from_context(context, at_most or DEFAULT_SECONDS),
             cache_control=metadata.get("cache-control", ""),
             wants_cost=_COST_WANTED in metadata and _wants_cost(metadata),
+            told_headers=_told_headers(metadata) if "anthropic-version" in metadata else (),
             arrived_at=time.monotonic(),
         )
 
@@ -109,6 +115,15 @@ def _traceparent(metadata: Mapping[str, str]) -> str:
     """The trace context; nothing where it is too long to be one, for a part of it is none."""
     traceparent = metadata.get("traceparent", "")
     return traceparent if len(traceparent) <= _LONGEST_TRACEPARENT else ""
+
+
+def _told_headers(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What is fit to be told to an upstream."""
+    return tuple(
+        (name, metadata[name])
+        for name in _TOLD_HEADERS
+        if 0 < len(metadata.get(name, "")) <= _LONGEST_TOLD
+    )
 
 
 def _timeout_seconds(metadata: Mapping[str, str]) -> float:

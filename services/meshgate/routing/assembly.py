@@ -7,18 +7,18 @@ from typing import Any
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.caching import Caching
-from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.edges import anthropic, gateway, openai, status
 from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
 from meshgate.routing.peers.auth import PrincipalCache
 from meshgate.routing.peers.cache import Cache
 from meshgate.routing.peers.guardrails import Guardrails
-from meshgate.routing.peers.provider import Providers
 from meshgate.routing.peers.quota.calls import QuotaCalls
 from meshgate.routing.peers.quota.quota import Quota
 from meshgate.routing.pipeline import Beside, Pipeline
 from meshgate.routing.settings import Settings
+from meshgate.routing.token_counts import CountingProviders
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.peers import Peers
 from meshgate.runtime.service import Implementation, Service
@@ -36,9 +36,9 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
     cache = Cache(helpers["cache"], settings.cache_seconds) if "cache" in helpers else None
     checks = Guardrails(helpers["guardrails"]) if "guardrails" in helpers else None
     principals = PrincipalCache(channels["auth"], lambda: source.current().auth.stale_for_seconds)
-    providers = Providers(channels["provider"])
     quota = Quota(QuotaCalls(channels["quota"]), settings.hold_seconds)
     counter = TokenCounter()
+    providers = CountingProviders(channels["provider"], counter, source.current)
     tracer = tracer_of(env, "routing")
     metering = Metering(quota, counter, source.current)
     pipeline = Pipeline(
@@ -56,6 +56,11 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
             implementations=(
                 Implementation(
                     openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
+                ),
+                Implementation(
+                    anthropic.SERVICE,
+                    anthropic.AnthropicServicer(pipeline),
+                    error_body=anthropic.error_body,
                 ),
                 Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline, conversations)),
                 Implementation(status.SERVICE, statuses),

@@ -65,6 +65,7 @@ def fingerprint(question: Question, kept: Keeping) -> Fingerprint | None:
             question.head.model,
             question.revision,
             question.output_cap,
+            *question.arrival.told_headers,
         ]
     )
     pieces = (PieceFingerprint(_digest(beside, each.form), each) for each in request.pieces)

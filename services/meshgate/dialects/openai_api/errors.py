@@ -50,7 +50,7 @@ _SERVER_ERROR = 500
 def write_error(error: GatewayError) -> bytes:
     """Write the body of an error answer, in ASCII, so that it can travel as metadata."""
     content = {
-        "message": _cut(error.message),
+        "message": cut(error.message),
         "type": _type_of(error),
         "param": error.field[:_WORD_LIMIT] if error.field else None,
         "code": _code_of(error),
@@ -128,7 +128,8 @@ def _code_of(error: GatewayError) -> str | None:
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
 
 
-def _cut(message: str) -> str:
+def cut(message: str) -> str:
+    """A message that takes no more than MESSAGE_LIMIT_BYTES in JSON."""
     # What counts is the escaped form: a character may take twelve bytes.
     message = message[:MESSAGE_LIMIT_BYTES]
     while len(json.dumps(message)) > MESSAGE_LIMIT_BYTES:

@@ -178,6 +178,8 @@ class _Requests(Generic[_Request]):
         request.CopyFrom(self._common_of(question, plan, target))
         question.arrival.describe(request.context)
         request.body = question.body
+        for name, value in question.arrival.told_headers:
+            request.headers.add(name=name, value=value)
         if question.output_cap is not None:
             request.output_cap = question.output_cap
         return request

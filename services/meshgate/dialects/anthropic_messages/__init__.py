@@ -1,0 +1,1 @@
+"""Anthropic's messages: all jobs of a dialect, for callers and upstreams."""

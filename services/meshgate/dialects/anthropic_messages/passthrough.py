@@ -1,0 +1,290 @@
+"""Messages on their way through, where caller and upstream both speak this dialect.
+
+Bytes are passed on as they are; only what the gateway must know or change is looked at.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from meshgate.dialects import signatures, sse
+from meshgate.dialects.answers import (
+    AnswerGlance,
+    CutStreamError,
+    MalformedAnswerError,
+    UpstreamErrorEvent,
+)
+from meshgate.dialects.anthropic_messages import events, signing, stop_reason
+from meshgate.dialects.anthropic_messages.errors import find_error
+from meshgate.dialects.anthropic_messages.usage import UsageCount
+from meshgate.dialects.anthropic_messages.usage import read as read_usage
+from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.openai_api.request_body import decode
+from meshgate.dialects.output_cap import lower
+
+_LEAST_BUDGET = 1_024
+
+
+class _Answer(Struct, gc=False):
+    content: list[Raw]
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: Raw = Raw()
+
+
+class _Opening(Struct, gc=False):
+    model: str | None = None
+    usage: Raw = Raw()
+
+
+class _Delta(Struct, gc=False):
+    stop_reason: str | None = None
+
+
+class _Event(Struct, gc=False):
+    type: str
+    message: _Opening | None = None
+    delta: _Delta | None = None
+    usage: Raw = Raw()
+
+
+class _Kind(Struct, gc=False):
+    type: str
+
+
+class _Thinking(Struct, gc=False):
+    budget_tokens: int | None = None
+
+
+class _Signed(Struct, gc=False):
+    type: str | None = None
+    signature: str | None = None
+    data: str | None = None
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_ITEMS = msgspec.json.Decoder(list[Raw])
+_ANSWER = msgspec.json.Decoder(_Answer)
+_EVENT = msgspec.json.Decoder(_Event)
+_KIND = msgspec.json.Decoder(_Kind)
+_NUMBER = msgspec.json.Decoder(int)
+_THINKING = msgspec.json.Decoder(_Thinking)
+_SIGNED = msgspec.json.Decoder(_Signed)
+_ENCODER = msgspec.json.Encoder()
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_SEAL = signing.SEAL.encode()
+# What only adds to an answer that goes on.
+_ORDINARY = frozenset({"content_block_start", "content_block_delta", "content_block_stop", "ping"})
+
+
+def retarget(body: bytes, model: str, output_cap: int | None = None) -> bytes:
+    """Replace the model's name in a body whose head was read.
+
+    Where there is an `output_cap`, in tokens, no more is asked for, and no more thought is. Thoughts
+    of other upstreams, which the caller got from the gateway in earlier answers, are left out, and
+    Anthropic's own get the signature back that it has written. All else keeps its bytes and its order.
+
+    Raises:
+        InvalidRequestError: The body is not a JSON object.
+    """
+    members = decode(_MEMBERS, body)
+    members["model"] = Raw(_ENCODER.encode(model))
+    if output_cap is not None:
+        _cap(members, output_cap)
+    if _SEAL in body and "messages" in members:
+        members["messages"] = _unsealed(members["messages"])
+    return _ENCODER.encode(members)
+
+
+def _cap(members: dict[str, Raw], output_cap: int) -> None:
+    try:
+        asked: int | None = _NUMBER.decode(members["max_tokens"])
+    except (KeyError, msgspec.DecodeError):
+        asked = None
+    most = lower(asked, output_cap)
+    if most == asked:
+        return
+    members["max_tokens"] = Raw(_ENCODER.encode(most))
+    if "thinking" in members:
+        members["thinking"] = _with_budget(members["thinking"], most)
+
+
+def _with_budget(thinking: Raw, most: int) -> Raw:
+    """Thinking for so many tokens in all; what cannot be made to fit the upstream refuses."""
+    try:
+        budget = _THINKING.decode(thinking).budget_tokens
+        members = _MEMBERS.decode(thinking)
+    except msgspec.DecodeError:
+        return thinking
+    if budget is None or budget < most:
+        return thinking
+    members["budget_tokens"] = Raw(_ENCODER.encode(max(_LEAST_BUDGET, most - 1)))
+    return Raw(_ENCODER.encode(members))
+
+
+def _unsealed(messages: Raw) -> Raw:
+    try:
+        kept = [it for message in _ITEMS.decode(messages) if (it := _unsealed_message(message))]
+    except _UNREADABLE:
+        return messages  # the upstream says what is wrong with it
+    return Raw(_ENCODER.encode(kept))
+
+
+def _unsealed_message(message: Raw) -> Raw | None:
+    """A message without what only others can read; None if nothing is left of it."""
+    if _SEAL not in bytes(message):
+        return message
+    members = _MEMBERS.decode(message)
+    content = members.get("content", Raw())
+    if not bytes(content).startswith(b"["):
+        return message
+    blocks = [it for block in _ITEMS.decode(content) if (it := _unsealed_block(block)) is not None]
+    members["content"] = Raw(_ENCODER.encode(blocks))
+    return Raw(_ENCODER.encode(members)) if blocks else None
+
+
+def _unsealed_block(block: Raw) -> Raw | None:
+    if _SEAL not in bytes(block):
+        return block
+    signed = _SIGNED.decode(block)
+    name = {"thinking": "signature", "redacted_thinking": "data"}.get(signed.type or "")
+    sealed = (name and getattr(signed, name)) or ""
+    if not name or not sealed.startswith(signing.SEAL):
+        return block
+    found = signatures.unseal(sealed)
+    if not found.content or found.origin != signing.DIALECT:
+        return None
+    members = _MEMBERS.decode(block)
+    members[name] = Raw(_ENCODER.encode(found.content.decode(errors="replace")))
+    return Raw(_ENCODER.encode(members))
+
+
+def glance(body: bytes) -> AnswerGlance:
+    """Look at a plain answer.
+
+    Raises:
+        MalformedAnswerError: It is not a message.
+    """
+    try:
+        if not body.isascii():
+            body.decode()  # the decoder does not look into what it skips
+        answer = _ANSWER.decode(body)
+    except _UNREADABLE as error:
+        raise MalformedAnswerError("the upstream's answer is not a message") from error
+    usage = read_usage(answer.usage)
+    return AnswerGlance(answer.model or "", usage, stop_reason.read(answer.stop_reason))
+
+
+class StreamTracker:
+    """Follows a streamed answer through the gateway.
+
+    Whole events are passed on untouched as they come, unknown ones too; a partial one is kept back.
+    Comments are dropped. An error event of the upstream is not passed on: it stands in `error`, and
+    nothing is passed on after it.
+    """
+
+    def __init__(self) -> None:
+        self.started = False
+        self.done = False
+        self.served_model = ""
+        self.finish_reason = FinishReason.UNSPECIFIED
+        self.error: UpstreamErrorEvent | None = None
+        self._count = UsageCount()
+        self._events = sse.EventReader()
+        self._is_told = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._count.usage
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what one read brought and return the whole events to pass on, maybe none.
+
+        Raises:
+            MalformedAnswerError: The upstream said what cannot be understood.
+        """
+        if self.done or self.error is not None:
+            return b""
+        if self.started and not self._events.pending and _is_ordinary(data):
+            return data
+        return self._pass_on(self._events.feed(data))
+
+    def close(self) -> bytes:
+        """Take the upstream's end and return what the caller is still owed.
+
+        Raises:
+            CutStreamError: The answer is not whole.
+        """
+        if self.done or self.error is not None:
+            return b""
+        try:
+            owed = self._pass_on(self._events.close())
+        except MalformedAnswerError as error:
+            raise CutStreamError("the stream ended within an event") from error
+        if self.done or self.error is not None:
+            return owed
+        if not self._is_told:
+            raise CutStreamError("the stream ended before the answer did")
+        self.done = True
+        return owed + events.MESSAGE_STOP
+
+    def _pass_on(self, read: list[sse.Event]) -> bytes:
+        passed = []
+        for event in read:
+            self.error = find_error(event)
+            if self.error is not None:
+                break
+            if self._is_for_caller(event):
+                passed.append(sse.write(event))
+            if self.done:
+                break
+        return b"".join(passed)
+
+    def _is_for_caller(self, event: sse.Event) -> bool:
+        """Note what an event tells; the end of an answer that has none is not for the caller."""
+        found = _decoded(event.data)
+        if found.type == "message_start" and found.message is not None:
+            self.started = True
+            self.served_model = self.served_model or found.message.model or ""
+            self._count.take(found.message.usage)
+        elif found.type == "message_delta":
+            self._count.take(found.usage)
+            if found.delta is not None and found.delta.stop_reason:
+                self._is_told = self.started
+                self.finish_reason = stop_reason.read(found.delta.stop_reason)
+        elif found.type == "message_stop":
+            self.done = self._is_told
+            return self.done
+        return True
+
+
+def _decoded(data: bytes) -> _Event:
+    try:
+        if not data.isascii():
+            data.decode()
+        return _EVENT.decode(data)
+    except _UNREADABLE as error:
+        raise MalformedAnswerError(
+            "an event of the upstream's stream is none of its API"
+        ) from error
+
+
+def _is_ordinary(data: bytes) -> bool:
+    """Whether all of a read can be passed on as it is: whole events that only add to the answer."""
+    if not (data.startswith(b"event: ") and data.endswith(b"}\n\n")) or b"\r" in data:
+        return False
+    try:
+        if not data.isascii():
+            data.decode()
+        return all(_goes_on(block) for block in data[:-2].split(b"\n\n"))
+    except _UNREADABLE:
+        return False
+
+
+def _goes_on(block: bytes) -> bool:
+    name, _, line = block.partition(b"\n")
+    return (
+        name.startswith(b"event: ")
+        and line.startswith(b"data: {")
+        and b"\n" not in line
+        and _KIND.decode(line[6:]).type in _ORDINARY
+    )

@@ -1,0 +1,224 @@
+"""Reads answers into the neutral form: whole ones, and streams as they come.
+
+Sources: "Streaming messages" and "Messages" in Anthropic's documentation, the types of its Python
+SDK 2.14; looked up on 2026-11-29. Events of an unknown type say nothing here, as the documentation
+wants it; blocks of one would be lost in the answer, and so spoil it.
+"""
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from meshgate.dialects import sse
+from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.anthropic_messages import citations, signing, stop_reason
+from meshgate.dialects.anthropic_messages.citations import WireCitation
+from meshgate.dialects.anthropic_messages.errors import find_error
+from meshgate.dialects.anthropic_messages.streamed_blocks import (
+    StreamedBlocks,
+    WireBlock,
+    WireDelta,
+)
+from meshgate.dialects.anthropic_messages.usage import UsageCount
+from meshgate.dialects.anthropic_messages.usage import read as read_usage
+from meshgate.dialects.neutral import (
+    ChatEvent,
+    ChatResponse,
+    Finished,
+    FinishReason,
+    Message,
+    Part,
+    Reasoning,
+    Role,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+)
+
+T = TypeVar("T")
+
+
+class _Message(Struct):
+    content: list[WireBlock]
+    id: str | None = None
+    model: str | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: Raw = Raw()
+
+
+class _Opening(Struct):
+    id: str | None = None
+    model: str | None = None
+    usage: Raw = Raw()
+
+
+class _Delta(WireDelta):
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class _Event(Struct):
+    type: str
+    message: _Opening | None = None
+    index: int | None = None
+    content_block: WireBlock | None = None
+    delta: _Delta | None = None
+    usage: Raw = Raw()
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+def read(body: bytes) -> ChatResponse:
+    """Read a whole answer.
+
+    Raises:
+        MalformedAnswerError: It is not a message, or holds what the neutral form cannot express.
+    """
+    message = _decoded(_MESSAGE, body)
+    return ChatResponse(
+        id=message.id or "",
+        served_model=message.model or "",
+        message=Message(role=Role.ASSISTANT, parts=tuple(map(_part, message.content))),
+        finish_reason=stop_reason.read(message.stop_reason),
+        usage=read_usage(message.usage),
+        stop_sequence=message.stop_sequence or "",
+    )
+
+
+class StreamReader:
+    """Reads one streamed answer.
+
+    An error event of the upstream is not raised, so that what came before it is not lost: it
+    stands in `error`, and nothing is read after it.
+    """
+
+    def __init__(self) -> None:
+        self.started = False
+        self.done = False
+        self.served_model = ""
+        self.finish_reason = FinishReason.UNSPECIFIED
+        self.error: UpstreamErrorEvent | None = None
+        self._count = UsageCount()
+        self._blocks = StreamedBlocks()
+        self._events = sse.EventReader()
+        self._is_told = False
+        self._stop_sequence = ""
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._count.usage
+
+    def feed(self, data: bytes) -> list[ChatEvent]:
+        """Take what one read brought and return what it says.
+
+        Raises:
+            MalformedAnswerError: The upstream said what cannot be understood.
+        """
+        return self._read(self._events.feed(data))
+
+    def close(self) -> list[ChatEvent]:
+        """Take the upstream's end and return what was still owed.
+
+        Raises:
+            CutStreamError: The answer is not whole.
+        """
+        if self.done or self.error is not None:
+            return []
+        try:
+            events = self._read(self._events.close())
+        except MalformedAnswerError as error:
+            raise CutStreamError("the stream ended within an event") from error
+        if self.done or self.error is not None:
+            return events
+        if not self._is_told:
+            raise CutStreamError("the stream ended before the answer did")
+        return [*events, *self._finish()]
+
+    def _read(self, events: list[sse.Event]) -> list[ChatEvent]:
+        read: list[ChatEvent] = []
+        for event in events:
+            if self.done or self.error is not None:
+                break
+            self.error = find_error(event)
+            if self.error is None:
+                self._take(_decoded(_EVENT, event.data), read)
+        return read
+
+    def _take(self, event: _Event, read: list[ChatEvent]) -> None:
+        match event.type:
+            case "message_start" if event.message is not None and not self.started:
+                self._start(event.message, read)
+            case "content_block_start" if event.content_block is not None:
+                self._check_started()
+                read.extend(self._blocks.start(event.index, event.content_block))
+            case "content_block_delta" if event.delta is not None:
+                self._check_started()
+                read.extend(self._blocks.add(event.index, event.delta))
+            case "content_block_stop":
+                read.extend(self._blocks.stop(event.index))
+            case "message_delta":
+                self._end(event)
+            case "message_stop" if self._is_told:
+                # Where the answer has no end, this is a cut that must not look complete.
+                read.extend(self._finish())
+
+    def _check_started(self) -> None:
+        if not self.started or self._is_told:
+            raise MalformedAnswerError("a block of the upstream's stands outside of its answer")
+
+    def _start(self, message: _Opening, read: list[ChatEvent]) -> None:
+        self.started = True
+        self.served_model = message.model or ""
+        self._count.take(message.usage)
+        read.append(Started(id=message.id or "", served_model=self.served_model))
+
+    def _end(self, event: _Event) -> None:
+        self._count.take(event.usage)
+        if self.started and event.delta is not None and event.delta.stop_reason:
+            self._is_told = True
+            self.finish_reason = stop_reason.read(event.delta.stop_reason)
+            self._stop_sequence = event.delta.stop_sequence or ""
+
+    def _finish(self) -> list[ChatEvent]:
+        self.done = True
+        finished = Finished(
+            reason=self.finish_reason, usage=self.usage, stop_sequence=self._stop_sequence
+        )
+        return [*self._blocks.close(), finished]
+
+
+def _part(block: WireBlock) -> Part:
+    match block.type:
+        case "text":
+            text = block.text or ""
+            return Text(text, citations.read_all(_cited(block), 0, len(text)))
+        case "thinking":
+            signature = signing.read(block.signature or "")
+            return Reasoning(
+                text=block.thinking or "", signature=signature.content, origin=signature.origin
+            )
+        case "redacted_thinking":
+            signature = signing.read(block.data or "")
+            return Reasoning(
+                text="", signature=signature.content, origin=signature.origin, is_redacted=True
+            )
+        case "tool_use":
+            arguments = bytes(block.input).decode() or "{}"
+            return ToolCall(id=block.id or "", name=block.name or "", arguments_json=arguments)
+    raise MalformedAnswerError("the upstream's answer holds a block of a type that is not known")
+
+
+def _cited(block: WireBlock) -> list[WireCitation]:
+    return block.citations or []
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedAnswerError("the upstream's answer is not a message") from error

@@ -1,0 +1,199 @@
+"""Writes requests for a message from the neutral form.
+
+How what other dialects say becomes what Anthropic takes, beside what `turns` says of messages:
+
+- `max_tokens` must be given: where the caller sets no bound it is what the model can write, as
+  `models` knows it, and 8,192 for a model that is not known.
+- How hard to think: models that decide by themselves are told the effort, and that they may think;
+  older ones a budget (low 4,096, medium 8,192, high 16,384 tokens). `minimal` is `low`.
+- A JSON schema's name is a label that Anthropic has no place for; its description becomes the
+  schema's own, unless that has one.
+- Left out, as they change no answer: `metadata` (but the user's name), hints to cache that stand
+  where Anthropic has none, `tool_choice` and `parallel_tool_calls` where there are no tools.
+- Refused: `seed`, penalties, `verbosity`, temperatures above 1, JSON without a schema, custom tools.
+"""
+
+import msgspec
+from msgspec import Raw
+
+from meshgate.dialects.anthropic_messages import turns
+from meshgate.dialects.anthropic_messages.fields import EXPRESSED, REFUSED
+from meshgate.dialects.anthropic_messages.models import Traits, traits_of
+from meshgate.dialects.extras import read_extras
+from meshgate.dialects.neutral import (
+    ChatRequest,
+    ResponseFormat,
+    ResponseFormatKind,
+    Tool,
+    ToolChoiceMode,
+)
+from meshgate.dialects.openai_api.request_body import missing, unsupported
+from meshgate.dialects.output_cap import lower
+
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_LEAST_BUDGET = 1_024
+_BUDGETS = {"minimal": 4_096, "low": 4_096, "medium": 8_192, "high": 16_384}
+_EFFORTS = {"minimal": "low"}
+_OFF: dict[str, object] = {"type": "disabled"}
+_CHOICES = {
+    ToolChoiceMode.AUTO: "auto",
+    ToolChoiceMode.REQUIRED: "any",
+    ToolChoiceMode.NAMED: "tool",
+    ToolChoiceMode.NONE: "none",
+}
+# What has no place here: the members, and the values that ask for what is usual.
+_INEXPRESSIBLE: dict[str, tuple[object, ...]] = {
+    "seed": (None,),
+    "frequency_penalty": (None, 0),
+    "presence_penalty": (None, 0),
+    "verbosity": (None, "", "medium"),
+}
+
+
+def write(
+    request: ChatRequest, model: str, *, stream: bool, output_cap: int | None = None
+) -> bytes:
+    """Write a request to `model`, for no more than `output_cap` tokens if there is one.
+
+    Raises:
+        InvalidRequestError: A part of the request contradicts itself.
+        UnsupportedError: This dialect cannot express something.
+    """
+    for name, usual in _INEXPRESSIBLE.items():
+        if getattr(request, name) not in usual:
+            raise unsupported(name)
+    said = turns.write(request.messages)
+    traits = traits_of(model)
+    most = request.max_output_tokens or traits.output_tokens
+    if output_cap is not None:
+        most = lower(request.max_output_tokens, output_cap)
+    members: dict[str, object] = {"model": model, "max_tokens": most}
+    if said.system:
+        members["system"] = turns.shortened(said.system)
+    members["messages"] = said.messages
+    members |= _sampling(request)
+    members |= _tools(request)
+    members |= _thinking(request, traits, most)
+    if stream:
+        members["stream"] = True
+    extras = read_extras(
+        request.extra_json,
+        "anthropic_messages",
+        origin=request.extra_dialect,
+        expressed=EXPRESSED,
+        refused=REFUSED,
+    )
+    return msgspec.json.encode(members | extras)
+
+
+def _sampling(request: ChatRequest) -> dict[str, object]:
+    if request.temperature is not None and request.temperature > 1:
+        raise unsupported("temperature")
+    members: dict[str, object | None] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "stop_sequences": request.stop_sequences or None,
+        "metadata": {"user_id": request.user} if request.user else None,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _tools(request: ChatRequest) -> dict[str, object]:
+    if not request.tools:
+        if request.tool_choice and request.tool_choice.mode in (
+            ToolChoiceMode.REQUIRED,
+            ToolChoiceMode.NAMED,
+        ):
+            raise unsupported("tool_choice")
+        return {}
+    members: dict[str, object] = {
+        "tools": [_tool(tool, f"tools[{at}]") for at, tool in enumerate(request.tools)]
+    }
+    mode = request.tool_choice.mode if request.tool_choice else ToolChoiceMode.AUTO
+    choice: dict[str, object] = {"type": _CHOICES[mode]}
+    if request.tool_choice and mode is ToolChoiceMode.NAMED:
+        choice["name"] = request.tool_choice.name
+    if request.parallel_tool_calls is not None and mode is not ToolChoiceMode.NONE:
+        choice["disable_parallel_tool_use"] = not request.parallel_tool_calls
+    if request.tool_choice or len(choice) > 1:
+        members["tool_choice"] = choice
+    return members
+
+
+def _tool(tool: Tool, at: str) -> dict[str, object]:
+    if tool.is_custom or tool.format_json:
+        raise unsupported(f"{at}.custom")
+    written: dict[str, object] = {"name": tool.name}
+    if tool.description:
+        written["description"] = tool.description
+    written["input_schema"] = _schema(tool.parameters_json)
+    if tool.strict:
+        written["strict"] = True
+    if tool.cache_point is not None:
+        written["cache_control"] = turns.cache_control(tool.cache_point)
+    return written
+
+
+def _schema(parameters_json: bytes) -> object:
+    """The schema of a tool, which must say here that it is one of objects."""
+    if not parameters_json:
+        return {"type": "object", "properties": {}}
+    members = _MEMBERS.decode(parameters_json)
+    return Raw(parameters_json) if "type" in members else {"type": "object", **members}
+
+
+def _thinking(request: ChatRequest, traits: Traits, most: int) -> dict[str, object]:
+    """How hard to think, and in which form to answer: both stand in one member."""
+    members: dict[str, object] = {}
+    config: dict[str, object] = {}
+    thinking = _mode(request, traits, most)
+    if thinking:
+        if request.shows_reasoning is not None and thinking != _OFF:
+            shown = "summarized" if request.shows_reasoning else "omitted"
+            thinking = {**thinking, "display": shown}
+        members["thinking"] = thinking
+    effort = request.reasoning_effort
+    if effort and effort != "none" and traits.is_adaptive:
+        config["effort"] = _EFFORTS.get(effort, effort)
+    if request.response_format is not None:
+        config |= _format(request.response_format)
+    if config:
+        members["output_config"] = config
+    return members
+
+
+def _mode(request: ChatRequest, traits: Traits, most: int) -> dict[str, object]:
+    budget, effort = request.reasoning_budget_tokens, request.reasoning_effort
+    if budget == 0 or (budget is None and effort == "none"):
+        return _OFF
+    if budget is None and effort and not traits.is_adaptive:
+        budget = _BUDGETS.get(effort)
+        if budget is None:
+            raise unsupported("reasoning_effort")
+    if budget is not None:
+        # It is a part of what may be written, and less than that. Where there is too little, Anthropic
+        # says so.
+        return {"type": "enabled", "budget_tokens": max(_LEAST_BUDGET, min(budget, most - 1))}
+    if effort or (request.shows_reasoning and traits.is_adaptive):
+        return {"type": "adaptive"}
+    if request.shows_reasoning:
+        budget = max(_LEAST_BUDGET, min(_BUDGETS["low"], most - 1))
+        return {"type": "enabled", "budget_tokens": budget}
+    return {}
+
+
+def _format(wanted: ResponseFormat) -> dict[str, object]:
+    if wanted.kind is ResponseFormatKind.TEXT:
+        return {}
+    if wanted.kind is ResponseFormatKind.JSON_OBJECT:
+        raise unsupported("response_format.type")
+    if not wanted.schema_json:
+        raise missing("response_format.json_schema.schema")
+    schema: object = Raw(wanted.schema_json)
+    if wanted.description:
+        members = _MEMBERS.decode(wanted.schema_json)
+        if "description" in members:
+            raise unsupported("response_format.json_schema.description")
+        schema = {"description": wanted.description, **members}
+    return {"format": {"type": "json_schema", "schema": schema}}
