@@ -20,6 +20,7 @@ _TOLD = frozenset(
     {"messages", "choices", "message", "delta", "content", "text", "refusal", "name", "input"}
     | {"reasoning", "reasoning_content", "thinking", "tool_calls", "function", "custom"}
     | {"arguments", "function_call", "audio", "transcript", "prediction", "prompt", "suffix"}
+    | {"instructions", "output", "summary", "annotations", "annotation", "item", "response", "part"}
 )
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])

@@ -14,7 +14,7 @@ from meshgate.dialects.neutral import (
 )
 from meshgate.dialects.openai_api.output_bound import OutputBound, lower_bounds
 from meshgate.dialects.openai_chat import messages
-from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE
+from meshgate.dialects.openai_chat.fields import EXPRESSED, INEXPRESSIBLE, SHARED
 from meshgate.dialects.output_cap import lower
 
 _OWN_BOUND = OutputBound.MAX_COMPLETION_TOKENS
@@ -54,6 +54,7 @@ def write(
         origin=request.extra_dialect,
         expressed=EXPRESSED,
         refused=INEXPRESSIBLE,
+        shared=SHARED.get(request.extra_dialect, ()),
     )
     if output_cap is not None:
         lower_bounds(extras, output_cap)

@@ -12,6 +12,7 @@ from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_responses import usage as usage_object
 
 _PREFIX = "resp_"
+_OF_CHATS = "chatcmpl-"
 
 
 class Identity(Struct, frozen=True):
@@ -29,8 +30,8 @@ class Identity(Struct, frozen=True):
 
 def identity(answer_id: str, served_model: str, created: int) -> Identity:
     """The identity of an upstream's answer; nothing in it is left to chance."""
-    own = answer_id if answer_id.startswith(_PREFIX) else f"{_PREFIX}{answer_id or created}"
-    return Identity(own, served_model, created)
+    stem = answer_id.removeprefix(_PREFIX).removeprefix(_OF_CHATS)
+    return Identity(f"{_PREFIX}{stem or created}", served_model, created)
 
 
 def write(

@@ -93,7 +93,7 @@ class StreamWriter:
                 written = self._think(event)
             case ToolCallDelta():
                 written = self._call(event)
-            case Finished():
+            case _:
                 written = self._end(event)
         return written
 
