@@ -17,10 +17,12 @@ class EventWriter:
         self._held = BOM if framing.start == "bom" else b""
         self._held_events = 0
 
-    def pieces(self, data: bytes) -> Iterator[bytes]:
+    def pieces(self, data: bytes, name: bytes = b"") -> Iterator[bytes]:
         """What can be written once this event is there; perhaps nothing yet."""
         if self._framing.comments == "before_events":
             self._held += b": keep-alive" + self._newline * 2
+        if name:
+            self._held += b"event: " + name + self._newline
         self._held += b"data: " + data + self._newline * 2
         self._held_events += 1
         if self._held_events >= self._framing.events_per_write:

@@ -153,6 +153,7 @@ class StreamReader:
         self._events = sse.EventReader(EVENT_LIMIT_BYTES)
         self._items: dict[int, _Told] = {}
         self._types: dict[int, str] = {}
+        self._indices: dict[str, int] = {}
         self._calls = 0
 
     def feed(self, data: bytes) -> list[ChatEvent]:
@@ -190,7 +191,9 @@ class StreamReader:
             if event_type in wire.FAILURES:
                 self.error = wire.error_in(event_type, event.data)
             else:
-                self._take(wire.decoded(_EVENT, event.data), read)
+                content = wire.decoded(_EVENT, event.data)
+                content.type = event_type
+                self._take(content, read)
         return read
 
     def _take(self, event: _Event, read: list[ChatEvent]) -> None:
@@ -205,13 +208,24 @@ class StreamReader:
         if event.type in wire.ENDS:
             self._end(event.response or Response(), read)
         elif event.type == "response.output_item.added" and event.item is not None:
-            self._begin(event.output_index, event.item, read)
+            self._begin(self._new_index(event.output_index, event.item), event.item, read)
         elif event.type == "response.output_item.done" and event.item is not None:
-            self._finish_item(event.output_index, event.item, read)
+            self._finish_item(self._index_of(event, event.item.id), event.item, read)
         elif event.type == "response.output_text.annotation.added":
             self._cite(event, read)
         else:
             self._add(event, read)
+
+    def _new_index(self, index: int, item: OutputItem) -> int:
+        """The place of an item; some upstreams give all of them the same."""
+        if index in self._items and item.id not in self._indices:
+            index = max(self._items) + 1
+        if item.id:
+            index = self._indices.setdefault(item.id, index)
+        return index
+
+    def _index_of(self, event: _Event, item_id: str | None) -> int:
+        return self._indices.get(item_id or "", event.output_index)
 
     def _begin(self, index: int, item: OutputItem, read: list[ChatEvent]) -> _Told:
         told = self._items.get(index)
@@ -238,11 +252,14 @@ class StreamReader:
         """Take more of a text, or all of it."""
         stem, _, last = event.type.rpartition(".")
         kind = _TEXT_MEMBERS.get(stem)
-        told = self._items.get(event.output_index)
         if kind is None:
             return
+        index = self._index_of(event, event.item_id)
+        told = self._items.get(index)
         if told is None:
-            raise MalformedAnswerError("the upstream adds to an item that has not begun")
+            if kind == "call":
+                raise MalformedAnswerError("the upstream adds to a call that has not begun")
+            told = self._items[index] = _Told()
         place = event.summary_index if kind == "summary_text" else event.content_index
         if last == "delta":
             self._tell(told, kind, place, _string(event.delta), read)
@@ -276,7 +293,7 @@ class StreamReader:
 
     def _cite(self, event: _Event, read: list[ChatEvent]) -> None:
         citation = annotations.read_one(event.annotation)
-        told = self._items.get(event.output_index)
+        told = self._items.get(self._index_of(event, event.item_id))
         if citation is not None and told is not None:
             told.cited[event.content_index] = told.cited.get(event.content_index, 0) + 1
             read.append(CitationDelta(citation))
@@ -313,7 +330,7 @@ class StreamReader:
 
     def _end(self, response: Response, read: list[ChatEvent]) -> None:
         for index, item in enumerate(response.output or ()):
-            self._finish_item(index, item, read)
+            self._finish_item(self._indices.get(item.id or "", index), item, read)
         if response.output is None:
             response.output = [OutputItem(type=kind) for kind in self._types.values()]
         self.finish_reason = finish_reason(response)

@@ -108,13 +108,15 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
 def type_of(data: bytes, name: bytes = b"") -> str:
     """The type of an event; `error` for one that tells an error in the way of other APIs.
 
+    Where it does not say, its name does.
+
     Raises:
         MalformedAnswerError: It is no object.
     """
     event = decoded(_TYPE, data)
     if name == b"error" or (not event.type and bytes(event.error) not in _NO_ERROR):
         return "error"
-    return event.type
+    return event.type or name.decode(errors="replace")
 
 
 def error_in(event_type: str, data: bytes) -> UpstreamErrorEvent:
