@@ -90,8 +90,8 @@ class Performance:
             case _:
                 await self._whole(200, [JSON_TYPE], body)
 
-    async def streamed(self, payloads: Iterable[bytes]) -> None:
-        """A stream of events, `[DONE]` added."""
+    async def streamed(self, payloads: Iterable[bytes], *, says_done: bool = True) -> None:
+        """A stream of events, `[DONE]` added where the API has it."""
         match self._behaviour.fault:
             case Refuse() as fault:
                 await self.refuse(fault)
@@ -99,7 +99,7 @@ class Performance:
                 await self._lie(kind, b"")
             case _:
                 await self._head(200, [SSE_TYPE, ("transfer-encoding", "chunked")])
-                await self._events(payloads)
+                await self._events(self._with_done(payloads) if says_done else payloads)
 
     async def _lie(self, kind: str, body: bytes) -> None:
         match kind:
@@ -119,7 +119,7 @@ class Performance:
             await self._connection.hang()
         writer = EventWriter(self._behaviour.framing)
         number = 0
-        for number, payload in enumerate(self._with_done(payloads)):
+        for number, payload in enumerate(payloads):
             if self._breaks_after(number):
                 await self._break_stream(writer)
             await self._turn(self._behaviour.event_delay_seconds)

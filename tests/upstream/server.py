@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
-from upstream import chat, control, legacy, messages, refusals
+from upstream import chat, control, legacy, messages, refusals, responses
 from upstream.behaviours import Behaviour, Endless, Lie, Match, Refuse, Script
 from upstream.chat import CREATED, Chat
 from upstream.embeddings import embeddings
@@ -18,6 +18,7 @@ from upstream.scripts import Scripts
 _FORMS: dict[str, Any] = {
     "/v1/chat/completions": chat,
     "/v1/completions": legacy,
+    "/v1/responses": responses,
     messages.PATH: messages,
 }
 _ANTHROPIC = frozenset({messages.PATH, messages.COUNT_PATH})
@@ -173,12 +174,16 @@ class FakeUpstream:
             "/v1/chat/completions": "messages",
             "/v1/completions": "prompt",
             "/v1/embeddings": "input",
+            "/v1/responses": "input",
         }
         if record.method == "GET":
             return self._objection_to_reading(record.path)
         if record.path not in needs or record.method != "POST":
             return refusals.unknown_path(record.method, record.path)
-        return _objection_to_body(record.body, needs[record.path])
+        objection = _objection_to_body(record.body, needs[record.path])
+        if objection is None and record.path == "/v1/responses":
+            return responses.objection(record.body)
+        return objection
 
     def _objection_to_reading(self, path: str) -> Refuse | None:
         if path == "/v1/models":
@@ -195,7 +200,8 @@ class FakeUpstream:
         swapped = {"json_for_stream": False, "stream_for_plain": True}
         streamed = swapped.get(fault.kind) if isinstance(fault, Lie) else None
         if record.streamed if streamed is None else streamed:
-            await performance.streamed(_payloads(form, said, record, behaviour))
+            done = form is not responses
+            await performance.streamed(_payloads(form, said, record, behaviour), says_done=done)
         else:
             await performance.plain(form.whole(said))
 

@@ -92,7 +92,14 @@ def _provider(
         connect_seconds=section.timeouts.connect,
         ca_file=Path(section.ca_file) if section.ca_file else None,
         proxy=section.proxy,
+        options=_options(section),
     )
+
+
+def _options(section: OpenAiSection | OpenAiCompatibleSection) -> Mapping[str, str]:
+    if isinstance(section, OpenAiSection):
+        return {"api": section.api} if section.api != "chat" else {}
+    return {"responses": "true"} if section.responses else {}
 
 
 def _headers(

@@ -88,6 +88,12 @@ class OpenAiSection(HttpSection):
     project: str | None = Field(
         None, min_length=1, description="OpenAI project that usage is counted for."
     )
+    api: Literal["chat", "responses"] = Field(
+        "chat",
+        description="Which API answers chats in another format than OpenAI's two: `chat` for "
+        "chat completions, or `responses`, which some models have only. Callers of responses "
+        "are always answered by these.",
+    )
 
 
 class OpenAiCompatibleSection(HttpSection):
@@ -98,6 +104,11 @@ class OpenAiCompatibleSection(HttpSection):
         description="The server's address with its version, for instance http://127.0.0.1:11434/v1."
     )
     api_key: Secret | None = Field(None, description="The key for the upstream, if it wants one.")
+    responses: bool = Field(
+        default=False,
+        description="Whether the server has OpenAI's responses; callers of these are then answered "
+        "by them, and by chat completions otherwise.",
+    )
 
 
 class AnthropicSection(HttpSection):

@@ -2,6 +2,7 @@
 
 AnswerError
 ├── MalformedAnswerError    the upstream said what cannot be understood
+├── AnswerTooLongError      the upstream said more than can be told in the caller's dialect
 └── CutStreamError          the upstream's stream ended before the answer did
 
 None of them is a GatewayError: whoever runs the attempt turns them into a failure of the upstream.
@@ -20,6 +21,10 @@ class AnswerError(Exception):
 
 class MalformedAnswerError(AnswerError):
     """The upstream said what cannot be understood."""
+
+
+class AnswerTooLongError(AnswerError):
+    """The upstream said more than can be told in the caller's dialect."""
 
 
 class CutStreamError(AnswerError):

@@ -21,6 +21,10 @@ from meshgate.dialects.openai_completions.inspected_stream import (
     inspected_stream as openai_completions_stream,
 )
 from meshgate.dialects.openai_embeddings import segments as openai_embeddings
+from meshgate.dialects.openai_responses import segments as openai_responses
+from meshgate.dialects.openai_responses.inspected_stream import (
+    InspectedStream as OpenAiResponsesStream,
+)
 from meshgate.dialects.segments import Cut, InspectedStream
 from meshgate.runtime.errors import UnsupportedError
 
@@ -92,6 +96,12 @@ _INSPECTIONS = {
         cut_answer=meshgate_chat.cut_answer,
         blocked_answer=meshgate_chat.blocked_answer,
         stream=MeshgateChatStream,
+    ),
+    "openai_responses": Inspection(
+        cut_request=openai_responses.cut_request,
+        cut_answer=openai_responses.cut_answer,
+        blocked_answer=openai_responses.blocked_answer,
+        stream=OpenAiResponsesStream,
     ),
     "openai_embeddings": Inspection(
         cut_request=openai_embeddings.cut_request,

@@ -29,6 +29,7 @@ _TOLD = frozenset(
         "custom",
     }
     | {"arguments", "function_call", "audio", "transcript", "prediction", "prompt", "suffix"}
+    | {"instructions", "output", "summary", "annotations", "annotation", "item", "response", "part"}
 )
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])

@@ -17,6 +17,8 @@ from meshgate.dialects.openai_completions import keeping as openai_completions
 from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
 from meshgate.dialects.openai_embeddings import inputs, vectors
 from meshgate.dialects.openai_embeddings import keeping as openai_embeddings
+from meshgate.dialects.openai_responses import keeping as openai_responses
+from meshgate.dialects.openai_responses.dialect import DIALECT as OPENAI_RESPONSES
 from meshgate.dialects.pieces import AnswerPiece
 from meshgate.dialects.retelling import Collector, events_of
 from meshgate.runtime.errors import GatewayError
@@ -109,6 +111,9 @@ _KEEPINGS = {
     "openai_chat": Keeping(openai_chat.canonical, openai_chat.good_end, OPENAI_CHAT),
     "openai_completions": Keeping(
         openai_completions.canonical, openai_completions.good_end, OPENAI_COMPLETIONS
+    ),
+    "openai_responses": Keeping(
+        openai_responses.canonical, openai_responses.good_end, OPENAI_RESPONSES
     ),
     "meshgate_chat": Keeping(meshgate_chat.canonical, meshgate_chat.good_end, MESHGATE_CHAT),
     "openai_embeddings": Keeping(

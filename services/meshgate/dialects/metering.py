@@ -19,6 +19,8 @@ from meshgate.dialects.openai_chat.tally import OutputTally as OpenAiChatTally
 from meshgate.dialects.openai_completions import texts as openai_completions_texts
 from meshgate.dialects.openai_completions.tally import OutputTally as OpenAiCompletionsTally
 from meshgate.dialects.openai_embeddings import texts as openai_embeddings_texts
+from meshgate.dialects.openai_responses import texts as openai_responses_texts
+from meshgate.dialects.openai_responses.tally import OutputTally as OpenAiResponsesTally
 from meshgate.runtime.errors import UnsupportedError
 
 
@@ -129,6 +131,11 @@ _METERS = {
         countable_text=openai_completions_texts.countable_text,
         answer_texts=openai_completions_texts.answer_texts,
         tally=OpenAiCompletionsTally,
+    ),
+    "openai_responses": Meter(
+        countable_text=openai_responses_texts.countable_text,
+        answer_texts=openai_responses_texts.answer_texts,
+        tally=OpenAiResponsesTally,
     ),
     "openai_embeddings": Meter(
         countable_text=openai_embeddings_texts.countable_text,

@@ -32,12 +32,15 @@ from meshgate.dialects.openai_completions import passthrough as openai_completio
 from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
 from meshgate.dialects.openai_embeddings import passthrough as openai_embeddings
 from meshgate.dialects.openai_embeddings.read_request import read_head as read_embeddings_head
+from meshgate.dialects.openai_responses import passthrough as openai_responses
+from meshgate.dialects.openai_responses.dialect import DIALECT as OPENAI_RESPONSES
 from meshgate.runtime.errors import UnsupportedError
 
 CHAT_DIALECTS: dict[str, ChatDialect] = {
     "openai_chat": OPENAI_CHAT,
     "meshgate_chat": MESHGATE_CHAT,
     "anthropic_messages": ANTHROPIC_MESSAGES,
+    "openai_responses": OPENAI_RESPONSES,
 }
 """The dialects that callers and upstreams speak."""
 
@@ -182,6 +185,28 @@ class CompletionsPassthrough:
         """Follow the stream, whose chunks have a `created` of their own."""
         del created
         return openai_completions.StreamTracker(include_usage=include_usage)
+
+
+class ResponsesPassthrough:
+    """Responses for an upstream that speaks them too."""
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. Whether to stream stands in the body already."""
+        del stream
+        head = OPENAI_RESPONSES.read_head(body)
+        return UpstreamRequest(openai_responses.retarget(body, model, head, output_cap), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on, which has a `created_at` of its own."""
+        del created
+        return CallerAnswer(body, openai_responses.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Follow the stream, whose response has a `created_at` of its own, and always the usage."""
+        del created, include_usage
+        return openai_responses.StreamTracker()
 
 
 class EmbeddingsPassthrough:
@@ -332,11 +357,16 @@ def _token_count_passthrough(_bound: OutputBound) -> Translator:
     return TokenCountPassthrough()
 
 
+def _responses_passthrough(_bound: OutputBound) -> Translator:
+    return ResponsesPassthrough()
+
+
 _PASSTHROUGHS: dict[str, Callable[[OutputBound], Translator]] = {
     "openai_completions": _completions_passthrough,
     "openai_embeddings": _embeddings_passthrough,
     "anthropic_messages": _messages_passthrough,
     "anthropic_token_count": _token_count_passthrough,
+    "openai_responses": _responses_passthrough,
 }
 # Read for what the demo provider answers, and told by nobody else.
 _UNTRANSLATED = frozenset({"openai_completions"})

@@ -15,6 +15,7 @@ import msgspec
 
 from meshgate.dialects.answers import (
     AnswerError,
+    AnswerTooLongError,
     CutStreamError,
     UpstreamErrorDetail,
     UpstreamErrorEvent,
@@ -99,6 +100,22 @@ OUT_OF_QUOTA = frozenset(
     {"insufficient_quota", "billing_hard_limit_reached", "billing_error", "402"}
 )
 
+# What OpenAI's responses say of a picture that they cannot take.
+_IMAGE_WORDS = (
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+)
 _KIND_OF_WORD = {
     "rate_limit_exceeded": FailureKind.RATE_LIMITED,
     "rate_limit_error": FailureKind.RATE_LIMITED,
@@ -110,12 +127,19 @@ _KIND_OF_WORD = {
     "service_unavailable": FailureKind.OVERLOADED,
     "timeout": FailureKind.TIMEOUT,
     "timeout_error": FailureKind.TIMEOUT,
+    "server_is_overloaded": FailureKind.OVERLOADED,
+    "slow_down": FailureKind.RATE_LIMITED,
     "server_error": FailureKind.SERVER_ERROR,
     "api_error": FailureKind.SERVER_ERROR,
     "context_length_exceeded": FailureKind.CONTEXT_WINDOW,
     "exceed_context_size_error": FailureKind.CONTEXT_WINDOW,
     "content_filter": FailureKind.CONTENT_POLICY,
     "content_policy_violation": FailureKind.CONTENT_POLICY,
+    "invalid_prompt": FailureKind.CONTENT_POLICY,
+    "bio_policy": FailureKind.CONTENT_POLICY,
+    "cyber_policy": FailureKind.CONTENT_POLICY,
+    "image_content_policy_violation": FailureKind.CONTENT_POLICY,
+    **dict.fromkeys(_IMAGE_WORDS, FailureKind.INVALID_REQUEST),
     "invalid_request_error": FailureKind.INVALID_REQUEST,
     "request_too_large": FailureKind.INVALID_REQUEST,
     "invalid_api_key": FailureKind.AUTHENTICATION,
@@ -200,7 +224,7 @@ def of_error(error: Exception, usage: Usage | None = None) -> Failure:
         return Failure(FailureKind.TIMEOUT, _PHASES[error.phase], usage=usage)
     if isinstance(error, ConnectFailedError):
         return Failure(FailureKind.CONNECTION, "the upstream cannot be reached")
-    if isinstance(error, AnswerTooLargeError):
+    if isinstance(error, AnswerTooLargeError | AnswerTooLongError):
         return Failure(FailureKind.SERVER_ERROR, "the upstream's answer is too large")
     if isinstance(error, CutStreamError | UpstreamCallError):
         return Failure(FailureKind.CONNECTION, _MESSAGES[FailureKind.CONNECTION], usage=usage)

@@ -160,7 +160,7 @@ def _of_media(question: Question) -> int:
     dialect, body = DIALECT_NAMES[question.dialect], question.body
     if question.head.max_output_tokens == 0 or dialect == "openai_completions":
         return 0  # embeddings and completions are of text
-    if dialect == "openai_chat" and not _mentions_media(body):
+    if dialect in {"openai_chat", "openai_responses"} and not _mentions_media(body):
         return 0
     return MEDIA_ALLOWANCE * dialects.meter(dialect).countable_text(body).other_tokens
 

@@ -33,6 +33,12 @@ EXPRESSED = frozenset(
 
 # Those of them that requests in other terms have long said in `extra_json`, and still may.
 ALSO_EXTRA = frozenset({"verbosity", "user", "top_k"})
+# What these mean is the same in both of OpenAI's APIs for chats.
+SHARED: dict[str, frozenset[str]] = {
+    "openai_responses": frozenset(
+        {"service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
+    )
+}
 
 # Refused: the neutral form cannot hold what they ask, or what the upstream would answer. Each with
 # the values that ask for nothing.

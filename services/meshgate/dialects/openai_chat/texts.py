@@ -3,7 +3,6 @@
 Read leniently: upstreams are sent, and send, much that the neutral form does not know.
 """
 
-import json
 from collections.abc import Iterator
 
 from meshgate.dialects.counting import (
@@ -15,7 +14,7 @@ from meshgate.dialects.counting import (
     image_tokens,
     unreadable,
 )
-from meshgate.dialects.openai_choices.loose_json import decoded, objects
+from meshgate.dialects.openai_choices.loose_json import as_text, decoded, objects
 
 _TEXT_MEMBERS = ("text", "refusal")
 _FLAT_TOKENS = {"input_audio": AUDIO_TOKENS, "audio_url": AUDIO_TOKENS, "file": FILE_TOKENS}
@@ -50,10 +49,10 @@ def _of_request(
     for message in messages:
         yield from _of_message(message)
     for tool in (*objects(request.get("tools")), *objects(request.get("functions"))):
-        yield _json(tool)
+        yield as_text(tool)
     wanted = request.get("response_format")
     if isinstance(wanted, dict) and wanted.get("json_schema"):
-        yield _json(wanted["json_schema"])
+        yield as_text(wanted["json_schema"])
 
 
 def _of_message(message: dict[str, object]) -> Iterator[Countable]:
@@ -77,7 +76,7 @@ def _of_part(part: object) -> Iterator[Countable]:
         return
     kind = part.get("type")
     if not isinstance(kind, str):
-        yield _json(part)
+        yield as_text(part)
     elif kind == "image_url":
         image = part.get("image_url")
         yield image_tokens(image.get("detail") if isinstance(image, dict) else None)
@@ -86,7 +85,7 @@ def _of_part(part: object) -> Iterator[Countable]:
     elif kind in _TEXT_MEMBERS:
         yield from _of_text(part.get(kind))
     else:
-        yield _json(part)
+        yield as_text(part)
 
 
 def _of_call(call: object) -> Iterator[Countable]:
@@ -99,24 +98,4 @@ def _of_text(value: object) -> Iterator[Countable]:
     if isinstance(value, str):
         yield value
     elif value:
-        yield _json(value)
-
-
-def _json(value: object) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except RecursionError:  # a writer may go less deep than a reader
-        return " ".join(_strings(value))
-
-
-def _strings(value: object) -> Iterator[str]:
-    """All strings in a value, however deep they are nested, in no order."""
-    left = [value]
-    while left:
-        match left.pop():
-            case str() as text:
-                yield text
-            case list() as items:
-                left += items
-            case dict() as members:
-                left += members.values()
+        yield as_text(value)

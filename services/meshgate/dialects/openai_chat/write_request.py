@@ -20,7 +20,7 @@ from meshgate.dialects.neutral import (
 from meshgate.dialects.openai_api.output_bound import OutputBound, lower_bounds
 from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.openai_chat import messages, wording
-from meshgate.dialects.openai_chat.fields import ALSO_EXTRA, EXPRESSED, INEXPRESSIBLE
+from meshgate.dialects.openai_chat.fields import ALSO_EXTRA, EXPRESSED, INEXPRESSIBLE, SHARED
 from meshgate.dialects.openai_chat.variant import EffortPlace, Variant
 from meshgate.dialects.output_cap import lower
 
@@ -66,6 +66,7 @@ def write(
         origin=request.extra_dialect,
         expressed=(EXPRESSED - ALSO_EXTRA) | members.keys(),
         refused=INEXPRESSIBLE,
+        shared=SHARED.get(request.extra_dialect, ()),
     )
     if output_cap is not None:
         lower_bounds(extras, output_cap)

@@ -1,7 +1,7 @@
 """Upstreams that speak OpenAI's API: OpenAI itself, and whatever is compatible with it."""
 
 from meshgate.dialects.openai_api.output_bound import OutputBound
-from meshgate.dialects.translation import CALLER_DIALECTS, translator
+from meshgate.dialects.translation import CALLER_DIALECTS, CHAT_DIALECTS, translator
 from meshgate.provider.api import Api, Connection, Endpoint, hidden_texts, joined_headers
 
 _SHOWN_HEADERS = (
@@ -13,6 +13,7 @@ _PATHS = {
     "openai_completions": "completions",
     "openai_embeddings": "embeddings",
 }
+_RESPONSES = "openai_responses"
 
 
 def openai_api(connection: Connection, bound: OutputBound = OutputBound.MAX_TOKENS) -> Api:
@@ -33,6 +34,7 @@ def openai_api(connection: Connection, bound: OutputBound = OutputBound.MAX_TOKE
         dialect: Endpoint(f"{base_url}/{path}", translator(dialect, dialect))
         for dialect, path in _PATHS.items()
     }
+    endpoints |= _responses(connection)
     return Api(
         endpoints=endpoints,
         headers=joined_headers(
@@ -41,3 +43,13 @@ def openai_api(connection: Connection, bound: OutputBound = OutputBound.MAX_TOKE
         shown_headers=_SHOWN_HEADERS,
         hidden=hidden_texts(base_url, (api_key, *connection.headers.values())),
     )
+
+
+def _responses(connection: Connection) -> dict[str, Endpoint]:
+    """What the upstream answers by its responses: requests for such, and all chats if it is told so."""
+    options, url = connection.options, f"{connection.base_url}/responses"
+    if options.get("api") == "responses":
+        return {name: Endpoint(url, translator(name, _RESPONSES)) for name in CHAT_DIALECTS}
+    if connection.kind == "openai" or options.get("responses") == "true":
+        return {_RESPONSES: Endpoint(url, translator(_RESPONSES, _RESPONSES))}
+    return {}

@@ -32,6 +32,7 @@ class Endpoint:
         read_head: Reads what routing needs of one.
         error_event: Writes the event that ends a stream which began well.
         costed: Begins to tell at the end of a stream what it has cost, where a dialect can.
+        error_after: Writes that event where it depends on the last chunk, which it is given.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Endpoint:
     read_head: ReadHead
     error_event: Callable[[GatewayError], bytes]
     costed: Callable[[], CostedStream] | None = None
+    error_after: Callable[[GatewayError, bytes], bytes] | None = None
 
 
 async def answer(
@@ -54,7 +56,7 @@ async def answer(
     reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head)
     if arrival.wants_cost and reply.chunks is not None and endpoint.costed is not None:
         reply = replace(reply, chunks=CostedChunks(reply.chunks, reply.bill, endpoint.costed()))
-    return _bodies(reply, endpoint.error_event, context)
+    return _bodies(reply, endpoint, context)
 
 
 def _with_usage(read_head: ReadHead) -> ReadHead:
@@ -67,24 +69,28 @@ def _with_usage(read_head: ReadHead) -> ReadHead:
     return read
 
 
-async def _bodies(
-    reply: Reply, error_event: Callable[[GatewayError], bytes], context: Any
-) -> AsyncGenerator[HttpBody, None]:
+async def _bodies(reply: Reply, endpoint: Endpoint, context: Any) -> AsyncGenerator[HttpBody, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
     if reply.chunks is None:
         cost = cost_header(await reply.bill.cost_nanos())
         await context.send_initial_metadata((*reply.headers, *cost))
         yield HttpBody(content_type=JSON, data=reply.body)
         return
-    first = True
+    last: bytes | None = None
     async with aclosing(reply.chunks) as chunks:
         try:
             async for chunk in chunks:
-                if first:
+                if last is None:
                     await context.send_initial_metadata(reply.headers)
-                    first = False
+                last = chunk
                 yield HttpBody(content_type=EVENTS, data=chunk)
         except GatewayError as error:
-            if not first:
-                yield HttpBody(content_type=EVENTS, data=error_event(error))
+            if last is not None:
+                yield HttpBody(content_type=EVENTS, data=_error_event(endpoint, error, last))
             raise
+
+
+def _error_event(endpoint: Endpoint, error: GatewayError, last: bytes) -> bytes:
+    if endpoint.error_after is not None:
+        return endpoint.error_after(error, last)
+    return endpoint.error_event(error)

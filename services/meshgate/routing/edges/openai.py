@@ -15,10 +15,13 @@ from meshgate.dialects.openai_choices.costed_stream import CostedStream
 from meshgate.dialects.openai_completions import chunks as completion_chunks
 from meshgate.dialects.openai_completions import read_request as read_completion
 from meshgate.dialects.openai_embeddings import read_request as read_embeddings
+from meshgate.dialects.openai_responses import errors as response_errors
+from meshgate.dialects.openai_responses import read_request as read_response_request
+from meshgate.dialects.openai_responses.costed_stream import CostedStream as CostedResponse
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.edges.answering import JSON, Endpoint, answer
 from meshgate.routing.pipeline import Pipeline
-from meshgate.runtime.errors import GatewayError, UnsupportedError
+from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.service import ErrorBody
 from meshgate.v1 import openai_service_pb2 as pb
 from meshgate.v1 import openai_service_pb2_grpc as rpc
@@ -39,6 +42,14 @@ _COMPLETIONS = Endpoint(
     read_completion.read_head,
     chat_errors.write_error_event,
     partial(CostedStream, completion_chunks.FORM),
+)
+_RESPONSES = Endpoint(
+    "OpenAiService.Responses",
+    provider_pb.DIALECT_OPENAI_RESPONSES,
+    read_response_request.read_head,
+    response_errors.write_error_event,
+    CostedResponse,
+    response_errors.write_error_event,
 )
 _EMBEDDINGS = Endpoint(
     "OpenAiService.Embeddings",
@@ -69,8 +80,11 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
                 yield body
 
     async def Responses(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        raise UnsupportedError("responses are not served yet")
-        yield HttpBody()  # makes this a generator
+        async with aclosing(
+            await answer(self._pipeline, _RESPONSES, request.data, context)
+        ) as bodies:
+            async for body in bodies:
+                yield body
 
     async def Embeddings(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
         async with aclosing(
