@@ -20,6 +20,8 @@ _TOLD = frozenset(
     {"messages", "choices", "message", "delta", "content", "text", "refusal", "name", "input"}
     | {"reasoning", "reasoning_content", "thinking", "tool_calls", "function", "custom"}
     | {"arguments", "function_call", "audio", "transcript", "prediction", "prompt", "suffix"}
+    | {"contents", "parts", "candidates", "systemInstruction", "functionCall", "args", "requests"}
+    | {"functionResponse", "response"}
 )
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])

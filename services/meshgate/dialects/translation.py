@@ -6,11 +6,8 @@ neutral form. Whoever runs the request need not know which.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from msgspec import Struct
-
-from meshgate.dialects.answers import AnswerGlance, AnswerStream, RequestHead, UpstreamErrorEvent
+from meshgate.dialects.answers import AnswerGlance, AnswerStream, UpstreamErrorEvent
 from meshgate.dialects.chat_dialect import (
     CallerDialect,
     ChatDialect,
@@ -18,6 +15,12 @@ from meshgate.dialects.chat_dialect import (
     StreamWriter,
     UpstreamDialect,
 )
+from meshgate.dialects.embeddings_translation import embeddings_translation
+from meshgate.dialects.gemini_embeddings import passthrough as gemini_embeddings
+from meshgate.dialects.gemini_embeddings import read_request as read_gemini_embeddings
+from meshgate.dialects.gemini_generate import passthrough as gemini_generate
+from meshgate.dialects.gemini_generate import token_count as gemini_token_count
+from meshgate.dialects.gemini_generate.dialect import DIALECT as GEMINI_GENERATE
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_api.output_bound import OutputBound
@@ -28,11 +31,24 @@ from meshgate.dialects.openai_completions import passthrough as openai_completio
 from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
 from meshgate.dialects.openai_embeddings import passthrough as openai_embeddings
 from meshgate.dialects.openai_embeddings.read_request import read_head as read_embeddings_head
+from meshgate.dialects.translator import CallerAnswer, Translator, UpstreamRequest
 from meshgate.runtime.errors import UnsupportedError
+
+__all__ = [
+    "CALLER_DIALECTS",
+    "CHAT_DIALECTS",
+    "UPSTREAM_DIALECTS",
+    "CallerAnswer",
+    "ChatTranslation",
+    "Translator",
+    "UpstreamRequest",
+    "translator",
+]
 
 CHAT_DIALECTS: dict[str, ChatDialect] = {
     "openai_chat": OPENAI_CHAT,
     "meshgate_chat": MESHGATE_CHAT,
+    "gemini_generate": GEMINI_GENERATE,
 }
 """The dialects that callers and upstreams speak."""
 
@@ -44,50 +60,6 @@ CALLER_DIALECTS: dict[str, CallerDialect] = {
 
 UPSTREAM_DIALECTS: dict[str, UpstreamDialect] = {**CHAT_DIALECTS}
 """Those and the ones that only upstreams speak."""
-
-
-class UpstreamRequest(Struct, frozen=True):
-    """A request as the upstream wants it, and what its caller's head said."""
-
-    body: bytes
-    head: RequestHead
-
-
-class CallerAnswer(Struct, frozen=True):
-    """A plain answer as the caller wants it, and what was seen in it."""
-
-    body: bytes
-    glance: AnswerGlance
-
-
-class Translator(Protocol):
-    """Turns requests of a caller's dialect into an upstream's, and its answers back."""
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Turn a request; `model` is the upstream's name for it.
-
-        The upstream is asked for `output_cap` tokens at most (> 0), for each choice, if it is
-        given; or for fewer, where the caller asks for fewer.
-
-        Raises:
-            InvalidRequestError: The request is malformed.
-            UnsupportedError: The upstream's dialect cannot express something.
-        """
-        ...
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Turn a plain answer; `created` is in seconds since 1970.
-
-        Raises:
-            MalformedAnswerError: It cannot be understood.
-        """
-        ...
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Begin to turn a streamed answer. `include_usage` stands in the request's head."""
-        ...
 
 
 def translator(
@@ -103,6 +75,8 @@ def translator(
     """
     if caller_dialect == upstream_dialect and (passthrough := _PASSTHROUGHS.get(caller_dialect)):
         return passthrough(bound)
+    if (embeddings := embeddings_translation(caller_dialect, upstream_dialect)) is not None:
+        return embeddings
     caller, upstream = CALLER_DIALECTS.get(caller_dialect), _upstream(upstream_dialect, bound)
     if caller is None or upstream is None or caller_dialect in _UNTRANSLATED:
         raise UnsupportedError(
@@ -189,6 +163,70 @@ class EmbeddingsPassthrough:
         raise UnsupportedError("embeddings are not streamed", field="stream")
 
 
+class GeminiPassthrough:
+    """Generated content for an upstream that speaks Gemini's API too."""
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Take the model's name out of the body: it stands in the URL, and so does whether to stream."""
+        del model, stream
+        head = GEMINI_GENERATE.read_head(body)
+        return UpstreamRequest(gemini_generate.retarget(body, output_cap), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on."""
+        del created
+        return CallerAnswer(body, gemini_generate.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Follow the stream, which always tells its usage."""
+        del created, include_usage
+        return gemini_generate.StreamTracker()
+
+
+class GeminiTokenCountPassthrough:
+    """Token counts for an upstream that speaks Gemini's API too."""
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. There are no streams, and nothing is written."""
+        del stream, output_cap
+        head = gemini_token_count.read_head(body)
+        return UpstreamRequest(gemini_token_count.retarget(body, model), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on."""
+        del created
+        return CallerAnswer(body, gemini_token_count.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Refuse: a number is not streamed."""
+        raise UnsupportedError("token counts are not streamed", field="stream")
+
+
+class GeminiEmbeddingsPassthrough:
+    """Embeddings for an upstream that speaks Gemini's API too."""
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. There are no streams, and no output to be capped."""
+        del stream, output_cap
+        head = read_gemini_embeddings.read_head(body)
+        return UpstreamRequest(gemini_embeddings.retarget(body, model), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on."""
+        del created
+        return CallerAnswer(body, gemini_embeddings.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Refuse: embeddings are not streamed."""
+        raise UnsupportedError("embeddings are not streamed", field="stream")
+
+
 @dataclass(frozen=True)
 class ChatTranslation:
     """Chats by way of the neutral form."""
@@ -265,10 +303,25 @@ def _completions_passthrough(_bound: OutputBound) -> Translator:
     return CompletionsPassthrough()
 
 
+def _gemini_passthrough(_bound: OutputBound) -> Translator:
+    return GeminiPassthrough()
+
+
+def _gemini_token_count_passthrough(_bound: OutputBound) -> Translator:
+    return GeminiTokenCountPassthrough()
+
+
+def _gemini_embeddings_passthrough(_bound: OutputBound) -> Translator:
+    return GeminiEmbeddingsPassthrough()
+
+
 _PASSTHROUGHS: dict[str, Callable[[OutputBound], Translator]] = {
     "openai_chat": ChatPassthrough,
     "openai_completions": _completions_passthrough,
     "openai_embeddings": _embeddings_passthrough,
+    "gemini_generate": _gemini_passthrough,
+    "gemini_token_count": _gemini_token_count_passthrough,
+    "gemini_embeddings": _gemini_embeddings_passthrough,
 }
 # Read for what the demo provider answers, and told by nobody else.
 _UNTRANSLATED = frozenset({"openai_completions"})

@@ -22,7 +22,7 @@ from meshgate.provider.attempt import (
 )
 from meshgate.provider.failures import UPSTREAM_ERRORS, AttemptFailedError, Failure
 from meshgate.provider.phases import PhaseClock
-from meshgate.provider.retry_after import read_retry_after
+from meshgate.provider.retry_after import bounded_seconds, read_retry_after
 from meshgate.provider.upstream import (
     MIB,
     PLAIN_ANSWER_LIMIT_BYTES,
@@ -67,7 +67,7 @@ class HttpUpstream:
                     raise self._failed(await _refusal(response))
                 body = await response.read(PLAIN_ANSWER_LIMIT_BYTES)
                 shown = self._shown(response)
-            answer = self._understood(endpoint, body)
+            answer = self._understood(endpoint, request, body)
         except UPSTREAM_ERRORS as error:
             raise self._failed(failures.of_error(error)) from None
         finally:
@@ -133,8 +133,12 @@ class HttpUpstream:
             )
         return endpoint
 
-    def _understood(self, endpoint: Endpoint, body: bytes) -> CallerAnswer:
+    def _understood(
+        self, endpoint: Endpoint, request: UpstreamRequest, body: bytes
+    ) -> CallerAnswer:
         try:
+            if request.read_answer is not None:
+                return request.read_answer(body)
             return endpoint.translator.answer(body, created=int(time.time()))
         except MalformedAnswerError:
             raise self._failed(failures.of_good_status(body)) from None
@@ -195,6 +199,8 @@ async def _refusal(response: UpstreamResponse) -> Failure:
         response.header("retry-after-ms"), response.header("retry-after")
     )
     detail = read_error(response.status, await _error_body(response))
+    if retry_after is None:
+        retry_after = bounded_seconds(detail.retry_after_seconds)
     return failures.of_answer(response.status, detail, retry_after)
 
 

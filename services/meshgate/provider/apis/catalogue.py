@@ -5,6 +5,7 @@ from functools import partial
 
 from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.provider.api import Api, Connection
+from meshgate.provider.apis.gemini import gemini_api
 from meshgate.provider.apis.openai import openai_api
 
 
@@ -16,4 +17,5 @@ def api_of(connection: Connection) -> Api:
 _APIS: dict[str, Callable[[Connection], Api]] = {
     "openai": partial(openai_api, bound=OutputBound.MAX_COMPLETION_TOKENS),
     "openai-compatible": openai_api,
+    "gemini": gemini_api,
 }

@@ -33,6 +33,9 @@ def openai_api(connection: Connection, bound: OutputBound = OutputBound.MAX_TOKE
         dialect: Endpoint(f"{base_url}/{path}", translator(dialect, dialect))
         for dialect, path in _PATHS.items()
     }
+    endpoints["gemini_embeddings"] = Endpoint(
+        f"{base_url}/embeddings", translator("gemini_embeddings", "openai_embeddings")
+    )
     return Api(
         endpoints=endpoints,
         headers=joined_headers(
