@@ -20,7 +20,7 @@ class Refuse(_Plan, frozen=True, tag="refuse"):
 
     Args:
         status: The HTTP status.
-        body: `openai` is OpenAI's error JSON; `text` is `message` as it stands.
+        body: `openai` is OpenAI's error JSON, `google` Google's; `text` is `message` as it stands.
         message: For people.
         error_type: OpenAI's `error.type`; by the status when None.
         code: OpenAI's `error.code`.
@@ -29,7 +29,7 @@ class Refuse(_Plan, frozen=True, tag="refuse"):
     """
 
     status: int = 500
-    body: Literal["openai", "html", "text", "empty"] = "openai"
+    body: Literal["openai", "google", "html", "text", "empty"] = "openai"
     message: str = "the fake upstream was told to refuse"
     error_type: str | None = None
     code: str | None = None
@@ -76,12 +76,14 @@ class ErrorEvent(_Plan, frozen=True, tag="error_event"):
         message: OpenAI's `error.message`.
         error_type: OpenAI's `error.type`.
         code: OpenAI's `error.code`.
+        written: The event as it stands; made of the rest when empty.
     """
 
     after_events: int = 1
     message: str = "the fake upstream was told to fail"
     error_type: str = "server_error"
     code: str | None = None
+    written: str = ""
 
 
 class Endless(_Plan, frozen=True, tag="endless"):
@@ -166,6 +168,8 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
         says: `echo` makes the content a JSON object of what arrived: method, path, headers, body.
         chunks: How many content events a stream cuts the text into.
         tool_calls: Asked for instead of text; None leaves it to the request.
+        thought: What a model that shows its thoughts thinks first.
+        signature: What signs the first call, or the text, in base64.
         finish_reason: OpenAI's word; None derives it.
         usage: None counts words.
         usage_sent: `asked` sends it with plain answers, and in streams that include it.
@@ -181,6 +185,8 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
     says: Literal["text", "echo"] = "text"
     chunks: int = 4
     tool_calls: tuple[ToolCall, ...] | None = None
+    thought: str = ""
+    signature: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
     usage_sent: Literal["asked", "always", "never"] = "asked"
@@ -243,14 +249,15 @@ def prompt(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
 
-    return "\n".join(_strings([body.get("messages"), body.get("input"), body.get("prompt")]))
+    names = ("messages", "input", "prompt", "contents", "requests")
+    return "\n".join(_strings([body.get(name) for name in names]))
 
 
 def _strings(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return _strings([value.get("content"), value.get("text")])
+        return _strings([value.get("content"), value.get("text"), value.get("parts")])
     if isinstance(value, list):
         return [text for item in value for text in _strings(item)]
     return []

@@ -22,8 +22,12 @@ _CODES = {429: "rate_limit_exceeded"}
 
 
 def refusal(refuse: Refuse) -> tuple[Headers, bytes]:
-    """The headers (without content-length) and the body of an error answer."""
-    retry = [] if refuse.retry_after is None else [("retry-after", refuse.retry_after)]
+    """The headers (without content-length) and the body of an error answer.
+
+    Google says in the body when to come back.
+    """
+    has_header = refuse.retry_after is not None and refuse.body != "google"
+    retry = [("retry-after", refuse.retry_after or "")] if has_header else []
     media_type, body = _body(refuse)
 
     return [("content-type", media_type), *retry], body
@@ -36,6 +40,8 @@ def _body(refuse: Refuse) -> tuple[str, bytes]:
         return "text/plain", refuse.message.encode()
     if refuse.body == "empty":
         return "text/plain", b""
+    if refuse.body == "google":
+        return "application/json; charset=UTF-8", google_error(refuse)
     error = error_json(
         refuse.message,
         refuse.error_type or _TYPES.get(refuse.status, "server_error"),
@@ -52,6 +58,33 @@ def error_json(
     error: dict[str, Any] = {"message": message, "type": error_type, "param": param, "code": code}
     return msgspec.json.encode({"error": error})
 
+
+def google_error(refuse: Refuse) -> bytes:
+    """Google's error object, google.rpc.Status in JSON."""
+    kind = "type.googleapis.com/google.rpc."
+    details: list[dict[str, Any]] = []
+    if refuse.code is not None:
+        info = {"reason": refuse.code, "domain": "googleapis.com"}
+        details.append({"@type": f"{kind}ErrorInfo", **info})
+    if refuse.retry_after is not None:
+        details.append({"@type": f"{kind}RetryInfo", "retryDelay": f"{refuse.retry_after}s"})
+    error: dict[str, Any] = {
+        "code": refuse.status,
+        "message": refuse.message,
+        "status": refuse.error_type or _GOOGLE_STATUSES.get(refuse.status, "INTERNAL"),
+    }
+    return msgspec.json.encode({"error": error | ({"details": details} if details else {})})
+
+
+_GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
 
 MALFORMED_JSON = Refuse(
     status=400,

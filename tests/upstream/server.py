@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
-from upstream import chat, control, legacy, refusals
+from upstream import chat, control, gemini, legacy, refusals
 from upstream.behaviours import Behaviour, Endless, Lie, Match, Refuse, Script
 from upstream.chat import CREATED, Chat
 from upstream.embeddings import embeddings
@@ -147,17 +147,23 @@ class FakeUpstream:
         except msgspec.DecodeError as error:
             behaviour, gate = Behaviour(), None
             refuse = Refuse(status=400, message=f"this directive is no script: {error}")
+        if gemini.is_gemini(record):
+            behaviour = gemini.in_googles_way(behaviour)
         performance = Performance(connection, record, self.records, behaviour, gate)
         await performance.opening()
         if refuse is not None:
             await performance.refuse(refuse)
+        elif gemini.is_gemini(record):
+            await self._gemini(performance, record)
         elif record.path in _FORMS:
             await self._chat(performance, record, behaviour)
         else:
             await performance.plain(self._other_body(record, behaviour))
 
     def _objection(self, record: Request) -> Refuse | None:
-        """What OpenAI itself would refuse."""
+        """What the provider itself would refuse."""
+        if gemini.is_gemini(record):
+            return gemini.objection(record, self._api_key)
         key = record.header("authorization")
         if self._api_key is not None and key != f"Bearer {self._api_key}":
             return refusals.WRONG_KEY if key else refusals.NO_KEY
@@ -179,6 +185,14 @@ class FakeUpstream:
         if prefix != "/v1":
             return refusals.unknown_path("GET", path)
         return None if model in self._models else refusals.unknown_model(model)
+
+    async def _gemini(self, performance: Performance, record: Request) -> None:
+        behaviour = performance.behaviour
+        text = _text(record, behaviour)
+        if gemini.is_streamed(record):
+            await performance.streamed(gemini.payloads(record, behaviour, text))
+        else:
+            await performance.plain(gemini.plain(record, behaviour, text))
 
     async def _chat(self, performance: Performance, record: Request, behaviour: Behaviour) -> None:
         form = _FORMS[record.path]

@@ -28,7 +28,27 @@ OPENAI_MODELS = (
     "text-embedding-3-small",
     "text-embedding-3-large",
 )
-LATER_VARIABLES = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+GEMINI_MODELS = (
+    "gemini-4-argon",
+    "gemini-4-hydrogen",
+    "gemini-3.8-flash",
+    "gemini-3.7-flash",
+    "gemini-3.6-flash",
+    "gemini-3.5-flash",
+    "gemini-3.5-flash-lite",
+    "gemini-3.1-pro-preview",
+    "gemini-3.1-flash-lite",
+    "gemini-3-flash-preview",
+    "gemini-2.5-pro",
+    "gemini-2.5-flash",
+    "gemini-2.5-flash-lite",
+    "gemini-pro-latest",
+    "gemini-flash-latest",
+    "gemini-flash-lite-latest",
+    "gemini-embedding-001",
+)
+GEMINI_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+LATER_VARIABLES = ("ANTHROPIC_API_KEY",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +67,14 @@ def discover(environment: Mapping[str, str]) -> Discovery:
     Raises:
         SettingError: OPENAI_BASE_URL is not an address.
     """
-    written = _openai(environment) if environment.get("OPENAI_API_KEY") else _demo()
+    found: dict[str, dict[str, Any]] = {"providers": {}, "models": {}}
+    for made in (_openai(environment), _gemini(environment)):
+        for section, entries in made.items():
+            found[section] |= entries
+    written = found if found["providers"] else _demo()
     snapshot = prepare(_configuration(written))
-    made = ", ".join(snapshot.providers)
-    notices = [f"no configuration file: made the provider {made} from the environment"]
+    names = ", ".join(snapshot.providers)
+    notices = [f"no configuration file: made the provider {names} from the environment"]
     notices += [
         f"{variable} is set, but its provider is not supported yet"
         for variable in LATER_VARIABLES
@@ -68,11 +92,22 @@ def _configuration(written: dict[str, Any]) -> Configuration:
 
 
 def _openai(environment: Mapping[str, str]) -> dict[str, Any]:
+    if not environment.get("OPENAI_API_KEY"):
+        return {}
     provider = {"kind": "openai", "api_key": "${env:OPENAI_API_KEY}"}
     if environment.get("OPENAI_BASE_URL"):
         provider["base_url"] = environment["OPENAI_BASE_URL"]
     models = {name: {"targets": [{"provider": "openai"}]} for name in OPENAI_MODELS}
     return {"providers": {"openai": provider}, "models": models}
+
+
+def _gemini(environment: Mapping[str, str]) -> dict[str, Any]:
+    variable = next((name for name in GEMINI_VARIABLES if environment.get(name)), None)
+    if variable is None:
+        return {}
+    provider = {"kind": "gemini", "api_key": f"${{env:{variable}}}"}
+    models = {name: {"targets": [{"provider": "gemini"}]} for name in GEMINI_MODELS}
+    return {"providers": {"gemini": provider}, "models": models}
 
 
 def _demo() -> dict[str, Any]:

@@ -9,7 +9,7 @@ FIELDS: frozenset[FieldPath] = frozenset(
     }
 )
 VALUES: dict[FieldPath, frozenset[str]] = {
-    ("providers", "*", "kind"): frozenset({"anthropic", "gemini"}),
+    ("providers", "*", "kind"): frozenset({"anthropic"}),
     ("models", "*", "cache", "mode"): frozenset({"semantic"}),
     ("models", "*", "strategy"): frozenset({"least-latency", "least-busy", "lowest-cost"}),
 }

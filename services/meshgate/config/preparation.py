@@ -21,6 +21,7 @@ from meshgate.config.model_schema import (
 from meshgate.config.price_schema import PricesSection
 from meshgate.config.provider_schema import (
     DemoSection,
+    GeminiSection,
     OpenAiCompatibleSection,
     OpenAiSection,
 )
@@ -72,7 +73,7 @@ def prepare(configuration: Configuration) -> Snapshot:
 
 
 def _provider(
-    name: str, section: OpenAiSection | OpenAiCompatibleSection | DemoSection
+    name: str, section: OpenAiSection | OpenAiCompatibleSection | GeminiSection | DemoSection
 ) -> Provider:
     if isinstance(section, DemoSection):
         return DemoProvider(
@@ -95,7 +96,7 @@ def _provider(
 
 
 def _headers(
-    section: OpenAiSection | OpenAiCompatibleSection,
+    section: OpenAiSection | OpenAiCompatibleSection | GeminiSection,
 ) -> Mapping[str, str | SecretReference]:
     headers = {name.lower(): value for name, value in section.headers.items()}
     if isinstance(section, OpenAiSection):

@@ -32,6 +32,7 @@ class Endpoint:
         read_head: Reads what routing needs of one.
         error_event: Writes the event that ends a stream which began well.
         costed: Begins to tell at the end of a stream what it has cost, where a dialect can.
+        stream_media_type: What a stream is written in.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Endpoint:
     read_head: ReadHead
     error_event: Callable[[GatewayError], bytes]
     costed: Callable[[], CostedStream] | None = None
+    stream_media_type: str = EVENTS
 
 
 async def answer(
@@ -49,12 +51,21 @@ async def answer(
     Raises:
         GatewayError: There is none.
     """
+    return bodies_of(await reply_to(pipeline, endpoint, body, context), endpoint, context)
+
+
+async def reply_to(pipeline: Pipeline, endpoint: Endpoint, body: bytes, context: Any) -> Reply:
+    """The model's answer, which tells its cost at its end where the caller wants that.
+
+    Raises:
+        GatewayError: There is none.
+    """
     arrival = Arrival.from_context(context, endpoint.method)
     read_head = _with_usage(endpoint.read_head) if arrival.wants_cost else endpoint.read_head
     reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head)
     if arrival.wants_cost and reply.chunks is not None and endpoint.costed is not None:
         reply = replace(reply, chunks=CostedChunks(reply.chunks, reply.bill, endpoint.costed()))
-    return _bodies(reply, endpoint.error_event, context)
+    return reply
 
 
 def _with_usage(read_head: ReadHead) -> ReadHead:
@@ -67,8 +78,8 @@ def _with_usage(read_head: ReadHead) -> ReadHead:
     return read
 
 
-async def _bodies(
-    reply: Reply, error_event: Callable[[GatewayError], bytes], context: Any
+async def bodies_of(
+    reply: Reply, endpoint: Endpoint, context: Any
 ) -> AsyncGenerator[HttpBody, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
     if reply.chunks is None:
@@ -77,14 +88,15 @@ async def _bodies(
         yield HttpBody(content_type=JSON, data=reply.body)
         return
     first = True
+    media_type = endpoint.stream_media_type
     async with aclosing(reply.chunks) as chunks:
         try:
             async for chunk in chunks:
                 if first:
                     await context.send_initial_metadata(reply.headers)
                     first = False
-                yield HttpBody(content_type=EVENTS, data=chunk)
+                yield HttpBody(content_type=media_type, data=chunk)
         except GatewayError as error:
             if not first:
-                yield HttpBody(content_type=EVENTS, data=error_event(error))
+                yield HttpBody(content_type=media_type, data=endpoint.error_event(error))
             raise
