@@ -32,6 +32,8 @@ class GeminiServiceStub:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     def __init__(self, channel):
@@ -82,6 +84,8 @@ class GeminiServiceServicer:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     def GenerateContent(self, request, context):
@@ -197,6 +201,8 @@ class GeminiService:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     @staticmethod

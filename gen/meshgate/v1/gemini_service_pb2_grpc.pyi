@@ -19,6 +19,8 @@ class GeminiServiceStub:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -62,6 +64,8 @@ class GeminiServiceServicer(metaclass=_abc_1.ABCMeta):
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     @_abc_1.abstractmethod
