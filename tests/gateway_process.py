@@ -28,6 +28,7 @@ providers:
   nobody: {{kind: openai-compatible, base_url: "http://127.0.0.1:{closed_port}/v1"}}
   demo: {{kind: demo, word_delay: 1ms}}
   claude: {{kind: anthropic, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
+  gemini: {{kind: gemini, base_url: "{upstream}/v1beta", api_key: "${{env:UPSTREAM_KEY}}"}}
 models:
   gpt-4o-mini:
     targets: [{{provider: main, model: gpt-4o-mini-2024-07-18}}]
@@ -66,6 +67,18 @@ models:
   cached-embeddings:
     targets: [{{provider: main, model: text-embedding-3-small}}]
     cache: {{mode: exact, ttl: 1h}}
+  gemini-3-flash-preview:
+    targets: [{{provider: gemini}}]
+    retries: {{attempts: 1}}
+  gemini-cached:
+    targets: [{{provider: gemini, model: gemini-3-flash-preview}}]
+    cache: {{mode: exact, ttl: 1h}}
+  gemini-guarded:
+    targets: [{{provider: gemini, model: gemini-3-flash-preview}}]
+    retries: {{attempts: 1}}
+    guardrails: [careful]
+  gemini-embedding-001:
+    targets: [{{provider: gemini}}]
   vendor/demo:
     targets: [{{provider: demo, model: demo}}]
   claude: &claude

@@ -20,7 +20,7 @@ class Refuse(_Plan, frozen=True, tag="refuse"):
 
     Args:
         status: The HTTP status.
-        body: `openai` is OpenAI's error JSON; `text` is `message` as it stands.
+        body: `openai` is the API's own error JSON; `text` is `message` as it stands.
         message: For people.
         error_type: OpenAI's `error.type`; by the status when None.
         code: OpenAI's `error.code`.
@@ -166,6 +166,8 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
         says: `echo` makes the content a JSON object of what arrived: method, path, headers, body.
         chunks: How many content events a stream cuts the text into.
         tool_calls: Asked for instead of text; None leaves it to the request.
+        thought: What a model that shows its thoughts thinks first.
+        signature: What signs the first call, or the text, in base64.
         finish_reason: OpenAI's word; None derives it.
         usage: None counts words.
         usage_sent: `asked` sends it with plain answers, and in streams that include it.
@@ -181,6 +183,8 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
     says: Literal["text", "echo"] = "text"
     chunks: int = 4
     tool_calls: tuple[ToolCall, ...] | None = None
+    thought: str = ""
+    signature: str = ""
     finish_reason: str | None = None
     usage: Usage | None = None
     usage_sent: Literal["asked", "always", "never"] = "asked"
@@ -243,14 +247,15 @@ def prompt(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
 
-    return "\n".join(_strings([body.get("messages"), body.get("input"), body.get("prompt")]))
+    names = ("messages", "input", "prompt", "contents", "requests")
+    return "\n".join(_strings([body.get(name) for name in names]))
 
 
 def _strings(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return _strings([value.get("content"), value.get("text")])
+        return _strings([value.get("content"), value.get("text"), value.get("parts")])
     if isinstance(value, list):
         return [text for item in value for text in _strings(item)]
     return []

@@ -52,7 +52,7 @@ class Performance:
         self._connection = connection
         self._record = record
         self._records = records
-        self._behaviour = behaviour
+        self.behaviour = behaviour
         self._gate = gate
         self._form = form
         self._step = 0
@@ -60,8 +60,8 @@ class Performance:
 
     async def opening(self) -> None:
         """What comes before anything is said; plays the faults that need no answer."""
-        await self._turn(self._behaviour.head_delay_seconds)
-        match self._behaviour.fault:
+        await self._turn(self.behaviour.head_delay_seconds)
+        match self.behaviour.fault:
             case Close(by=by):
                 self._break_off(by)
             case Hang(at="head"):
@@ -74,7 +74,7 @@ class Performance:
 
     async def plain(self, body: bytes) -> None:
         """A plain answer."""
-        match self._behaviour.fault:
+        match self.behaviour.fault:
             case Refuse() as fault:
                 await self.refuse(fault)
             case Hang():
@@ -92,7 +92,7 @@ class Performance:
 
     async def streamed(self, payloads: Iterable[bytes], *, says_done: bool = True) -> None:
         """A stream of events, `[DONE]` added where the API has it."""
-        match self._behaviour.fault:
+        match self.behaviour.fault:
             case Refuse() as fault:
                 await self.refuse(fault)
             case Lie(kind="error_json" | "html" | "empty" as kind):
@@ -117,12 +117,12 @@ class Performance:
     async def _events(self, payloads: Iterable[bytes]) -> None:
         if self._fault_is(Hang, "body"):
             await self._connection.hang()
-        writer = EventWriter(self._behaviour.framing)
+        writer = EventWriter(self.behaviour.framing)
         number = 0
         for number, payload in enumerate(payloads):
             if self._breaks_after(number):
                 await self._break_stream(writer)
-            await self._turn(self._behaviour.event_delay_seconds)
+            await self._turn(self.behaviour.event_delay_seconds)
             await self._event(writer, self._spoiled(number, payload))
         if self._breaks_after(number + 1):
             await self._break_stream(writer)
@@ -131,26 +131,26 @@ class Performance:
 
     def _with_done(self, payloads: Iterable[bytes]) -> Iterator[bytes]:
         yield from payloads
-        if self._form.ends_with_done and self._behaviour.framing.done == "sent":
+        if self._form.ends_with_done and self.behaviour.framing.done == "sent":
             yield DONE
 
     def _spoiled(self, number: int, payload: bytes) -> bytes:
-        fault = self._behaviour.fault
+        fault = self.behaviour.fault
         return spoiled(fault.kind, payload) if isinstance(fault, Lie) and number == 1 else payload
 
     def _fault_is(self, kind: type[Hang], at: str) -> bool:
-        fault = self._behaviour.fault
+        fault = self.behaviour.fault
         return isinstance(fault, kind) and fault.at == at
 
     def _breaks_after(self, events: int) -> bool:
-        fault = self._behaviour.fault
+        fault = self.behaviour.fault
         breaks = isinstance(fault, Cut | ErrorEvent) or self._fault_is(Hang, "event")
         return breaks and fault.after_events == events  # type: ignore[union-attr]
 
     async def _break_stream(self, writer: EventWriter) -> None:
         """Plays the fault that ends a stream early, after what was held back is out."""
         await self._pieces(writer.rest())
-        match self._behaviour.fault:
+        match self.behaviour.fault:
             case Hang():
                 await self._connection.hang()
             case ErrorEvent() as fault:
@@ -179,7 +179,7 @@ class Performance:
 
     async def _head(self, status: int, headers: Headers) -> None:
         data = head(status, self._headers(headers))
-        fault = self._behaviour.fault
+        fault = self.behaviour.fault
         if not isinstance(fault, SlowHead):
             await self._connection.write(data)
             return
@@ -188,7 +188,7 @@ class Performance:
             await self._connection.unless_gone(asyncio.sleep(fault.interval_seconds))
 
     def _headers(self, headers: Headers) -> Headers:
-        own = self._behaviour.headers
+        own = self.behaviour.headers
         named = (self._form.id_header, f"req_fake{self._record.number:024d}")
         usual = [named, *self._form.headers, *headers]
         return [h for h in usual if h[0] not in {name.lower() for name in own}] + list(own.items())

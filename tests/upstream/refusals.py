@@ -33,6 +33,8 @@ class ErrorForm:
         id_header: The header that names an answer.
         headers: What else comes with every answer.
         ends_with_done: Whether a stream ends with `[DONE]`.
+        media_type: Of the body of an error answer.
+        has_retry_after: Whether a header says when to come back; the body does otherwise.
     """
 
     body: Callable[[Refuse], bytes]
@@ -40,11 +42,14 @@ class ErrorForm:
     id_header: str
     headers: Headers
     ends_with_done: bool
+    media_type: str = "application/json"
+    has_retry_after: bool = True
 
 
 def refusal(refuse: Refuse, form: "ErrorForm") -> tuple[Headers, bytes]:
     """The headers (without content-length) and the body of an error answer."""
-    retry = [] if refuse.retry_after is None else [("retry-after", refuse.retry_after)]
+    is_told = refuse.retry_after is not None and form.has_retry_after
+    retry = [("retry-after", refuse.retry_after or "")] if is_told else []
     media_type, body = _body(refuse, form)
 
     return [("content-type", media_type), *retry], body
@@ -57,7 +62,7 @@ def _body(refuse: Refuse, form: ErrorForm) -> tuple[str, bytes]:
         return "text/plain", refuse.message.encode()
     if refuse.body == "empty":
         return "text/plain", b""
-    return "application/json", form.body(refuse)
+    return form.media_type, form.body(refuse)
 
 
 def _openai_body(refuse: Refuse) -> bytes:

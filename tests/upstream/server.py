@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
-from upstream import chat, control, legacy, messages, refusals, responses
+from upstream import chat, control, gemini, legacy, messages, refusals, responses
 from upstream.behaviours import Behaviour, Endless, Lie, Match, Refuse, Script
 from upstream.chat import CREATED, Chat
 from upstream.embeddings import embeddings
@@ -153,20 +153,27 @@ class FakeUpstream:
         except msgspec.DecodeError as error:
             behaviour, gate = Behaviour(), None
             refuse = Refuse(status=400, message=f"this directive is no script: {error}")
-        form = messages.ERRORS if record.path in _ANTHROPIC else refusals.OPENAI
+        form = _error_form(record)
         performance = Performance(connection, record, self.records, behaviour, gate, form)
         await performance.opening()
         if refuse is not None:
             await performance.refuse(refuse)
+        elif gemini.is_gemini(record):
+            await self._gemini(performance, record)
         elif record.path in _FORMS:
             await self._chat(performance, record, behaviour)
         else:
             await performance.plain(self._other_body(record, behaviour))
 
     def _objection(self, record: Request) -> Refuse | None:
-        """What OpenAI itself would refuse, or Anthropic where it is spoken to."""
+        """What the provider itself would refuse."""
+        if gemini.is_gemini(record):
+            return gemini.objection(record, self._api_key)
         if record.path in _ANTHROPIC:
             return messages.objection(record, self._api_key)
+        return self._openai_objection(record)
+
+    def _openai_objection(self, record: Request) -> Refuse | None:
         key = record.header("authorization")
         if self._api_key is not None and key != f"Bearer {self._api_key}":
             return refusals.WRONG_KEY if key else refusals.NO_KEY
@@ -192,6 +199,14 @@ class FakeUpstream:
         if prefix != "/v1":
             return refusals.unknown_path("GET", path)
         return None if model in self._models else refusals.unknown_model(model)
+
+    async def _gemini(self, performance: Performance, record: Request) -> None:
+        behaviour = performance.behaviour
+        text = _text(record, behaviour)
+        if gemini.is_streamed(record):
+            await performance.streamed(gemini.payloads(record, behaviour, text))
+        else:
+            await performance.plain(gemini.plain(record, behaviour, text))
 
     async def _chat(self, performance: Performance, record: Request, behaviour: Behaviour) -> None:
         form = _FORMS[record.path]
@@ -258,3 +273,10 @@ def _json(body: bytes) -> Any:
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": CREATED, "owned_by": "fake"}
+
+
+def _error_form(record: Request) -> refusals.ErrorForm:
+    """How the provider that is spoken to tells of errors."""
+    if gemini.is_gemini(record):
+        return gemini.ERRORS
+    return messages.ERRORS if record.path in _ANTHROPIC else refusals.OPENAI

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n meshgate/v1/gemini_service.proto\x12\x0bmeshgate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"N\n\x16GenerateContentRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"a\n\x1cStreamGenerateContentRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\x12\x0b\n\x03\x61lt\x18\x03 \x01(\t\"J\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"K\n\x13\x45mbedContentRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"Q\n\x19\x42\x61tchEmbedContentsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody2\xd5\x05\n\rGeminiService\x12\x8a\x01\n\x0fGenerateContent\x12#.meshgate.v1.GenerateContentRequest\x1a\x14.google.api.HttpBody\":\x82\xd3\xe4\x93\x02\x34\")/v1beta/{model=models/**}:generateContent:\x07\x63ontent0\x01\x12\x9c\x01\n\x15StreamGenerateContent\x12).meshgate.v1.StreamGenerateContentRequest\x1a\x14.google.api.HttpBody\"@\x82\xd3\xe4\x93\x02:\"//v1beta/{model=models/**}:streamGenerateContent:\x07\x63ontent0\x01\x12~\n\x0b\x43ountTokens\x12\x1f.meshgate.v1.CountTokensRequest\x1a\x14.google.api.HttpBody\"6\x82\xd3\xe4\x93\x02\x30\"%/v1beta/{model=models/**}:countTokens:\x07\x63ontent0\x01\x12\x81\x01\n\x0c\x45mbedContent\x12 .meshgate.v1.EmbedContentRequest\x1a\x14.google.api.HttpBody\"7\x82\xd3\xe4\x93\x02\x31\"&/v1beta/{model=models/**}:embedContent:\x07\x63ontent0\x01\x12\x93\x01\n\x12\x42\x61tchEmbedContents\x12&.meshgate.v1.BatchEmbedContentsRequest\x1a\x14.google.api.HttpBody\"=\x82\xd3\xe4\x93\x02\x37\",/v1beta/{model=models/**}:batchEmbedContents:\x07\x63ontent0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n meshgate/v1/gemini_service.proto\x12\x0bmeshgate.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\"N\n\x16GenerateContentRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"a\n\x1cStreamGenerateContentRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\x12\x0b\n\x03\x61lt\x18\x03 \x01(\t\"J\n\x12\x43ountTokensRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"K\n\x13\x45mbedContentRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"Q\n\x19\x42\x61tchEmbedContentsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\"%\n\x15GetGeminiModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x8e\t\n\rGeminiService\x12\xbc\x01\n\x0fGenerateContent\x12#.meshgate.v1.GenerateContentRequest\x1a\x14.google.api.HttpBody\"l\x82\xd3\xe4\x93\x02\x66\")/v1beta/{model=models/**}:generateContent:\x07\x63ontentZ0\"%/v1/{model=models/**}:generateContent:\x07\x63ontent0\x01\x12\xd4\x01\n\x15StreamGenerateContent\x12).meshgate.v1.StreamGenerateContentRequest\x1a\x14.google.api.HttpBody\"x\x82\xd3\xe4\x93\x02r\"//v1beta/{model=models/**}:streamGenerateContent:\x07\x63ontentZ6\"+/v1/{model=models/**}:streamGenerateContent:\x07\x63ontent0\x01\x12\xac\x01\n\x0b\x43ountTokens\x12\x1f.meshgate.v1.CountTokensRequest\x1a\x14.google.api.HttpBody\"d\x82\xd3\xe4\x93\x02^\"%/v1beta/{model=models/**}:countTokens:\x07\x63ontentZ,\"!/v1/{model=models/**}:countTokens:\x07\x63ontent0\x01\x12\xb0\x01\n\x0c\x45mbedContent\x12 .meshgate.v1.EmbedContentRequest\x1a\x14.google.api.HttpBody\"f\x82\xd3\xe4\x93\x02`\"&/v1beta/{model=models/**}:embedContent:\x07\x63ontentZ-\"\"/v1/{model=models/**}:embedContent:\x07\x63ontent0\x01\x12\xc8\x01\n\x12\x42\x61tchEmbedContents\x12&.meshgate.v1.BatchEmbedContentsRequest\x1a\x14.google.api.HttpBody\"r\x82\xd3\xe4\x93\x02l\",/v1beta/{model=models/**}:batchEmbedContents:\x07\x63ontentZ3\"(/v1/{model=models/**}:batchEmbedContents:\x07\x63ontent0\x01\x12R\n\nListModels\x12\x16.google.protobuf.Empty\x1a\x14.google.api.HttpBody\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1beta/models\x12\x66\n\x08GetModel\x12\".meshgate.v1.GetGeminiModelRequest\x1a\x14.google.api.HttpBody\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1beta/{name=models/**}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +35,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'meshgate.v1.gemini_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GEMINISERVICE'].methods_by_name['GenerateContent']._loaded_options = None
-  _globals['_GEMINISERVICE'].methods_by_name['GenerateContent']._serialized_options = b'\202\323\344\223\0024\")/v1beta/{model=models/**}:generateContent:\007content'
+  _globals['_GEMINISERVICE'].methods_by_name['GenerateContent']._serialized_options = b'\202\323\344\223\002f\")/v1beta/{model=models/**}:generateContent:\007contentZ0\"%/v1/{model=models/**}:generateContent:\007content'
   _globals['_GEMINISERVICE'].methods_by_name['StreamGenerateContent']._loaded_options = None
-  _globals['_GEMINISERVICE'].methods_by_name['StreamGenerateContent']._serialized_options = b'\202\323\344\223\002:\"//v1beta/{model=models/**}:streamGenerateContent:\007content'
+  _globals['_GEMINISERVICE'].methods_by_name['StreamGenerateContent']._serialized_options = b'\202\323\344\223\002r\"//v1beta/{model=models/**}:streamGenerateContent:\007contentZ6\"+/v1/{model=models/**}:streamGenerateContent:\007content'
   _globals['_GEMINISERVICE'].methods_by_name['CountTokens']._loaded_options = None
-  _globals['_GEMINISERVICE'].methods_by_name['CountTokens']._serialized_options = b'\202\323\344\223\0020\"%/v1beta/{model=models/**}:countTokens:\007content'
+  _globals['_GEMINISERVICE'].methods_by_name['CountTokens']._serialized_options = b'\202\323\344\223\002^\"%/v1beta/{model=models/**}:countTokens:\007contentZ,\"!/v1/{model=models/**}:countTokens:\007content'
   _globals['_GEMINISERVICE'].methods_by_name['EmbedContent']._loaded_options = None
-  _globals['_GEMINISERVICE'].methods_by_name['EmbedContent']._serialized_options = b'\202\323\344\223\0021\"&/v1beta/{model=models/**}:embedContent:\007content'
+  _globals['_GEMINISERVICE'].methods_by_name['EmbedContent']._serialized_options = b'\202\323\344\223\002`\"&/v1beta/{model=models/**}:embedContent:\007contentZ-\"\"/v1/{model=models/**}:embedContent:\007content'
   _globals['_GEMINISERVICE'].methods_by_name['BatchEmbedContents']._loaded_options = None
-  _globals['_GEMINISERVICE'].methods_by_name['BatchEmbedContents']._serialized_options = b'\202\323\344\223\0027\",/v1beta/{model=models/**}:batchEmbedContents:\007content'
-  _globals['_GENERATECONTENTREQUEST']._serialized_start=106
-  _globals['_GENERATECONTENTREQUEST']._serialized_end=184
-  _globals['_STREAMGENERATECONTENTREQUEST']._serialized_start=186
-  _globals['_STREAMGENERATECONTENTREQUEST']._serialized_end=283
-  _globals['_COUNTTOKENSREQUEST']._serialized_start=285
-  _globals['_COUNTTOKENSREQUEST']._serialized_end=359
-  _globals['_EMBEDCONTENTREQUEST']._serialized_start=361
-  _globals['_EMBEDCONTENTREQUEST']._serialized_end=436
-  _globals['_BATCHEMBEDCONTENTSREQUEST']._serialized_start=438
-  _globals['_BATCHEMBEDCONTENTSREQUEST']._serialized_end=519
-  _globals['_GEMINISERVICE']._serialized_start=522
-  _globals['_GEMINISERVICE']._serialized_end=1247
+  _globals['_GEMINISERVICE'].methods_by_name['BatchEmbedContents']._serialized_options = b'\202\323\344\223\002l\",/v1beta/{model=models/**}:batchEmbedContents:\007contentZ3\"(/v1/{model=models/**}:batchEmbedContents:\007content'
+  _globals['_GEMINISERVICE'].methods_by_name['ListModels']._loaded_options = None
+  _globals['_GEMINISERVICE'].methods_by_name['ListModels']._serialized_options = b'\202\323\344\223\002\020\022\016/v1beta/models'
+  _globals['_GEMINISERVICE'].methods_by_name['GetModel']._loaded_options = None
+  _globals['_GEMINISERVICE'].methods_by_name['GetModel']._serialized_options = b'\202\323\344\223\002\032\022\030/v1beta/{name=models/**}'
+  _globals['_GENERATECONTENTREQUEST']._serialized_start=135
+  _globals['_GENERATECONTENTREQUEST']._serialized_end=213
+  _globals['_STREAMGENERATECONTENTREQUEST']._serialized_start=215
+  _globals['_STREAMGENERATECONTENTREQUEST']._serialized_end=312
+  _globals['_COUNTTOKENSREQUEST']._serialized_start=314
+  _globals['_COUNTTOKENSREQUEST']._serialized_end=388
+  _globals['_EMBEDCONTENTREQUEST']._serialized_start=390
+  _globals['_EMBEDCONTENTREQUEST']._serialized_end=465
+  _globals['_BATCHEMBEDCONTENTSREQUEST']._serialized_start=467
+  _globals['_BATCHEMBEDCONTENTSREQUEST']._serialized_end=548
+  _globals['_GETGEMINIMODELREQUEST']._serialized_start=550
+  _globals['_GETGEMINIMODELREQUEST']._serialized_end=587
+  _globals['_GEMINISERVICE']._serialized_start=590
+  _globals['_GEMINISERVICE']._serialized_end=1756
 # @@protoc_insertion_point(module_scope)

@@ -160,3 +160,25 @@ class BatchEmbedContentsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchEmbedContentsRequest: _TypeAlias = BatchEmbedContentsRequest  # noqa: Y015
+
+@_typing.final
+class GetGeminiModelRequest(_message.Message):
+    """GetGeminiModelRequest names a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`models/` and the public name, which may hold slashes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGeminiModelRequest: _TypeAlias = GetGeminiModelRequest  # noqa: Y015

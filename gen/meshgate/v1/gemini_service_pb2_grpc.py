@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from meshgate.v1 import gemini_service_pb2 as meshgate_dot_v1_dot_gemini__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -31,6 +32,8 @@ class GeminiServiceStub:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     def __init__(self, channel):
@@ -64,6 +67,16 @@ class GeminiServiceStub:
                 request_serializer=meshgate_dot_v1_dot_gemini__service__pb2.BatchEmbedContentsRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/meshgate.v1.GeminiService/ListModels',
+                request_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/meshgate.v1.GeminiService/GetModel',
+                request_serializer=meshgate_dot_v1_dot_gemini__service__pb2.GetGeminiModelRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
 
 
 class GeminiServiceServicer:
@@ -71,6 +84,8 @@ class GeminiServiceServicer:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     def GenerateContent(self, request, context):
@@ -119,6 +134,22 @@ class GeminiServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModels(self, request, context):
+        """ListModels answers GET /v1beta/models with the models that the principal may use,
+        in one page. Idempotent. Reasons: those of OpenAiService.ListModels.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModel(self, request, context):
+        """GetModel answers GET /v1beta/models/{model}. Idempotent. Reasons: those of
+        OpenAiService.GetModel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GeminiServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +178,16 @@ def add_GeminiServiceServicer_to_server(servicer, server):
                     request_deserializer=meshgate_dot_v1_dot_gemini__service__pb2.BatchEmbedContentsRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=meshgate_dot_v1_dot_gemini__service__pb2.GetGeminiModelRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'meshgate.v1.GeminiService', rpc_method_handlers)
@@ -160,6 +201,8 @@ class GeminiService:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     @staticmethod
@@ -286,6 +329,60 @@ class GeminiService:
             target,
             '/meshgate.v1.GeminiService/BatchEmbedContents',
             meshgate_dot_v1_dot_gemini__service__pb2.BatchEmbedContentsRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meshgate.v1.GeminiService/ListModels',
+            google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/meshgate.v1.GeminiService/GetModel',
+            meshgate_dot_v1_dot_gemini__service__pb2.GetGeminiModelRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,

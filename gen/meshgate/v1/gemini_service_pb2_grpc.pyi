@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from meshgate.v1 import gemini_service_pb2 as _gemini_service_pb2
 import abc as _abc_1
@@ -18,6 +19,8 @@ class GeminiServiceStub:
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -47,12 +50,22 @@ class GeminiServiceStub:
     one message, a vector for each request in it. Idempotent as far as the model is.
     Reasons: those of GenerateContent.
     """
+    ListModels: _aio.UnaryUnaryMultiCallable[_empty_pb2.Empty, _httpbody_pb2.HttpBody]
+    """ListModels answers GET /v1beta/models with the models that the principal may use,
+    in one page. Idempotent. Reasons: those of OpenAiService.ListModels.
+    """
+    GetModel: _aio.UnaryUnaryMultiCallable[_gemini_service_pb2.GetGeminiModelRequest, _httpbody_pb2.HttpBody]
+    """GetModel answers GET /v1beta/models/{model}. Idempotent. Reasons: those of
+    OpenAiService.GetModel.
+    """
 
 class GeminiServiceServicer(metaclass=_abc_1.ABCMeta):
     """GeminiService is the HTTP API of Google's Gemini. Bodies pass as bytes: what
     Google adds tomorrow is not lost. Envoy transcodes it; errors carry Google's
     JSON and status as trailing metadata, which Envoy puts in place. Credentials
     are `x-goog-api-key: KEY`, `x-api-key: KEY` or `authorization: Bearer KEY`.
+    What is said here of /v1beta holds for /v1 too, which newer SDKs call; there,
+    GET /v1/models is OpenAI's, unless the credential is sent as Google's SDKs do.
     """
 
     @_abc_1.abstractmethod
@@ -109,6 +122,26 @@ class GeminiServiceServicer(metaclass=_abc_1.ABCMeta):
         """BatchEmbedContents answers POST /v1beta/models/{model}:batchEmbedContents with
         one message, a vector for each request in it. Idempotent as far as the model is.
         Reasons: those of GenerateContent.
+        """
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _empty_pb2.Empty,
+        context: _aio.ServicerContext[_empty_pb2.Empty, _abc.Awaitable[_httpbody_pb2.HttpBody]],
+    ) -> _abc.Awaitable[_httpbody_pb2.HttpBody]:
+        """ListModels answers GET /v1beta/models with the models that the principal may use,
+        in one page. Idempotent. Reasons: those of OpenAiService.ListModels.
+        """
+
+    @_abc_1.abstractmethod
+    def GetModel(
+        self,
+        request: _gemini_service_pb2.GetGeminiModelRequest,
+        context: _aio.ServicerContext[_gemini_service_pb2.GetGeminiModelRequest, _abc.Awaitable[_httpbody_pb2.HttpBody]],
+    ) -> _abc.Awaitable[_httpbody_pb2.HttpBody]:
+        """GetModel answers GET /v1beta/models/{model}. Idempotent. Reasons: those of
+        OpenAiService.GetModel.
         """
 
 def add_GeminiServiceServicer_to_server(servicer: GeminiServiceServicer, server: _aio.Server) -> None: ...

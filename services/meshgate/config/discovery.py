@@ -43,7 +43,26 @@ ANTHROPIC_MODELS = (
     "claude-haiku-5-5",
     "claude-haiku-4-5",
 )
-LATER_VARIABLES = ("GEMINI_API_KEY",)
+GEMINI_MODELS = (
+    "gemini-4-argon",
+    "gemini-4-hydrogen",
+    "gemini-3.8-flash",
+    "gemini-3.7-flash",
+    "gemini-3.6-flash",
+    "gemini-3.5-flash",
+    "gemini-3.5-flash-lite",
+    "gemini-3.1-pro-preview",
+    "gemini-3.1-flash-lite",
+    "gemini-3-flash-preview",
+    "gemini-2.5-pro",
+    "gemini-2.5-flash",
+    "gemini-2.5-flash-lite",
+    "gemini-pro-latest",
+    "gemini-flash-latest",
+    "gemini-flash-lite-latest",
+    "gemini-embedding-001",
+)
+GEMINI_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +84,19 @@ def discover(environment: Mapping[str, str]) -> Discovery:
     snapshot = prepare(_found(environment))
     made = ", ".join(snapshot.providers)
     notices = [f"no configuration file: made the provider {made} from the environment"]
-    notices += [
-        f"{variable} is set, but its provider is not supported yet"
-        for variable in LATER_VARIABLES
-        if environment.get(variable)
-    ]
     return Discovery(snapshot, tuple(notices))
 
 
 def _found(environment: Mapping[str, str]) -> Configuration:
     """What the keys in the environment give, all together."""
-    makers = {"OPENAI": _openai, "ANTHROPIC": _anthropic}
+    makers = {"OPENAI": _openai, "ANTHROPIC": _anthropic, "GEMINI": _gemini}
     written: dict[str, dict[str, Any]] = {"providers": {}, "models": {}}
     for vendor, make in makers.items():
-        if environment.get(f"{vendor}_API_KEY"):
-            made = make(environment)
-            _configuration(made, f"{vendor}_BASE_URL")  # an error tells its variable
-            for section, named in made.items():
-                written[section] |= named
+        if not (made := make(environment)):
+            continue
+        _configuration(made, f"{vendor}_BASE_URL")  # an error tells its variable
+        for section, named in made.items():
+            written[section] |= named
     return _configuration(written if written["providers"] else _demo(), "OPENAI_BASE_URL")
 
 
@@ -95,6 +109,8 @@ def _configuration(written: dict[str, Any], variable: str) -> Configuration:
 
 
 def _openai(environment: Mapping[str, str]) -> dict[str, Any]:
+    if not environment.get("OPENAI_API_KEY"):
+        return {}
     provider = {"kind": "openai", "api_key": "${env:OPENAI_API_KEY}"}
     if environment.get("OPENAI_BASE_URL"):
         provider["base_url"] = environment["OPENAI_BASE_URL"]
@@ -104,12 +120,23 @@ def _openai(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _anthropic(environment: Mapping[str, str]) -> dict[str, Any]:
     """Anthropic's; its SDKs take an address without the API's version."""
+    if not environment.get("ANTHROPIC_API_KEY"):
+        return {}
     provider = {"kind": "anthropic", "api_key": "${env:ANTHROPIC_API_KEY}"}
     if base_url := environment.get("ANTHROPIC_BASE_URL"):
         base_url = base_url.rstrip("/")
         provider["base_url"] = base_url if base_url.endswith("/v1") else f"{base_url}/v1"
     models = {name: {"targets": [{"provider": "anthropic"}]} for name in ANTHROPIC_MODELS}
     return {"providers": {"anthropic": provider}, "models": models}
+
+
+def _gemini(environment: Mapping[str, str]) -> dict[str, Any]:
+    variable = next((name for name in GEMINI_VARIABLES if environment.get(name)), None)
+    if variable is None:
+        return {}
+    provider = {"kind": "gemini", "api_key": f"${{env:{variable}}}"}
+    models = {name: {"targets": [{"provider": "gemini"}]} for name in GEMINI_MODELS}
+    return {"providers": {"gemini": provider}, "models": models}
 
 
 def _demo() -> dict[str, Any]:

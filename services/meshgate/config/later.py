@@ -9,7 +9,6 @@ FIELDS: frozenset[FieldPath] = frozenset(
     }
 )
 VALUES: dict[FieldPath, frozenset[str]] = {
-    ("providers", "*", "kind"): frozenset({"gemini"}),
     ("models", "*", "cache", "mode"): frozenset({"semantic"}),
     ("models", "*", "strategy"): frozenset({"least-latency", "least-busy", "lowest-cost"}),
 }

@@ -20,10 +20,11 @@ from meshgate.config.model_schema import (
 )
 from meshgate.config.price_schema import PricesSection
 from meshgate.config.provider_schema import (
-    AnthropicSection,
     DemoSection,
+    HttpSection,
     OpenAiCompatibleSection,
     OpenAiSection,
+    ProviderSection,
 )
 from meshgate.config.schema import Configuration
 from meshgate.config.secrets import SecretReference
@@ -72,9 +73,7 @@ def prepare(configuration: Configuration) -> Snapshot:
     return Snapshot(revision, providers, models, keys, auth, limits, guardrails)
 
 
-def _provider(
-    name: str, section: OpenAiSection | OpenAiCompatibleSection | AnthropicSection | DemoSection
-) -> Provider:
+def _provider(name: str, section: ProviderSection) -> Provider:
     if isinstance(section, DemoSection):
         return DemoProvider(
             name,
@@ -96,14 +95,16 @@ def _provider(
     )
 
 
-def _options(section: OpenAiSection | OpenAiCompatibleSection) -> Mapping[str, str]:
+def _options(section: HttpSection) -> Mapping[str, str | SecretReference]:
     if isinstance(section, OpenAiSection):
         return {"api": section.api} if section.api != "chat" else {}
-    return {"responses": "true"} if section.responses else {}
+    if isinstance(section, OpenAiCompatibleSection):
+        return {"responses": "true"} if section.responses else {}
+    return {}
 
 
 def _headers(
-    section: OpenAiSection | OpenAiCompatibleSection | AnthropicSection,
+    section: HttpSection,
 ) -> Mapping[str, str | SecretReference]:
     headers = {name.lower(): value for name, value in section.headers.items()}
     if isinstance(section, OpenAiSection):

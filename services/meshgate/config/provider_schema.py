@@ -20,7 +20,7 @@ from meshgate.config.snapshot import DemoFault
 
 # What carries credentials is written as a reference; what belongs to the connection is not written.
 SECRET_HEADERS = frozenset(
-    {"authorization", "api-key", "x-api-key", "proxy-authorization", "cookie"}
+    {"authorization", "api-key", "x-api-key", "x-goog-api-key", "proxy-authorization", "cookie"}
 )
 OWN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
@@ -121,6 +121,17 @@ class AnthropicSection(HttpSection):
     )
 
 
+class GeminiSection(HttpSection):
+    """Google's Gemini API, or something that is in all points like it."""
+
+    kind: Literal["gemini"] = Field(description="`gemini`.")
+    api_key: Secret = Field(description="The key for the upstream, from Google AI Studio.")
+    base_url: UpstreamAddress = Field(
+        "https://generativelanguage.googleapis.com/v1beta",
+        description="The API's address, with its version.",
+    )
+
+
 class DemoSection(Section):
     """Answers inside the gateway, without any upstream: for trying things out."""
 
@@ -143,6 +154,6 @@ class DemoSection(Section):
 
 
 ProviderSection = Annotated[
-    OpenAiSection | OpenAiCompatibleSection | AnthropicSection | DemoSection,
+    OpenAiSection | OpenAiCompatibleSection | AnthropicSection | GeminiSection | DemoSection,
     Field(discriminator="kind"),
 ]

@@ -56,12 +56,16 @@ class AnswerGlance(Struct, frozen=True):
 
 
 class UpstreamErrorDetail(Struct, frozen=True, kw_only=True):
-    """What an upstream says it dislikes; empty where it does not say. Bounded in length."""
+    """What an upstream says it dislikes; empty where it does not say. Bounded in length.
+
+    `retry_after_seconds` is when it wants to be asked again, where it says that in words of its own.
+    """
 
     message: str = ""
     type: str = ""
     code: str = ""
     param: str = ""
+    retry_after_seconds: float | None = None
 
 
 class UpstreamErrorEvent(UpstreamErrorDetail, frozen=True, kw_only=True):

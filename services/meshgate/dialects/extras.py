@@ -10,7 +10,7 @@ from meshgate.runtime.errors import InvalidRequestError
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 # They help the provider they were written for, and change no answer.
-_HINTS = frozenset({"prompt_cache_key", "prompt_cache_retention", "safety_identifier"})
+_HINTS = frozenset({"prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user"})
 _NOTHING = (b"null", b"false", b"{}", b"[]")
 
 

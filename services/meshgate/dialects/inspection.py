@@ -12,6 +12,9 @@ from meshgate.dialects.anthropic_messages import token_count as anthropic_token_
 from meshgate.dialects.anthropic_messages.inspected_stream import (
     InspectedStream as AnthropicMessagesStream,
 )
+from meshgate.dialects.gemini_embeddings import segments as gemini_embeddings
+from meshgate.dialects.gemini_generate import segments as gemini_generate
+from meshgate.dialects.gemini_generate.inspected_stream import InspectedStream as GeminiStream
 from meshgate.dialects.meshgate_chat import segments as meshgate_chat
 from meshgate.dialects.meshgate_chat.inspected_stream import InspectedStream as MeshgateChatStream
 from meshgate.dialects.openai_chat import segments as openai_chat
@@ -107,6 +110,24 @@ _INSPECTIONS = {
         cut_request=openai_embeddings.cut_request,
         cut_answer=openai_embeddings.cut_answer,
         blocked_answer=openai_embeddings.blocked_answer,
+        stream=_no_stream,
+    ),
+    "gemini_generate": Inspection(
+        cut_request=gemini_generate.cut_request,
+        cut_answer=gemini_generate.cut_answer,
+        blocked_answer=gemini_generate.blocked_answer,
+        stream=GeminiStream,
+    ),
+    "gemini_token_count": Inspection(
+        cut_request=gemini_generate.cut_request,
+        cut_answer=gemini_embeddings.cut_answer,
+        blocked_answer=gemini_embeddings.blocked_answer,
+        stream=_no_stream,
+    ),
+    "gemini_embeddings": Inspection(
+        cut_request=gemini_embeddings.cut_request,
+        cut_answer=gemini_embeddings.cut_answer,
+        blocked_answer=gemini_embeddings.blocked_answer,
         stream=_no_stream,
     ),
 }

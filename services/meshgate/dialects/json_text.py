@@ -30,6 +30,8 @@ _TOLD = frozenset(
     }
     | {"arguments", "function_call", "audio", "transcript", "prediction", "prompt", "suffix"}
     | {"instructions", "output", "summary", "annotations", "annotation", "item", "response", "part"}
+    | {"contents", "parts", "candidates", "systemInstruction", "functionCall", "args", "requests"}
+    | {"functionResponse", "response"}
 )
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])

@@ -8,6 +8,9 @@ from meshgate.dialects.anthropic_messages import keeping as anthropic_messages
 from meshgate.dialects.anthropic_messages.dialect import DIALECT as ANTHROPIC_MESSAGES
 from meshgate.dialects.canonical import CanonicalRequest
 from meshgate.dialects.chat_dialect import RetoldDialect
+from meshgate.dialects.gemini_embeddings import keeping as gemini_embeddings
+from meshgate.dialects.gemini_generate import keeping as gemini_generate
+from meshgate.dialects.gemini_generate.dialect import DIALECT as GEMINI_GENERATE
 from meshgate.dialects.meshgate_chat import keeping as meshgate_chat
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
@@ -121,4 +124,8 @@ _KEEPINGS = {
         openai_embeddings.good_end,
         piecewise=Piecewise(inputs.narrowed, vectors.read, vectors.write),
     ),
+    "gemini_generate": Keeping(
+        gemini_generate.canonical, gemini_generate.good_end, GEMINI_GENERATE
+    ),
+    "gemini_embeddings": Keeping(gemini_embeddings.canonical, gemini_embeddings.good_end),
 }

@@ -11,6 +11,10 @@ from meshgate.dialects.anthropic_messages import texts as anthropic_messages_tex
 from meshgate.dialects.anthropic_messages import token_count as anthropic_token_count
 from meshgate.dialects.anthropic_messages.tally import OutputTally as AnthropicMessagesTally
 from meshgate.dialects.counting import CountableText
+from meshgate.dialects.gemini_embeddings import texts as gemini_embeddings_texts
+from meshgate.dialects.gemini_generate import texts as gemini_generate_texts
+from meshgate.dialects.gemini_generate import token_count as gemini_token_count
+from meshgate.dialects.gemini_generate.tally import OutputTally as GeminiGenerateTally
 from meshgate.dialects.meshgate_chat import texts as meshgate_chat_texts
 from meshgate.dialects.meshgate_chat.tally import OutputTally as MeshgateChatTally
 from meshgate.dialects.neutral import FinishReason, Usage
@@ -140,6 +144,21 @@ _METERS = {
     "openai_embeddings": Meter(
         countable_text=openai_embeddings_texts.countable_text,
         answer_texts=openai_embeddings_texts.answer_texts,
+        tally=_no_tally,
+    ),
+    "gemini_generate": Meter(
+        countable_text=gemini_generate_texts.countable_text,
+        answer_texts=gemini_generate_texts.answer_texts,
+        tally=GeminiGenerateTally,
+    ),
+    "gemini_token_count": Meter(
+        countable_text=gemini_token_count.countable_text,
+        answer_texts=gemini_token_count.answer_texts,
+        tally=_no_tally,
+    ),
+    "gemini_embeddings": Meter(
+        countable_text=gemini_embeddings_texts.countable_text,
+        answer_texts=gemini_embeddings_texts.answer_texts,
         tally=_no_tally,
     ),
 }

@@ -363,13 +363,22 @@ class EncodingFormat(enum.Enum):
 
 
 class EmbeddingsRequest(Struct, frozen=True, kw_only=True):
-    """Texts, or texts already cut into tokens, to be turned into vectors."""
+    """Texts, or texts already cut into tokens, to be turned into vectors.
+
+    Attributes:
+        task: What the vectors are for, where their model makes a difference: retrieval_query,
+            retrieval_document, classification, clustering, or another in words of this kind.
+        extra_json: A JSON object of what the upstream may know and this form does not, or empty.
+        extra_dialect: In whose terms that is; empty for the upstream's own, whatever it speaks.
+    """
 
     model: str
     inputs: tuple[str, ...] | tuple[tuple[int, ...], ...]
     encoding_format: EncodingFormat = EncodingFormat.FLOAT
     dimensions: int | None = None
     extra_json: bytes = b""
+    task: str = ""
+    extra_dialect: str = ""
 
 
 class EmbeddingsResponse(Struct, frozen=True, kw_only=True):

@@ -85,6 +85,7 @@ class Collector:
 
     def response(self, usage: Usage | None) -> ChatResponse | None:
         """The whole answer; None where it is not whole, or too large, or could not be read."""
+        self._close()
         if self._is_given_up or not self._reader.done:
             return None
         return ChatResponse(
@@ -95,6 +96,14 @@ class Collector:
             usage=usage,
             stop_sequence=self._stop_sequence,
         )
+
+    def _close(self) -> None:
+        """Take the end of the stream, which is all that ends an answer in some dialects."""
+        try:
+            for event in self._reader.close():
+                self._take(event)
+        except AnswerError:
+            self._give_up()
 
     def _take(self, event: ChatEvent) -> None:
         match event:

@@ -4,15 +4,9 @@
 neutral form. Whoever runs the request need not know which.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from msgspec import Struct
-
-from meshgate.dialects.answers import AnswerGlance, AnswerStream, RequestHead, UpstreamErrorEvent
-from meshgate.dialects.anthropic_messages import passthrough as anthropic_messages
-from meshgate.dialects.anthropic_messages import token_count as anthropic_token_count
+from meshgate.dialects.answers import AnswerGlance, AnswerStream, UpstreamErrorEvent
 from meshgate.dialects.anthropic_messages.dialect import DIALECT as ANTHROPIC_MESSAGES
 from meshgate.dialects.chat_dialect import (
     CallerDialect,
@@ -21,26 +15,26 @@ from meshgate.dialects.chat_dialect import (
     StreamWriter,
     UpstreamDialect,
 )
+from meshgate.dialects.embeddings_translation import embeddings_translation
+from meshgate.dialects.gemini_generate.dialect import DIALECT as GEMINI_GENERATE
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_api.output_bound import OutputBound
-from meshgate.dialects.openai_chat import passthrough as openai_chat
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
 from meshgate.dialects.openai_chat.dialect import dialect as openai_chat_dialect
 from meshgate.dialects.openai_chat.variant import Variant
-from meshgate.dialects.openai_completions import passthrough as openai_completions
 from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPLETIONS
-from meshgate.dialects.openai_embeddings import passthrough as openai_embeddings
-from meshgate.dialects.openai_embeddings.read_request import read_head as read_embeddings_head
-from meshgate.dialects.openai_responses import passthrough as openai_responses
 from meshgate.dialects.openai_responses.dialect import DIALECT as OPENAI_RESPONSES
+from meshgate.dialects.passthroughs import passthrough
+from meshgate.dialects.translator import CallerAnswer, Translator, UpstreamRequest
 from meshgate.runtime.errors import UnsupportedError
 
 CHAT_DIALECTS: dict[str, ChatDialect] = {
     "openai_chat": OPENAI_CHAT,
-    "meshgate_chat": MESHGATE_CHAT,
-    "anthropic_messages": ANTHROPIC_MESSAGES,
     "openai_responses": OPENAI_RESPONSES,
+    "anthropic_messages": ANTHROPIC_MESSAGES,
+    "gemini_generate": GEMINI_GENERATE,
+    "meshgate_chat": MESHGATE_CHAT,
 }
 """The dialects that callers and upstreams speak."""
 
@@ -53,49 +47,8 @@ CALLER_DIALECTS: dict[str, CallerDialect] = {
 UPSTREAM_DIALECTS: dict[str, UpstreamDialect] = {**CHAT_DIALECTS}
 """Those and the ones that only upstreams speak."""
 
-
-class UpstreamRequest(Struct, frozen=True):
-    """A request as the upstream wants it, and what its caller's head said."""
-
-    body: bytes
-    head: RequestHead
-
-
-class CallerAnswer(Struct, frozen=True):
-    """A plain answer as the caller wants it, and what was seen in it."""
-
-    body: bytes
-    glance: AnswerGlance
-
-
-class Translator(Protocol):
-    """Turns requests of a caller's dialect into an upstream's, and its answers back."""
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Turn a request; `model` is the upstream's name for it.
-
-        The upstream is asked for `output_cap` tokens at most (> 0), for each choice, if it is
-        given; or for fewer, where the caller asks for fewer.
-
-        Raises:
-            InvalidRequestError: The request is malformed.
-            UnsupportedError: The upstream's dialect cannot express something.
-        """
-        ...
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Turn a plain answer; `created` is in seconds since 1970.
-
-        Raises:
-            MalformedAnswerError: It cannot be understood.
-        """
-        ...
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Begin to turn a streamed answer. `include_usage` stands in the request's head."""
-        ...
+# Read for what the demo provider answers, and told by nobody else.
+_UNTRANSLATED = frozenset({"openai_completions"})
 
 
 def translator(
@@ -118,10 +71,10 @@ def translator(
         UnsupportedError: Nothing does.
     """
     variant = variant or Variant(output_bound=bound)
-    if caller_dialect == upstream_dialect == "openai_chat":
-        return ChatPassthrough(variant)
-    if caller_dialect == upstream_dialect and (passthrough := _PASSTHROUGHS.get(caller_dialect)):
-        return passthrough(bound)
+    if caller_dialect == upstream_dialect and (passes := passthrough(caller_dialect, variant)):
+        return passes
+    if (embeddings := embeddings_translation(caller_dialect, upstream_dialect)) is not None:
+        return embeddings
     caller, upstream = CALLER_DIALECTS.get(caller_dialect), _upstream(upstream_dialect, variant)
     if caller is None or upstream is None or caller_dialect in _UNTRANSLATED:
         raise UnsupportedError(
@@ -137,140 +90,6 @@ def _upstream(dialect: str, variant: Variant) -> UpstreamDialect | None:
     if dialect == "openai_chat":
         return openai_chat_dialect(variant)
     return UPSTREAM_DIALECTS.get(dialect)
-
-
-@dataclass(frozen=True)
-class ChatPassthrough:
-    """Chat completions for an upstream that speaks them too."""
-
-    variant: Variant
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Replace the model's name. Whether to stream stands in the body already."""
-        del stream
-        head = OPENAI_CHAT.read_head(body)
-        written = openai_chat.retarget(body, model, head, output_cap, self.variant)
-        return UpstreamRequest(written, head)
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Pass the answer on, which has a `created` of its own."""
-        del created
-        return CallerAnswer(body, openai_chat.glance(body))
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Follow the stream, whose chunks have a `created` of their own."""
-        del created
-        return openai_chat.StreamTracker(include_usage=include_usage)
-
-
-class CompletionsPassthrough:
-    """Completions for an upstream that speaks them too."""
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Replace the model's name. Whether to stream stands in the body already."""
-        del stream
-        head = OPENAI_COMPLETIONS.read_head(body)
-        return UpstreamRequest(openai_completions.retarget(body, model, head, output_cap), head)
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Pass the answer on, which has a `created` of its own."""
-        del created
-        return CallerAnswer(body, openai_completions.glance(body))
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Follow the stream, whose chunks have a `created` of their own."""
-        del created
-        return openai_completions.StreamTracker(include_usage=include_usage)
-
-
-class ResponsesPassthrough:
-    """Responses for an upstream that speaks them too."""
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Replace the model's name. Whether to stream stands in the body already."""
-        del stream
-        head = OPENAI_RESPONSES.read_head(body)
-        return UpstreamRequest(openai_responses.retarget(body, model, head, output_cap), head)
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Pass the answer on, which has a `created_at` of its own."""
-        del created
-        return CallerAnswer(body, openai_responses.glance(body))
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Follow the stream, whose response has a `created_at` of its own, and always the usage."""
-        del created, include_usage
-        return openai_responses.StreamTracker()
-
-
-class EmbeddingsPassthrough:
-    """Embeddings for an upstream that speaks the same dialect."""
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Replace the model's name. There are no streams, and no output to be capped."""
-        del stream, output_cap
-        head = read_embeddings_head(body)
-        return UpstreamRequest(openai_embeddings.retarget(body, model, head), head)
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Pass the answer on."""
-        del created
-        return CallerAnswer(body, openai_embeddings.glance(body))
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Refuse: embeddings are not streamed."""
-        raise UnsupportedError("embeddings are not streamed", field="stream")
-
-
-class MessagesPassthrough:
-    """Anthropic's messages for an upstream that speaks them too."""
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Replace the model's name. Whether to stream stands in the body already."""
-        del stream
-        head = ANTHROPIC_MESSAGES.read_head(body)
-        return UpstreamRequest(anthropic_messages.retarget(body, model, output_cap), head)
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Pass the answer on."""
-        del created
-        return CallerAnswer(body, anthropic_messages.glance(body))
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Follow the stream, which tells its usage always."""
-        del created, include_usage
-        return anthropic_messages.StreamTracker()
-
-
-class TokenCountPassthrough:
-    """What counts the tokens of Anthropic's messages, for an upstream that can."""
-
-    def request(
-        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
-    ) -> UpstreamRequest:
-        """Replace the model's name. There are no streams, and no output to be capped."""
-        del stream, output_cap
-        head = anthropic_token_count.read_head(body)
-        return UpstreamRequest(anthropic_token_count.retarget(body, model), head)
-
-    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
-        """Pass the answer on."""
-        del created
-        return CallerAnswer(body, anthropic_token_count.glance(body))
-
-    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
-        """Refuse: a count is not streamed."""
-        return anthropic_token_count.no_stream(created=created, include_usage=include_usage)
 
 
 @dataclass(frozen=True)
@@ -339,34 +158,3 @@ class TranslatedStream:
     def close(self) -> bytes:
         """Take the upstream's end and return what the caller is still owed."""
         return self._writer.write(self._reader.close())
-
-
-def _embeddings_passthrough(_bound: OutputBound) -> Translator:
-    return EmbeddingsPassthrough()
-
-
-def _completions_passthrough(_bound: OutputBound) -> Translator:
-    return CompletionsPassthrough()
-
-
-def _messages_passthrough(_bound: OutputBound) -> Translator:
-    return MessagesPassthrough()
-
-
-def _token_count_passthrough(_bound: OutputBound) -> Translator:
-    return TokenCountPassthrough()
-
-
-def _responses_passthrough(_bound: OutputBound) -> Translator:
-    return ResponsesPassthrough()
-
-
-_PASSTHROUGHS: dict[str, Callable[[OutputBound], Translator]] = {
-    "openai_completions": _completions_passthrough,
-    "openai_embeddings": _embeddings_passthrough,
-    "anthropic_messages": _messages_passthrough,
-    "anthropic_token_count": _token_count_passthrough,
-    "openai_responses": _responses_passthrough,
-}
-# Read for what the demo provider answers, and told by nobody else.
-_UNTRANSLATED = frozenset({"openai_completions"})

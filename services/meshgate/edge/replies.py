@@ -122,6 +122,14 @@ def _path_begins(prefix: str) -> Json:
     )
 
 
+def _path_matches(regex: str) -> Json:
+    match = {"safe_regex": {"regex": regex}}
+    return _any_of(
+        _header(":path", string_match=match),
+        _header("x-envoy-original-path", string_match=match),
+    )
+
+
 def _flagged(*flags: str) -> Json:
     return {"response_flag_filter": {"flags": list(flags)}}
 
@@ -177,7 +185,10 @@ _DIALECTS = (
     ReplyDialect(_NATIVE_GRPC, _plain_body),
     ReplyDialect(_TYPED_REST, _status_body),
     ReplyDialect(_path_begins("/v1/messages"), _anthropic_body),
-    ReplyDialect(_path_begins("/v1beta/"), _gemini_body),
+    ReplyDialect(
+        _any_of(_path_begins("/v1beta/"), _path_matches(r"/v1/models/.+:[a-zA-Z]+(\?.*)?")),
+        _gemini_body,
+    ),
     ReplyDialect(None, _openai_body),
 )
 

@@ -12,6 +12,7 @@ ADDRESSES: Mapping[str, str] = MappingProxyType(
         "https://api.openai.com/v1": "openai",
         "https://api.anthropic.com/v1": "anthropic",
         "https://generativelanguage.googleapis.com/v1beta/openai": "gemini",
+        "https://generativelanguage.googleapis.com/v1beta": "gemini",
         "https://api.mistral.ai/v1": "mistral",
         "https://api.cohere.ai/compatibility/v1": "cohere",
         "https://api.cohere.com/compatibility/v1": "cohere",
@@ -24,7 +25,7 @@ ADDRESSES: Mapping[str, str] = MappingProxyType(
         "https://api.fireworks.ai/inference/v1": "fireworks",
     }
 )
-"""By address, without a slash at the end. All of them speak OpenAI's dialect."""
+"""By address, without a slash at the end."""
 
 _PREFIXES = {"gemini": "models/"}
 """What a vendor lets a model's name begin with, without a difference."""

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
-from meshgate.dialects.translation import Translator
+from meshgate.dialects.translator import Translator
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -147,6 +147,17 @@ _KIND_OF_WORD = {
     "permission_error": FailureKind.AUTHENTICATION,
     "model_not_found": FailureKind.NOT_FOUND,
     "not_found_error": FailureKind.NOT_FOUND,
+    # Google's, of google.rpc.Code and of the reasons of its ErrorInfo.
+    "RESOURCE_EXHAUSTED": FailureKind.RATE_LIMITED,
+    "UNAVAILABLE": FailureKind.OVERLOADED,
+    "DEADLINE_EXCEEDED": FailureKind.TIMEOUT,
+    "INTERNAL": FailureKind.SERVER_ERROR,
+    "INVALID_ARGUMENT": FailureKind.INVALID_REQUEST,
+    "FAILED_PRECONDITION": FailureKind.INVALID_REQUEST,
+    "UNAUTHENTICATED": FailureKind.AUTHENTICATION,
+    "PERMISSION_DENIED": FailureKind.AUTHENTICATION,
+    "API_KEY_INVALID": FailureKind.AUTHENTICATION,
+    "NOT_FOUND": FailureKind.NOT_FOUND,
 }
 _KIND_OF_STATUS = {
     400: FailureKind.INVALID_REQUEST,
@@ -165,6 +176,7 @@ _KIND_OF_STATUS = {
 # Servers that are compatible with OpenAI's say it in words only: vLLM, llama.cpp, TGI, Ollama.
 _TOO_LONG = re.compile(
     r"maximum context length|exceeds? the (available |model's )?context|context window"
+    r"|input token count .{0,40}exceeds the maximum"  # Gemini
     r"|prompt is too long|inputs? tokens? \+ .{0,20}max_new_tokens",
     re.IGNORECASE,
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from meshgate.dialects.answers import AnswerStream, MalformedAnswerError
 from meshgate.dialects.openai_api.errors import read_error
-from meshgate.dialects.translation import CallerAnswer, UpstreamRequest
+from meshgate.dialects.translator import CallerAnswer, UpstreamRequest
 from meshgate.provider import failures
 from meshgate.provider.api import Api, Endpoint
 from meshgate.provider.attempt import (
@@ -22,7 +22,7 @@ from meshgate.provider.attempt import (
 )
 from meshgate.provider.failures import UPSTREAM_ERRORS, AttemptFailedError, Failure
 from meshgate.provider.phases import PhaseClock
-from meshgate.provider.retry_after import read_retry_after
+from meshgate.provider.retry_after import bounded_seconds, read_retry_after
 from meshgate.provider.upstream import (
     MIB,
     PLAIN_ANSWER_LIMIT_BYTES,
@@ -68,7 +68,7 @@ class HttpUpstream:
                     raise self._failed(await _refusal(response))
                 body = await response.read(PLAIN_ANSWER_LIMIT_BYTES)
                 shown = self._shown(response)
-            answer = self._understood(endpoint, body)
+            answer = self._understood(endpoint, request, body)
         except UPSTREAM_ERRORS as error:
             raise self._failed(failures.of_error(error)) from None
         finally:
@@ -135,8 +135,12 @@ class HttpUpstream:
             )
         return endpoint
 
-    def _understood(self, endpoint: Endpoint, body: bytes) -> CallerAnswer:
+    def _understood(
+        self, endpoint: Endpoint, request: UpstreamRequest, body: bytes
+    ) -> CallerAnswer:
         try:
+            if request.read_answer is not None:
+                return request.read_answer(body)
             return endpoint.translator.answer(body, created=int(time.time()))
         except MalformedAnswerError:
             raise self._failed(failures.of_good_status(body)) from None
@@ -197,6 +201,8 @@ async def _refusal(response: UpstreamResponse) -> Failure:
         response.header("retry-after-ms"), response.header("retry-after")
     )
     detail = read_error(response.status, await _error_body(response))
+    if retry_after is None:
+        retry_after = bounded_seconds(detail.retry_after_seconds)
     return failures.of_answer(response.status, detail, retry_after)
 
 

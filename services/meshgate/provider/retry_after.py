@@ -27,6 +27,11 @@ def read_retry_after(
     return None if wanted is None else _bounded(wanted)
 
 
+def bounded_seconds(seconds: float | None) -> float | None:
+    """Seconds that were told elsewhere than in a header, from 0 to LONGEST_SECONDS."""
+    return None if seconds is None else _bounded(seconds)
+
+
 def _number(text: str) -> float | None:
     try:
         number = float(text[:_MOST_CHARACTERS])

@@ -7,7 +7,7 @@ from typing import Any
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.caching import Caching
-from meshgate.routing.edges import anthropic, gateway, openai, status
+from meshgate.routing.edges import anthropic, gateway, gemini, openai, status
 from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
@@ -61,6 +61,11 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                     anthropic.SERVICE,
                     anthropic.AnthropicServicer(pipeline),
                     error_body=anthropic.error_body,
+                ),
+                Implementation(
+                    gemini.SERVICE,
+                    gemini.GeminiServicer(pipeline, counter),
+                    error_body=gemini.error_body,
                 ),
                 Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline, conversations)),
                 Implementation(status.SERVICE, statuses),

@@ -5,6 +5,7 @@ import json
 import msgspec
 
 from meshgate.dialects.answers import UpstreamErrorDetail
+from meshgate.dialects.openai_api import google_details
 from meshgate.runtime.errors import (
     ContentBlockedError,
     CredentialError,
@@ -82,7 +83,8 @@ def detail_of(answer: object) -> UpstreamErrorDetail:
     """Find the error in a decoded answer, in any of the shapes that upstreams give it.
 
     OpenAI: `{"error": {...}}`; Ollama: `{"error": "..."}`; older vLLM: `{"message": ...}`;
-    FastAPI: `{"detail": ...}`; Gemini's OpenAI mode: a list of one of them.
+    FastAPI: `{"detail": ...}`; Google: `{"error": {"code": 429, "status": ..., "details": [...]}}`,
+    in Gemini's OpenAI mode and in arrays of chunks a list of one of them.
     """
     if isinstance(answer, list) and answer:
         answer = answer[0]
@@ -91,11 +93,13 @@ def detail_of(answer: object) -> UpstreamErrorDetail:
     error = answer.get("error", answer)
     if not isinstance(error, dict):
         return UpstreamErrorDetail(message=_text(error)[:MESSAGE_LIMIT_BYTES])
+    google = google_details.read(error.get("details"))
     return UpstreamErrorDetail(
         message=_message_of(error)[:MESSAGE_LIMIT_BYTES],
-        type=_text(error.get("type"))[:_WORD_LIMIT],
-        code=_text(error.get("code"))[:_WORD_LIMIT],
-        param=_text(error.get("param"))[:_WORD_LIMIT],
+        type=_text(error.get("type") or error.get("status"))[:_WORD_LIMIT],
+        code=(google.reason or _text(error.get("code")))[:_WORD_LIMIT],
+        param=(_text(error.get("param")) or google.field)[:_WORD_LIMIT],
+        retry_after_seconds=google.retry_after_seconds,
     )
 
 

@@ -66,6 +66,7 @@ def read(body: bytes) -> EmbeddingsRequest:
         encoding_format=request.encoding_format or EncodingFormat.FLOAT,
         dimensions=request.dimensions,
         extra_json=msgspec.json.encode(extra) if extra else b"",
+        extra_dialect="openai_embeddings" if extra else "",
     )
 
 

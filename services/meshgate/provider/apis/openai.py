@@ -35,6 +35,9 @@ def openai_api(connection: Connection, bound: OutputBound = OutputBound.MAX_TOKE
         for dialect, path in _PATHS.items()
     }
     endpoints |= _responses(connection)
+    endpoints["gemini_embeddings"] = Endpoint(
+        f"{base_url}/embeddings", translator("gemini_embeddings", "openai_embeddings")
+    )
     return Api(
         endpoints=endpoints,
         headers=joined_headers(

@@ -33,6 +33,7 @@ class Endpoint:
         error_event: Writes the event that ends a stream which began well.
         costed: Begins to tell at the end of a stream what it has cost, where a dialect can.
         error_after: Writes that event where it depends on the last chunk, which it is given.
+        stream_media_type: What a stream is written in.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Endpoint:
     error_event: Callable[[GatewayError], bytes]
     costed: Callable[[], CostedStream] | None = None
     error_after: Callable[[GatewayError, bytes], bytes] | None = None
+    stream_media_type: str = EVENTS
 
 
 async def answer(
@@ -51,12 +53,21 @@ async def answer(
     Raises:
         GatewayError: There is none.
     """
+    return bodies_of(await reply_to(pipeline, endpoint, body, context), endpoint, context)
+
+
+async def reply_to(pipeline: Pipeline, endpoint: Endpoint, body: bytes, context: Any) -> Reply:
+    """The model's answer, which tells its cost at its end where the caller wants that.
+
+    Raises:
+        GatewayError: There is none.
+    """
     arrival = Arrival.from_context(context, endpoint.method)
     read_head = _with_usage(endpoint.read_head) if arrival.wants_cost else endpoint.read_head
     reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head)
     if arrival.wants_cost and reply.chunks is not None and endpoint.costed is not None:
         reply = replace(reply, chunks=CostedChunks(reply.chunks, reply.bill, endpoint.costed()))
-    return _bodies(reply, endpoint, context)
+    return reply
 
 
 def _with_usage(read_head: ReadHead) -> ReadHead:
@@ -69,7 +80,9 @@ def _with_usage(read_head: ReadHead) -> ReadHead:
     return read
 
 
-async def _bodies(reply: Reply, endpoint: Endpoint, context: Any) -> AsyncGenerator[HttpBody, None]:
+async def bodies_of(
+    reply: Reply, endpoint: Endpoint, context: Any
+) -> AsyncGenerator[HttpBody, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
     if reply.chunks is None:
         cost = cost_header(await reply.bill.cost_nanos())
@@ -77,16 +90,17 @@ async def _bodies(reply: Reply, endpoint: Endpoint, context: Any) -> AsyncGenera
         yield HttpBody(content_type=JSON, data=reply.body)
         return
     last: bytes | None = None
+    media_type = endpoint.stream_media_type
     async with aclosing(reply.chunks) as chunks:
         try:
             async for chunk in chunks:
                 if last is None:
                     await context.send_initial_metadata(reply.headers)
                 last = chunk
-                yield HttpBody(content_type=EVENTS, data=chunk)
+                yield HttpBody(content_type=media_type, data=chunk)
         except GatewayError as error:
             if last is not None:
-                yield HttpBody(content_type=EVENTS, data=_error_event(endpoint, error, last))
+                yield HttpBody(content_type=media_type, data=_error_event(endpoint, error, last))
             raise
 
 

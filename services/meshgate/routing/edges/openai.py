@@ -7,6 +7,7 @@ from typing import Any
 
 from google.api.httpbody_pb2 import HttpBody
 
+from meshgate.dialects.gemini_generate import model_list as google_models
 from meshgate.dialects.openai_api import model_list
 from meshgate.dialects.openai_chat import chunks as chat_chunks
 from meshgate.dialects.openai_chat import errors as chat_errors
@@ -97,12 +98,19 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
         names = await self._pipeline.models(
             Arrival.from_context(context, "OpenAiService.ListModels")
         )
-        return HttpBody(content_type=JSON, data=model_list.write_models(names))
+        lists = google_models if sends_googles_key(context) else model_list
+        return HttpBody(content_type=JSON, data=lists.write_models(names))
 
     async def GetModel(self, request: pb.GetOpenAiModelRequest, context: Any) -> HttpBody:
         arrival = Arrival.from_context(context, "OpenAiService.GetModel")
         name = await self._pipeline.model(arrival, request.id)
-        return HttpBody(content_type=JSON, data=model_list.write_model(name))
+        lists = google_models if sends_googles_key(context) else model_list
+        return HttpBody(content_type=JSON, data=lists.write_model(name))
+
+
+def sends_googles_key(context: Any) -> bool:
+    """Whether the caller is one of Google's SDKs, the newer of which list models at the same path."""
+    return any(name == "x-goog-api-key" for name, _ in context.invocation_metadata())
 
 
 def error_body(error: GatewayError) -> ErrorBody:

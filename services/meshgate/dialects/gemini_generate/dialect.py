@@ -1,0 +1,19 @@
+"""Gemini's generateContent, among the chat dialects."""
+
+from meshgate.dialects.chat_dialect import ChatDialect
+from meshgate.dialects.gemini_generate import (
+    read_request,
+    read_response,
+    write_request,
+    write_response,
+)
+
+DIALECT = ChatDialect(
+    read_head=read_request.read_head,
+    read_request=read_request.read,
+    write_request=write_request.write,
+    read_response=read_response.read,
+    write_response=write_response.write,
+    stream_reader=read_response.StreamReader,
+    stream_writer=write_response.StreamWriter,
+)

@@ -1,0 +1,73 @@
+"""Calls of functions that are told in fragments, gathered: Gemini tells each in one piece."""
+
+from collections.abc import Iterator
+
+from msgspec import Raw, Struct
+
+from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.gemini_generate.contents import object_of
+from meshgate.dialects.neutral import ToolCall, ToolCallDelta
+
+LIMIT_BYTES = 8 * 1024 * 1024
+
+
+class _Open(Struct):
+    id: str
+    name: str
+    arguments: bytearray
+
+
+class GatheredCalls:
+    """The calls of a stream that are not told yet. All of them together are bounded.
+
+    Args:
+        limit_bytes: The most that their arguments may take.
+    """
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._open: dict[int, _Open] = {}
+
+    def take(self, delta: ToolCallDelta) -> None:
+        """Take a fragment.
+
+        Raises:
+            MalformedAnswerError: It is more than is gathered, or goes on with a call that was told.
+        """
+        call = self._open.get(delta.index)
+        if call is None:
+            if not delta.name:
+                raise MalformedAnswerError("a call goes on after its end")
+            call = self._open[delta.index] = _Open(delta.id, delta.name, bytearray())
+        call.arguments += delta.arguments_fragment.encode(errors="replace")
+        if sum(len(each.arguments) for each in self._open.values()) > self._limit_bytes:
+            raise MalformedAnswerError("the arguments of calls are too long")
+
+    def told(self) -> Iterator[dict[str, object]]:
+        """The parts that tell them, in order; none of them is kept.
+
+        Raises:
+            MalformedAnswerError: The arguments of one are no JSON object.
+        """
+        calls, self._open = self._open, {}
+        for call in calls.values():
+            yield write_call(
+                ToolCall(
+                    id=call.id,
+                    name=call.name,
+                    arguments_json=call.arguments.decode(errors="replace"),
+                )
+            )
+
+
+def write_call(call: ToolCall) -> dict[str, object]:
+    """The part that tells a call.
+
+    Raises:
+        MalformedAnswerError: Its arguments are no JSON object.
+    """
+    arguments = call.arguments_json.strip() or "{}"
+    if call.is_custom or object_of(arguments) is None:
+        raise MalformedAnswerError("the arguments of a call are no JSON object")
+    identity = {"id": call.id} if call.id else {}
+    return {"functionCall": {**identity, "name": call.name, "args": Raw(arguments.encode())}}
