@@ -18,9 +18,11 @@ from meshgate.config.model_schema import (
     TargetSection,
     TimeoutsSection,
 )
+from meshgate.config.openai_family.members import MEMBERS
 from meshgate.config.price_schema import PricesSection
 from meshgate.config.provider_schema import (
     DemoSection,
+    FamilySection,
     OpenAiCompatibleSection,
     OpenAiSection,
 )
@@ -72,7 +74,7 @@ def prepare(configuration: Configuration) -> Snapshot:
 
 
 def _provider(
-    name: str, section: OpenAiSection | OpenAiCompatibleSection | DemoSection
+    name: str, section: OpenAiSection | OpenAiCompatibleSection | FamilySection | DemoSection
 ) -> Provider:
     if isinstance(section, DemoSection):
         return DemoProvider(
@@ -85,7 +87,7 @@ def _provider(
     return HttpProvider(
         name,
         kind=section.kind,
-        base_url=section.base_url,
+        base_url=section.base_url or MEMBERS[section.kind].base_url,
         api_key=section.api_key,
         headers=_headers(section),
         connect_seconds=section.timeouts.connect,
@@ -95,7 +97,7 @@ def _provider(
 
 
 def _headers(
-    section: OpenAiSection | OpenAiCompatibleSection,
+    section: OpenAiSection | OpenAiCompatibleSection | FamilySection,
 ) -> Mapping[str, str | SecretReference]:
     headers = {name.lower(): value for name, value in section.headers.items()}
     if isinstance(section, OpenAiSection):

@@ -117,6 +117,8 @@ def _checked(message: Message, at: str, variant: Variant) -> list[Part]:
     Raises:
         UnsupportedError: One of them cannot stand there.
     """
+    if message.name and not variant.speaker_names:
+        raise unsupported(f"{at}.name")
     for number, part in enumerate(message.parts):
         where = f"{at}.parts[{number}]"
         if not isinstance(part, (*_SPOKEN[message.role], CachePoint)):

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from meshgate.dialects.openai_api.output_bound import OutputBound
+from meshgate.config.openai_family.members import MEMBERS
+from meshgate.dialects.openai_chat.variant import OPENAI
 from meshgate.provider.api import Api, Connection
 from meshgate.provider.apis.openai import openai_api
 
@@ -14,6 +15,10 @@ def api_of(connection: Connection) -> Api:
 
 
 _APIS: dict[str, Callable[[Connection], Api]] = {
-    "openai": partial(openai_api, bound=OutputBound.MAX_COMPLETION_TOKENS),
+    "openai": partial(openai_api, variant=OPENAI),
     "openai-compatible": openai_api,
+    **{
+        kind: partial(openai_api, variant=member.chat, answers=member.answers)
+        for kind, member in MEMBERS.items()
+    },
 }
