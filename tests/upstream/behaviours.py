@@ -166,6 +166,8 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
         says: `echo` makes the content a JSON object of what arrived: method, path, headers, body.
         chunks: How many content events a stream cuts the text into.
         tool_calls: Asked for instead of text; None leaves it to the request.
+        thought: What comes before the text, in `reasoning_content`.
+        call_numbers: Whether streamed fragments of tool calls say which call they belong to.
         finish_reason: OpenAI's word; None derives it.
         usage: None counts words.
         usage_sent: `asked` sends it with plain answers, and in streams that include it.
@@ -181,6 +183,8 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
     says: Literal["text", "echo"] = "text"
     chunks: int = 4
     tool_calls: tuple[ToolCall, ...] | None = None
+    thought: str = ""
+    call_numbers: Literal["told", "missing"] = "told"
     finish_reason: str | None = None
     usage: Usage | None = None
     usage_sent: Literal["asked", "always", "never"] = "asked"
