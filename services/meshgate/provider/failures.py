@@ -100,6 +100,7 @@ OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "4
 _KIND_OF_WORD = {
     "rate_limit_exceeded": FailureKind.RATE_LIMITED,
     "rate_limit_error": FailureKind.RATE_LIMITED,
+    "rate_limited": FailureKind.RATE_LIMITED,  # Mistral's
     "insufficient_quota": FailureKind.RATE_LIMITED,
     "billing_hard_limit_reached": FailureKind.RATE_LIMITED,
     "overloaded": FailureKind.OVERLOADED,

@@ -82,7 +82,8 @@ def detail_of(answer: object) -> UpstreamErrorDetail:
     """Find the error in a decoded answer, in any of the shapes that upstreams give it.
 
     OpenAI: `{"error": {...}}`; Ollama: `{"error": "..."}`; older vLLM: `{"message": ...}`;
-    FastAPI: `{"detail": ...}`; Gemini's OpenAI mode: a list of one of them.
+    FastAPI: `{"detail": ...}`; Mistral: `{"message": {"detail": ...}}`; Gemini's OpenAI mode: a list
+    of one of them.
     """
     if isinstance(answer, list) and answer:
         answer = answer[0]
@@ -95,15 +96,32 @@ def detail_of(answer: object) -> UpstreamErrorDetail:
         message=_message_of(error)[:MESSAGE_LIMIT_BYTES],
         type=_text(error.get("type"))[:_WORD_LIMIT],
         code=_text(error.get("code"))[:_WORD_LIMIT],
-        param=_text(error.get("param"))[:_WORD_LIMIT],
+        param=(_text(error.get("param")) or _place_of(error))[:_WORD_LIMIT],
     )
 
 
 def _message_of(error: dict[object, object]) -> str:
-    message = error.get("message", error.get("detail"))
-    if isinstance(message, list) and message and isinstance(message[0], dict):
-        message = message[0].get("msg")
-    return _text(message)
+    complaint = _complaint_of(error)
+    if complaint is not None:
+        return _text(complaint.get("msg"))
+    return _text(error.get("message", error.get("detail")))
+
+
+def _place_of(error: dict[object, object]) -> str:
+    """What is complained of, as OpenAI names it: `messages.0.name`."""
+    complaint = _complaint_of(error) or {}
+    place = complaint.get("loc")
+    if not isinstance(place, list) or place[:1] != ["body"]:
+        return ""
+    return ".".join(map(_text, place[1:]))
+
+
+def _complaint_of(error: dict[object, object]) -> dict[object, object] | None:
+    """The first complaint of a list of them; None where there is no list."""
+    told = error.get("message", error.get("detail"))
+    if isinstance(told, dict):
+        told = told.get("detail")
+    return told[0] if isinstance(told, list) and told and isinstance(told[0], dict) else None
 
 
 def _text(value: object) -> str:
