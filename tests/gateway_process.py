@@ -26,6 +26,8 @@ CONFIGURATION = """
 providers:
   main: {{kind: openai-compatible, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
   nobody: {{kind: openai-compatible, base_url: "http://127.0.0.1:{closed_port}/v1"}}
+  mistral: {{kind: mistral, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
+  deepseek: {{kind: deepseek, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
   demo: {{kind: demo, word_delay: 1ms}}
   claude: {{kind: anthropic, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
   gemini: {{kind: gemini, base_url: "{upstream}/v1beta", api_key: "${{env:UPSTREAM_KEY}}"}}

@@ -327,6 +327,26 @@ class TestHints:
         assert message["content"] == "Error: no such file"
 
 
+class TestContentInPieces:
+    """As Mistral's models tell it that think (docs/models/thinkchunk.md of its client)."""
+
+    PIECES: ClassVar = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}], "closed": True},
+        {"type": "text", "text": "so"},
+    ]
+
+    def test_thoughts_are_told_from_what_is_said(self):
+        message = {"role": "assistant", "content": self.PIECES}
+        told = body(choices=[{"message": message, "finish_reason": "stop"}])
+
+        assert OPENAI.read_response(told).message.parts == (Reasoning(text="hm"), Text("so"))
+
+    def test_the_same_holds_for_what_is_streamed(self):
+        found = events(delta(content=self.PIECES[:1]), delta(content="so", finish="stop"))
+
+        assert found[1:3] == [ReasoningDelta("hm"), TextDelta("so")]
+
+
 class TestStreamsPutRight:
     def test_what_is_null_or_empty_says_nothing(self):
         found = events(
@@ -365,6 +385,28 @@ class TestStreamsPutRight:
             ToolCallDelta(index=0, id="c", name="f"),
             ToolCallDelta(index=0, arguments_fragment='{"a":1}'),
         ]
+
+
+def test_hints_and_what_is_usual_are_left_out_where_they_are_not_taken():
+    refused = Variant(refused=frozenset({"user", "tool_choice", "parallel_tool_calls"}))
+    usual = ToolChoice(mode=ToolChoiceMode.AUTO)
+    request = asked(Text("a"), user="ann", tool_choice=usual, parallel_tool_calls=True)
+
+    assert sent(request, refused) == {
+        "model": "m",
+        "messages": [{"role": "assistant", "content": "a"}],
+    }
+    with pytest.raises(UnsupportedError, match="tool_choice"):
+        sent(asked(Text("a"), tool_choice=ToolChoice(mode=ToolChoiceMode.NONE)), refused)
+
+
+def test_names_of_speakers_are_refused_where_they_are_not_taken():
+    named = Message(role=Role.USER, parts=(Text("a"),), name="ann")
+
+    with pytest.raises(UnsupportedError) as caught:
+        sent(ChatRequest(model="m", messages=(named,)), Variant(speaker_names=False))
+
+    assert caught.value.field == "messages[0].name"
 
 
 def test_what_a_variant_does_not_take_is_refused_by_name():

@@ -168,6 +168,7 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
         tool_calls: Asked for instead of text; None leaves it to the request.
         thought: What a model that shows its thoughts thinks first.
         signature: What signs the first call, or the text, in base64.
+        call_numbers: Whether streamed fragments of tool calls say which call they belong to.
         finish_reason: OpenAI's word; None derives it.
         usage: None counts words.
         usage_sent: `asked` sends it with plain answers, and in streams that include it.
@@ -185,6 +186,7 @@ class Behaviour(_Plan, frozen=True, kw_only=True):
     tool_calls: tuple[ToolCall, ...] | None = None
     thought: str = ""
     signature: str = ""
+    call_numbers: Literal["told", "missing"] = "told"
     finish_reason: str | None = None
     usage: Usage | None = None
     usage_sent: Literal["asked", "always", "never"] = "asked"

@@ -27,6 +27,8 @@ class Chat:
         finish_reason: Of every choice.
         usage: None if it is not sent.
         service_tier: The one asked for, as far as OpenAI serves such.
+        thought: What comes before.
+        call_numbers: Whether streamed fragments of tool calls say which call they belong to.
     """
 
     id: str
@@ -37,6 +39,8 @@ class Chat:
     finish_reason: str
     usage: Usage | None
     service_tier: str = "default"
+    thought: str = ""
+    call_numbers: str = "told"
 
 
 def compose(body: Body, behaviour: Behaviour, number: int, text: str) -> Chat:
@@ -54,6 +58,8 @@ def compose(body: Body, behaviour: Behaviour, number: int, text: str) -> Chat:
         finish_reason=behaviour.finish_reason or reason,
         usage=_usage(body, behaviour, said or "".join(c.arguments for c in calls), choices),
         service_tier=_tier(body),
+        thought=behaviour.thought,
+        call_numbers=behaviour.call_numbers,
     )
 
 
@@ -113,6 +119,8 @@ def _arguments(function: Body) -> str:
 def whole(chat: Chat) -> bytes:
     """A plain answer, spread over lines as OpenAI does."""
     message: Body = {"role": "assistant", "content": chat.text}
+    if chat.thought:
+        message["reasoning_content"] = chat.thought
     if chat.tool_calls:
         message["tool_calls"] = [_call(chat, i, c) for i, c in enumerate(chat.tool_calls)]
     message |= {"refusal": None, "annotations": []}
@@ -215,21 +223,24 @@ class _Shape:
 
 
 def _deltas(chat: Chat, chunks: int) -> Iterator[Body]:
+    first = None if chat.tool_calls else ""
+    yield {"role": "assistant", "content": first, "refusal": None}
+    for piece in pieces(chat.thought, chunks) if chat.thought else ():
+        yield {"content": None, "reasoning_content": piece}
     if chat.tool_calls:
         yield from _call_deltas(chat, chunks)
         return
-    yield {"role": "assistant", "content": "", "refusal": None}
     for piece in pieces(chat.text or "", chunks):
         yield {"content": piece}
 
 
 def _call_deltas(chat: Chat, chunks: int) -> Iterator[Body]:
-    yield {"role": "assistant", "content": None, "refusal": None}
     for index, call in enumerate(chat.tool_calls):
         opening = _call(chat, index, ToolCall(call.name, ""))
-        yield {"tool_calls": [{"index": index, **opening}]}
+        number = {"index": index} if chat.call_numbers == "told" else {}
+        yield {"tool_calls": [{**number, **opening}]}
         for piece in pieces(call.arguments, chunks):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+            yield {"tool_calls": [{**number, "function": {"arguments": piece}}]}
 
 
 def pieces(text: str, number: int) -> Iterator[str]:

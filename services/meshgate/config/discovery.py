@@ -1,15 +1,17 @@
 """A configuration for those who have written none: made from the environment."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from meshgate.config.openai_family.members import MEMBERS, Member
 from meshgate.config.preparation import prepare
 from meshgate.config.schema import Configuration
 from meshgate.config.snapshot import Snapshot
+from meshgate.pricing.table import shipped
 from meshgate.runtime.environment import SettingError
 
 OPENAI_MODELS = (
@@ -84,20 +86,24 @@ def discover(environment: Mapping[str, str]) -> Discovery:
     snapshot = prepare(_found(environment))
     made = ", ".join(snapshot.providers)
     notices = [f"no configuration file: made the provider {made} from the environment"]
+    notices += [
+        f"{member.key_variable} is set, but which models {member.name} has only a configuration"
+        " can say: see docs/providers.md"
+        for member in MEMBERS.values()
+        if environment.get(member.key_variable) and not _models_of(member)
+    ]
     return Discovery(snapshot, tuple(notices))
 
 
 def _found(environment: Mapping[str, str]) -> Configuration:
     """What the keys in the environment give, all together."""
-    makers = {"OPENAI": _openai, "ANTHROPIC": _anthropic, "GEMINI": _gemini}
-    written: dict[str, dict[str, Any]] = {"providers": {}, "models": {}}
-    for vendor, make in makers.items():
-        if not (made := make(environment)):
-            continue
-        _configuration(made, f"{vendor}_BASE_URL")  # an error tells its variable
-        for section, named in made.items():
-            written[section] |= named
-    return _configuration(written if written["providers"] else _demo(), "OPENAI_BASE_URL")
+    found = []
+    for make, variable in _MAKERS.items():
+        if made := make(environment):
+            _configuration(made, variable)  # an error tells its variable
+            found.append(made)
+    found += _family(environment)
+    return _configuration(_joined(found) if found else _demo(), "OPENAI_BASE_URL")
 
 
 def _configuration(written: dict[str, Any], variable: str) -> Configuration:
@@ -137,6 +143,46 @@ def _gemini(environment: Mapping[str, str]) -> dict[str, Any]:
     provider = {"kind": "gemini", "api_key": f"${{env:{variable}}}"}
     models = {name: {"targets": [{"provider": "gemini"}]} for name in GEMINI_MODELS}
     return {"providers": {"gemini": provider}, "models": models}
+
+
+def _family(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The members of OpenAI's family whose keys are there, and whose models are known."""
+    return [
+        {
+            "providers": {kind: {"kind": kind, "api_key": f"${{env:{member.key_variable}}}"}},
+            "models": {name: {"targets": [{"provider": kind}]} for name in _models_of(member)},
+        }
+        for kind, member in MEMBERS.items()
+        if environment.get(member.key_variable) and _models_of(member)
+    ]
+
+
+def _models_of(member: Member) -> list[str]:
+    """The models of a member that have a price."""
+    if not member.vendor:
+        return []
+    return [entry.model for entry in shipped().entries if entry.vendor == member.vendor]
+
+
+def _joined(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One configuration of several; where they have a model of the same name, that of the first."""
+    joined: dict[str, Any] = {"providers": {}, "models": {}}
+    for each in found:
+        for section, entries in each.items():
+            joined[section] = {**joined[section], **_others(entries, joined[section])}
+    return joined
+
+
+def _others(entries: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    return {name: entry for name, entry in entries.items() if name not in known}
+
+
+_MAKERS = {
+    _openai: "OPENAI_BASE_URL",
+    _anthropic: "ANTHROPIC_BASE_URL",
+    _gemini: "GEMINI_BASE_URL",
+}
+"""What makes each provider, and the variable that may say where it is."""
 
 
 def _demo() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from meshgate.config.model_schema import (
     TargetSection,
     TimeoutsSection,
 )
+from meshgate.config.openai_family.members import MEMBERS
 from meshgate.config.price_schema import PricesSection
 from meshgate.config.provider_schema import (
     DemoSection,
@@ -85,7 +86,7 @@ def _provider(name: str, section: ProviderSection) -> Provider:
     return HttpProvider(
         name,
         kind=section.kind,
-        base_url=section.base_url,
+        base_url=section.base_url or MEMBERS[section.kind].base_url,
         api_key=section.api_key,
         headers=_headers(section),
         connect_seconds=section.timeouts.connect,

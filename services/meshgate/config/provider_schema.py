@@ -1,6 +1,6 @@
 """What may be written under `providers:`."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,7 +16,13 @@ from meshgate.config.fields import (
     UpstreamAddress,
     lasting,
 )
+from meshgate.config.openai_family.members import MEMBERS
 from meshgate.config.snapshot import DemoFault
+
+if TYPE_CHECKING:
+    FamilyKind: TypeAlias = str
+else:
+    FamilyKind = Literal[tuple(MEMBERS)]
 
 # What carries credentials is written as a reference; what belongs to the connection is not written.
 SECRET_HEADERS = frozenset(
@@ -132,6 +138,26 @@ class GeminiSection(HttpSection):
     )
 
 
+class FamilySection(HttpSection):
+    """A provider of OpenAI's family whose ways the gateway knows: see docs/providers.md."""
+
+    kind: FamilyKind = Field(description=f"One of {', '.join(f'`{kind}`' for kind in MEMBERS)}.")
+    base_url: UpstreamAddress | None = Field(
+        None,
+        description="The API's address, with its version; the provider's usual one if not given.",
+    )
+    api_key: Secret | None = Field(
+        None, description="The key for the upstream; required but for servers of one's own."
+    )
+
+    @model_validator(mode="after")
+    def _check_key(self) -> Self:
+        variable = MEMBERS[self.kind].key_variable
+        if variable and self.api_key is None:
+            raise ValueError(f"must have an `api_key`, for instance ${{env:{variable}}}")
+        return self
+
+
 class DemoSection(Section):
     """Answers inside the gateway, without any upstream: for trying things out."""
 
@@ -154,6 +180,11 @@ class DemoSection(Section):
 
 
 ProviderSection = Annotated[
-    OpenAiSection | OpenAiCompatibleSection | AnthropicSection | GeminiSection | DemoSection,
+    OpenAiSection
+    | OpenAiCompatibleSection
+    | FamilySection
+    | AnthropicSection
+    | GeminiSection
+    | DemoSection,
     Field(discriminator="kind"),
 ]

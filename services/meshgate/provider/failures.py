@@ -120,6 +120,7 @@ _KIND_OF_WORD = {
     "rate_limit_exceeded": FailureKind.RATE_LIMITED,
     "rate_limit_error": FailureKind.RATE_LIMITED,
     "billing_error": FailureKind.RATE_LIMITED,
+    "rate_limited": FailureKind.RATE_LIMITED,  # Mistral's
     "insufficient_quota": FailureKind.RATE_LIMITED,
     "billing_hard_limit_reached": FailureKind.RATE_LIMITED,
     "overloaded": FailureKind.OVERLOADED,

@@ -83,8 +83,9 @@ def detail_of(answer: object) -> UpstreamErrorDetail:
     """Find the error in a decoded answer, in any of the shapes that upstreams give it.
 
     OpenAI: `{"error": {...}}`; Ollama: `{"error": "..."}`; older vLLM: `{"message": ...}`;
-    FastAPI: `{"detail": ...}`; Google: `{"error": {"code": 429, "status": ..., "details": [...]}}`,
-    in Gemini's OpenAI mode and in arrays of chunks a list of one of them.
+    FastAPI: `{"detail": ...}`; Mistral: `{"message": {"detail": ...}}`; Google:
+    `{"error": {"code": 429, "status": ..., "details": [...]}}`, in Gemini's OpenAI mode and in arrays of
+    chunks a list of one of them.
     """
     if isinstance(answer, list) and answer:
         answer = answer[0]
@@ -98,16 +99,33 @@ def detail_of(answer: object) -> UpstreamErrorDetail:
         message=_message_of(error)[:MESSAGE_LIMIT_BYTES],
         type=_text(error.get("type") or error.get("status"))[:_WORD_LIMIT],
         code=(google.reason or _text(error.get("code")))[:_WORD_LIMIT],
-        param=(_text(error.get("param")) or google.field)[:_WORD_LIMIT],
+        param=(_text(error.get("param")) or _place_of(error) or google.field)[:_WORD_LIMIT],
         retry_after_seconds=google.retry_after_seconds,
     )
 
 
 def _message_of(error: dict[object, object]) -> str:
-    message = error.get("message", error.get("detail"))
-    if isinstance(message, list) and message and isinstance(message[0], dict):
-        message = message[0].get("msg")
-    return _text(message)
+    complaint = _complaint_of(error)
+    if complaint is not None:
+        return _text(complaint.get("msg"))
+    return _text(error.get("message", error.get("detail")))
+
+
+def _place_of(error: dict[object, object]) -> str:
+    """What is complained of, as OpenAI names it: `messages.0.name`."""
+    complaint = _complaint_of(error) or {}
+    place = complaint.get("loc")
+    if not isinstance(place, list) or place[:1] != ["body"]:
+        return ""
+    return ".".join(map(_text, place[1:]))
+
+
+def _complaint_of(error: dict[object, object]) -> dict[object, object] | None:
+    """The first complaint of a list of them; None where there is no list."""
+    told = error.get("message", error.get("detail"))
+    if isinstance(told, dict):
+        told = told.get("detail")
+    return told[0] if isinstance(told, list) and told and isinstance(told[0], dict) else None
 
 
 def _text(value: object) -> str:

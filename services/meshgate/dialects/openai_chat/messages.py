@@ -88,12 +88,14 @@ def write_calls(parts: Sequence[Part]) -> list[dict[str, object]]:
 
 def thoughts_of(parts: Sequence[Part]) -> list[Reasoning]:
     """The thoughts among the parts, without the proofs of tool calls."""
-    found = []
-    for part, after in zip(parts, (*parts[1:], None), strict=True):
+    found: list[Reasoning] = []
+    after: Part | None = None
+    for part in reversed(parts):
         is_proof = isinstance(after, ToolCall)
         if isinstance(part, Reasoning) and not (is_proof and thoughts.proves_call(part)):
             found.append(part)
-    return found
+        after = part
+    return found[::-1]
 
 
 def write_thoughts(parts: Sequence[Part], variant: Variant) -> dict[str, object]:
@@ -117,6 +119,8 @@ def _checked(message: Message, at: str, variant: Variant) -> list[Part]:
     Raises:
         UnsupportedError: One of them cannot stand there.
     """
+    if message.name and not variant.speaker_names:
+        raise unsupported(f"{at}.name")
     for number, part in enumerate(message.parts):
         where = f"{at}.parts[{number}]"
         if not isinstance(part, (*_SPOKEN[message.role], CachePoint)):

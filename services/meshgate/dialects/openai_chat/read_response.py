@@ -65,8 +65,15 @@ class _ToolCall(Struct):
         )
 
 
+class _Piece(Struct):
+    """A piece of a content that is told in a list, as Mistral does where a model thinks."""
+
+    text: str | None = None
+    thinking: "list[_Piece] | None" = None
+
+
 class _Message(Struct):
-    content: str | None = None
+    content: str | list[_Piece] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: Raw = Raw()
@@ -91,7 +98,7 @@ class _Completion(Struct):
 
 
 class _Delta(Struct):
-    content: str | None = None
+    content: str | list[_Piece] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: Raw = Raw()
@@ -224,8 +231,11 @@ class StreamReader:
 
     def _read_delta(self, delta: _Delta, read: list[ChatEvent]) -> None:
         read += _thoughts(delta)
-        if delta.content:
-            read.append(TextDelta(delta.content))
+        thought, text = _told(delta.content)
+        if thought:
+            read.append(ReasoningDelta(thought))
+        if text:
+            read.append(TextDelta(text))
         if delta.refusal:
             read.append(RefusalDelta(delta.refusal))
         read += map(CitationDelta, annotations.read(delta.annotations))
@@ -247,11 +257,14 @@ def _thoughts(delta: _Delta) -> list[ChatEvent]:
 
 def _parts(message: _Message, addresses: Raw) -> tuple[Part, ...]:
     parts: list[Part] = list(thoughts.read(thoughts.details_in(message.reasoning_details)))
-    if not parts and (text := message.reasoning_content or thoughts.text_in(message.reasoning)):
-        parts.append(Reasoning(text=text))
+    if not parts and (beside := message.reasoning_content or thoughts.text_in(message.reasoning)):
+        parts.append(Reasoning(text=beside))
     cited = annotations.read(message.annotations) or annotations.read_addresses(addresses)
-    if message.content:
-        parts.append(Text(message.content, cited))
+    thought, text = _told(message.content)
+    if thought:
+        parts.append(Reasoning(text=thought))
+    if text:
+        parts.append(Text(text, cited))
     if message.refusal:
         parts.append(Refusal(message.refusal))
     for index, call in enumerate(message.tool_calls or ()):
@@ -259,6 +272,14 @@ def _parts(message: _Message, addresses: Raw) -> tuple[Part, ...]:
             parts.append(proof)
         parts.append(call.read(index))
     return tuple(parts)
+
+
+def _told(content: str | list[_Piece] | None) -> tuple[str, str]:
+    """What a content says that was thought, and what is said aloud."""
+    if not isinstance(content, list):
+        return "", content or ""
+    thought = [inner.text or "" for piece in content for inner in piece.thinking or ()]
+    return "".join(thought), "".join(piece.text or "" for piece in content)
 
 
 def _reason(word: str | None, *, has_calls: bool) -> FinishReason:

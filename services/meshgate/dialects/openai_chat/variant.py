@@ -30,7 +30,7 @@ class EffortPlace(enum.Enum):
     REASONING = "reasoning"
 
 
-class Variant(Struct, frozen=True, kw_only=True):
+class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is particular to an upstream; as it stands here, a server that nobody knows more of.
 
     Attributes:
@@ -38,7 +38,8 @@ class Variant(Struct, frozen=True, kw_only=True):
         only_bound: Whether it knows no other bound, so that what the caller sets is renamed.
         renamed: The members that have another name there, by OpenAI's.
         words: Values that are other words there, by member.
-        refused: Members of OpenAI's that it does not take.
+        refused: Members of OpenAI's that it does not take. A translated request that asks for something
+            by one of them is refused.
         taken: Members that OpenAI does not take, and it does: `top_k`.
         thoughts: Where it wants to have earlier thoughts.
         thoughts_sent: And which of them.
@@ -46,6 +47,7 @@ class Variant(Struct, frozen=True, kw_only=True):
         asks_usage: Whether streams must be asked for the usage; it comes by itself where not.
         custom_tools: Whether it knows tools that take text.
         pictures_in_results: Whether the result of a tool may hold pictures.
+        speaker_names: Whether messages may name who speaks.
     """
 
     output_bound: OutputBound = OutputBound.MAX_TOKENS
@@ -60,6 +62,7 @@ class Variant(Struct, frozen=True, kw_only=True):
     asks_usage: bool = True
     custom_tools: bool = True
     pictures_in_results: bool = False
+    speaker_names: bool = True
 
     @property
     def changes_names(self) -> bool:

@@ -3,7 +3,7 @@
 That thoughts are to be shown is left out: whether an upstream shows them is its own choice here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -25,6 +25,8 @@ from meshgate.dialects.openai_chat.variant import EffortPlace, Variant
 from meshgate.dialects.output_cap import lower
 
 _UNKNOWN = Variant()
+_HINTS = frozenset({"user"})
+_USUAL = {"tool_choice": "auto", "parallel_tool_calls": True}
 _OWN_BOUND = OutputBound.MAX_COMPLETION_TOKENS
 
 
@@ -59,7 +61,7 @@ def write(
     if stream:
         members["stream"] = True
         members["stream_options"] = {"include_usage": True}
-    _check(members, variant)
+    members = dict(_taken(members, variant))
     extras = read_extras(
         request.extra_json,
         "openai_chat",
@@ -76,9 +78,17 @@ def write(
     return msgspec.json.encode(wording.reworded(members, variant))
 
 
-def _check(members: dict[str, object], variant: Variant) -> None:
-    for name in members:
-        if name in variant.refused or (name == "top_k" and name not in variant.taken):
+def _taken(members: dict[str, object], variant: Variant) -> Iterator[tuple[str, object]]:
+    """The members that the upstream takes; hints and what asks for nothing are left out.
+
+    Raises:
+        UnsupportedError: It does not take one of the others.
+    """
+    for name, value in members.items():
+        is_taken = name not in variant.refused and (name != "top_k" or name in variant.taken)
+        if is_taken:
+            yield name, value
+        elif name not in _HINTS and _USUAL.get(name) != value:
             raise unsupported(name)
 
 

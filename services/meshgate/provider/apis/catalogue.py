@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
-from meshgate.dialects.openai_api.output_bound import OutputBound
+from meshgate.config.openai_family.members import MEMBERS
+from meshgate.dialects.openai_chat.variant import OPENAI
 from meshgate.provider.api import Api, Connection
 from meshgate.provider.apis.anthropic import anthropic_api
 from meshgate.provider.apis.gemini import gemini_api
-from meshgate.provider.apis.openai import openai_api
+from meshgate.provider.apis.openai import EVERYTHING, openai_api
 
 
 def api_of(connection: Connection) -> Api:
@@ -17,7 +18,11 @@ def api_of(connection: Connection) -> Api:
 
 _APIS: dict[str, Callable[[Connection], Api]] = {
     "anthropic": anthropic_api,
-    "openai": partial(openai_api, bound=OutputBound.MAX_COMPLETION_TOKENS),
-    "openai-compatible": openai_api,
     "gemini": gemini_api,
+    "openai": partial(openai_api, variant=OPENAI, answers=EVERYTHING),
+    "openai-compatible": openai_api,
+    **{
+        kind: partial(openai_api, variant=member.chat, answers=member.answers)
+        for kind, member in MEMBERS.items()
+    },
 }
