@@ -25,6 +25,9 @@ ADMIN_KEY = "mg-admin-0123456789abcdef"
 CONFIGURATION = """
 providers:
   main: {{kind: openai-compatible, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
+  openai: {{kind: openai, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
+  responding:
+    {{kind: openai, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}", api: responses}}
   nobody: {{kind: openai-compatible, base_url: "http://127.0.0.1:{closed_port}/v1"}}
   demo: {{kind: demo, word_delay: 1ms}}
 models:
@@ -45,6 +48,19 @@ models:
     targets: [{{provider: nobody}}]
     retries: {{attempts: 1}}
     fallbacks: [gpt-4o-mini]
+  responses:
+    targets: [{{provider: openai, model: gpt-4o-mini}}]
+    retries: {{attempts: 1}}
+  responses-only:
+    targets: [{{provider: responding, model: gpt-4o-mini}}]
+    retries: {{attempts: 1}}
+  responses-cached:
+    targets: [{{provider: openai, model: gpt-4o-mini}}]
+    cache: {{mode: exact, ttl: 1h}}
+  responses-guarded:
+    targets: [{{provider: openai, model: gpt-4o-mini}}]
+    retries: {{attempts: 1}}
+    guardrails: [careful]
   cached:
     targets: [{{provider: main, model: gpt-4o-mini}}]
     cache: {{mode: exact, ttl: 1h}}
