@@ -20,5 +20,6 @@ def test_a_dialect_is_counted_and_run_at_upstreams_with_openais_api(dialect: int
     endpoint = openai_api(Connection("openai-compatible", "http://upstream/v1")).endpoints[name]
 
     assert meter(name)
-    upstream = "openai_chat" if name == "meshgate_chat" else name
+    translated = {"meshgate_chat", "openai_responses"}
+    upstream = "openai_chat" if name in translated else name
     assert type(endpoint.translator) is type(translator(name, upstream, OutputBound.MAX_TOKENS))

