@@ -1,7 +1,7 @@
 """Upstreams that speak OpenAI's API: OpenAI itself, and whatever is compatible with it."""
 
 from meshgate.dialects.openai_api.output_bound import OutputBound
-from meshgate.dialects.translation import CALLER_DIALECTS, CHAT_DIALECTS, translator
+from meshgate.dialects.translation import CALLER_DIALECTS, translator
 from meshgate.provider.api import Api, Connection, Endpoint, hidden_texts, joined_headers
 
 _SHOWN_HEADERS = (
@@ -49,7 +49,8 @@ def _responses(connection: Connection) -> dict[str, Endpoint]:
     """What the upstream answers by its responses: requests for such, and all chats if it is told so."""
     options, url = connection.options, f"{connection.base_url}/responses"
     if options.get("api") == "responses":
-        return {name: Endpoint(url, translator(name, _RESPONSES)) for name in CHAT_DIALECTS}
+        chats = [name for name in CALLER_DIALECTS if name not in _PATHS]
+        return {name: Endpoint(url, translator(name, _RESPONSES)) for name in chats}
     if connection.kind == "openai" or options.get("responses") == "true":
         return {_RESPONSES: Endpoint(url, translator(_RESPONSES, _RESPONSES))}
     return {}
