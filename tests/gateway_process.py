@@ -25,6 +25,9 @@ ADMIN_KEY = "mg-admin-0123456789abcdef"
 CONFIGURATION = """
 providers:
   main: {{kind: openai-compatible, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
+  openai: {{kind: openai, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
+  responding:
+    {{kind: openai, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}", api: responses}}
   nobody: {{kind: openai-compatible, base_url: "http://127.0.0.1:{closed_port}/v1"}}
   mistral: {{kind: mistral, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
   deepseek: {{kind: deepseek, base_url: "{upstream}/v1", api_key: "${{env:UPSTREAM_KEY}}"}}
@@ -49,6 +52,23 @@ models:
     targets: [{{provider: nobody}}]
     retries: {{attempts: 1}}
     fallbacks: [gpt-4o-mini]
+  responses:
+    targets:
+      - {{provider: openai, model: up-1, prices: &prices {{input: 1, cached_input: 0.5, output: 2}}}}
+    retries: {{attempts: 1}}
+  responses-translated:
+    targets: [{{provider: main, model: up-1, prices: *prices}}]
+    retries: {{attempts: 1}}
+  responses-only:
+    targets: [{{provider: responding, model: up-1, prices: *prices}}]
+    retries: {{attempts: 1}}
+  responses-cached:
+    targets: [{{provider: openai, model: gpt-4o-mini}}]
+    cache: {{mode: exact, ttl: 1h}}
+  responses-guarded:
+    targets: [{{provider: openai, model: gpt-4o-mini}}]
+    retries: {{attempts: 1}}
+    guardrails: [careful]
   cached:
     targets: [{{provider: main, model: gpt-4o-mini}}]
     cache: {{mode: exact, ttl: 1h}}

@@ -85,6 +85,20 @@ def test_providers_are_complete(snapshot):
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "options"),
+    [
+        ("project: proj-1", "project: proj-1\n        api: responses", {"api": "responses"}),
+        ("kind: openai-compatible,", "kind: openai-compatible, responses: true,", {}),
+    ],
+)
+def test_which_api_of_openais_a_provider_has_is_an_option(directory, before, after, options):
+    providers = load(directory.write(FULL.replace(before, after))).providers
+
+    assert dict(providers["openai"].options) == options
+    assert dict(providers["local"].options) == ({} if options else {"responses": "true"})
+
+
 def test_a_model_without_options_has_the_defaults(snapshot):
     assert snapshot.models["plain"] == Model("plain", targets=(Target("demo", "plain"),))
 

@@ -11,7 +11,7 @@ from meshgate.routing.question import DIALECT_NAMES
 
 SPOKEN = [*CALLER_DIALECTS, "openai_embeddings"]
 # They have an endpoint of their own where OpenAI's API is spoken.
-_OPENAIS_OWN = {"openai_completions", "openai_embeddings", "openai_responses"}
+_OPENAIS_OWN = {"openai_completions", "openai_embeddings"}
 
 
 @pytest.mark.parametrize("dialect", SPOKEN)

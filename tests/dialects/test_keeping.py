@@ -163,7 +163,8 @@ def test_embeddings_are_not_streamed():
 )
 @pytest.mark.parametrize("dialect", CHATS)
 def test_an_answer_that_a_filter_cut_is_not_worth_keeping(dialect, reason, expected):
-    message = Message(role=Role.ASSISTANT, parts=(Text("x"),))
+    calls = (ToolCall(id="c", name="f"),) if reason is FinishReason.TOOL_CALLS else ()
+    message = Message(role=Role.ASSISTANT, parts=(Text("x"), *calls))
     body = plain(
         dialect, ChatResponse(id="c", served_model="m", message=message, finish_reason=reason)
     )

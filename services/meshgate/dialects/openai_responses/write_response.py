@@ -108,30 +108,29 @@ class StreamWriter:
 
     def _say(self, kind: PartKind, text: str) -> bytes:
         self._keep(text)
-        opening = self._opened("message")
-        item = self._items[-1] if self._current is None else self._current
+        opening, item = self._speaking(kind)
+        return opening + self._events.text(item, item.parts[-1], text)
+
+    def _speaking(self, kind: PartKind) -> tuple[bytes, Item]:
+        """A message whose last part is of a kind, and what begins them."""
+        opening, item = self._opened("message")
         last = item.parts[-1] if item.parts else None
         if last is None or last.kind != kind:
-            closing = self._events.close_part(item, last) if last is not None else b""
-            opening += closing + self._events.open_part(item, kind)
-        return opening + self._events.text(item, item.parts[-1], text)
+            if last is not None:
+                opening += self._events.close_part(item, last)
+            opening += self._events.open_part(item, kind)
+        return opening, item
 
     def _cite(self, citation: Citation) -> bytes:
         self._keep(citation.uri + citation.title)
-        written = b""
-        item = self._current
-        if item is None or not item.parts or item.parts[-1].kind != "output_text":
-            written = self._say("output_text", "")
-            item = self._items[-1]
+        opening, item = self._speaking("output_text")
         part = item.parts[-1]
-        return written + self._events.annotation(
-            item, part, annotations.write(citation, part.length)
-        )
+        written = annotations.write(citation, part.length)
+        return opening + self._events.annotation(item, part, written)
 
     def _think(self, event: ReasoningDelta) -> bytes:
         self._keep(event.text)
-        written = self._opened("reasoning", event.id)
-        item = self._items[-1]
+        written, item = self._opened("reasoning", event.id)
         if event.text:
             if not item.parts:
                 written += self._events.open_part(item, "summary_text")
@@ -158,13 +157,13 @@ class StreamWriter:
             written += self._events.arguments(item, event.arguments_fragment)
         return written
 
-    def _opened(self, kind: ItemKind, item_id: str = "") -> bytes:
-        """Go on with an item of a kind, or begin one."""
+    def _opened(self, kind: ItemKind, item_id: str = "") -> tuple[bytes, Item]:
+        """An item of a kind that goes on, or one that begins, and what begins it."""
         if self._current is not None and self._current.kind == kind:
-            return b""
+            return b"", self._current
         written = self._close_current()
-        self._current = self._new(kind, item_id)
-        return written + self._events.open_item(self._current)
+        item = self._current = self._new(kind, item_id)
+        return written + self._events.open_item(item), item
 
     def _new(self, kind: ItemKind, item_id: str = "") -> Item:
         index = len(self._items)
