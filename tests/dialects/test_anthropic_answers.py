@@ -443,6 +443,12 @@ class TestOddStreams:
         with pytest.raises(MalformedAnswerError):
             read_stream(streamed(event))
 
+    def test_memory_is_bounded_whatever_an_upstream_opens(self):
+        many = (start(type="text", text="a") | {"index": index} for index in range(1_001))
+
+        with pytest.raises(MalformedAnswerError, match="too many blocks"):
+            read_stream(streamed(*many))
+
     def test_a_stop_without_a_reason_is_a_cut(self):
         reader = DIALECT.stream_reader()
         opening = {"type": "message_start", "message": {"id": "m"}}

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from gateway_process import SMALL_KEY, Gateway
 from mesh.books import records
+from mesh.sensitive import SECRET
 from mesh.shared_gateways import MESH_AND_COMPACT
 from mesh.waiting import until
 from upstream import Behaviour, Cut, ErrorEvent, Refuse, RemoteUpstream, ToolCall, Usage
@@ -414,8 +415,7 @@ class TestPolicies:
     async def test_a_secret_in_an_answer_ends_it_as_a_refusal(
         self, client: anthropic.Anthropic, upstream: RemoteUpstream
     ) -> None:
-        secret = "the key is sk-" + "a1B2" * 8
-        await upstream.script("leak", Behaviour(text=secret))
+        await upstream.script("leak", Behaviour(text=f"the key is {SECRET}"))
         leak = [{"role": "user", "content": "leak"}]
 
         plain = asked(client, "claude-guarded", messages=leak)
@@ -425,7 +425,7 @@ class TestPolicies:
             streamed = stream.get_final_message()
 
         assert (plain.stop_reason, streamed.stop_reason) == ("refusal", "refusal")
-        assert "a1B2" not in text_of(plain) + text_of(streamed)
+        assert SECRET not in text_of(plain) + text_of(streamed)
 
     async def test_an_address_is_masked_on_its_way_in_and_out(
         self, client: anthropic.Anthropic, upstream: RemoteUpstream
