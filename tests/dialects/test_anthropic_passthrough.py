@@ -132,6 +132,24 @@ class TestStreams:
 
         assert tomorrow in passed
 
+    @pytest.mark.parametrize("name", STREAMS)
+    @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+    def test_odd_framing_is_put_right(self, name, newline):
+        nameless = b"\n".join(
+            line for line in golden(name).split(b"\n") if not line.startswith(b"event: ")
+        )
+        odd = b"\xef\xbb\xbf: hello\n\n" + nameless.replace(b"\n\n", b"\n\n: still here\n\n")
+        tracker, reader = passthrough.StreamTracker(), DIALECT.stream_reader()
+        expected = DIALECT.stream_reader().feed(golden(name))
+
+        read, passed = [], b""
+        for byte in odd.replace(b"\n", newline):
+            read += reader.feed(bytes([byte]))
+            passed += tracker.feed(bytes([byte]))
+
+        assert read + reader.close() == expected
+        assert passed + tracker.close() == golden(name)
+
     def test_an_error_is_kept_from_the_caller(self):
         tracker = passthrough.StreamTracker()
 

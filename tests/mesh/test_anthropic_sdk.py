@@ -97,6 +97,19 @@ class TestAnswers:
         assert request.header("anthropic-version") == "2026-10-21"
         assert request.header("anthropic-beta") == "context-1m-2025-08-07"
 
+    async def test_the_client_of_betas_is_served_as_well(
+        self, client: anthropic.Anthropic, upstream: RemoteUpstream
+    ) -> None:
+        message = client.beta.messages.create(
+            model=NATIVE, max_tokens=100, messages=HELLO, betas=["context-1m-2025-08-07"]
+        )
+        counted = client.beta.messages.count_tokens(model=NATIVE, messages=HELLO)
+
+        assert message.content[0].text == DEFAULT_TEXT
+        assert counted.input_tokens == 1
+        [request, _] = await upstream.requests()
+        assert request.header("anthropic-beta") == "context-1m-2025-08-07"
+
     async def test_an_upstream_with_openais_api_is_asked_in_its_words(
         self, client: anthropic.Anthropic, upstream: RemoteUpstream
     ) -> None:
