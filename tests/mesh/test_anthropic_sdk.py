@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from gateway_process import SMALL_KEY, Gateway
 from mesh.books import records
+from mesh.sensitive import SECRET
 from mesh.shared_gateways import MESH_AND_COMPACT
 from mesh.waiting import until
 from upstream import Behaviour, Cut, ErrorEvent, Refuse, RemoteUpstream, ToolCall, Usage
@@ -94,6 +95,19 @@ class TestAnswers:
         assert request.header("x-api-key") == "sk-upstream-secret-value"
         assert request.header("authorization") is None
         assert request.header("anthropic-version") == "2026-10-21"
+        assert request.header("anthropic-beta") == "context-1m-2025-08-07"
+
+    async def test_the_client_of_betas_is_served_as_well(
+        self, client: anthropic.Anthropic, upstream: RemoteUpstream
+    ) -> None:
+        message = client.beta.messages.create(
+            model=NATIVE, max_tokens=100, messages=HELLO, betas=["context-1m-2025-08-07"]
+        )
+        counted = client.beta.messages.count_tokens(model=NATIVE, messages=HELLO)
+
+        assert message.content[0].text == DEFAULT_TEXT
+        assert counted.input_tokens == 1
+        [request, _] = await upstream.requests()
         assert request.header("anthropic-beta") == "context-1m-2025-08-07"
 
     async def test_an_upstream_with_openais_api_is_asked_in_its_words(
@@ -408,3 +422,57 @@ class TestBooks:
         assert charge.usage.cached_input_tokens == 400
         assert charge.usage.output_tokens == 50
         assert charge.cost_nanos == 600 * 3000 + 400 * 300 + 50 * 15000
+
+
+class TestPolicies:
+    async def test_a_secret_in_an_answer_ends_it_as_a_refusal(
+        self, client: anthropic.Anthropic, upstream: RemoteUpstream
+    ) -> None:
+        await upstream.script("leak", Behaviour(text=f"the key is {SECRET}"))
+        leak = [{"role": "user", "content": "leak"}]
+
+        plain = asked(client, "claude-guarded", messages=leak)
+        with client.messages.stream(
+            model="claude-guarded", max_tokens=100, messages=leak
+        ) as stream:
+            streamed = stream.get_final_message()
+
+        assert (plain.stop_reason, streamed.stop_reason) == ("refusal", "refusal")
+        assert SECRET not in text_of(plain) + text_of(streamed)
+
+    async def test_an_address_is_masked_on_its_way_in_and_out(
+        self, client: anthropic.Anthropic, upstream: RemoteUpstream
+    ) -> None:
+        await upstream.script("write to", Behaviour(text="she is ada@example.org"))
+        address = [{"role": "user", "content": "write to bob@example.org"}]
+
+        with client.messages.stream(
+            model="claude-guarded", max_tokens=100, messages=address
+        ) as stream:
+            answer = text_of(stream.get_final_message())
+
+        [request] = await upstream.requests()
+        assert "example.org" not in request.raw_body.decode()
+        assert answer.startswith("she is ")
+        assert "example.org" not in answer
+
+    async def test_a_kept_answer_is_told_again_either_way(
+        self, client: anthropic.Anthropic, upstream: RemoteUpstream
+    ) -> None:
+        question = [{"role": "user", "content": f"once {uuid4().hex}"}]
+        first = asked(client, "claude-cached", messages=question)
+
+        async def is_kept() -> bool:
+            raw = client.messages.with_raw_response.create(
+                model="claude-cached", max_tokens=100, messages=question
+            )
+            return raw.headers["x-meshgate-attempts"] == "0"
+
+        await until(is_kept)
+        with client.messages.stream(
+            model="claude-cached", max_tokens=100, messages=question
+        ) as stream:
+            again = stream.get_final_message()
+
+        assert text_of(again) == text_of(first) == DEFAULT_TEXT
+        assert again.stop_reason == "end_turn"

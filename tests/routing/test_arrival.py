@@ -133,3 +133,11 @@ def test_binary_metadata_does_not_disturb() -> None:
 
 def test_the_credential_is_not_shown_where_an_arrival_is_printed() -> None:
     assert "k1-secret" not in repr(arriving(("x-api-key", "k1-secret")))
+
+
+def test_what_a_client_says_of_anthropics_api_is_told() -> None:
+    version, beta = ("anthropic-version", "2026-10-21"), ("anthropic-beta", "a-1,b-2")
+
+    assert arriving(version, beta, ("x-other", "no")).told_headers == (version, beta)
+    assert arriving(beta).told_headers == ()  # nobody who speaks it leaves out the version
+    assert arriving(version, ("anthropic-beta", "a" * 1025)).told_headers == (version,)

@@ -45,6 +45,7 @@ def test_a_fingerprint_is_as_long_as_the_contract_wants_it():
         {"output_cap": 10},
         {"dialect": EMBEDDINGS},
         {"head": replace(QUESTION.head, model="other")},
+        {"arrival": replace(QUESTION.arrival, told_headers=(("anthropic-beta", "b"),))},
     ],
 )
 def test_what_may_change_the_answer_changes_the_fingerprint(change: dict[str, Any]):

@@ -15,7 +15,7 @@ _INTRODUCTION = r"""\
 
 `meshgate up --config meshgate.yaml` reads one YAML file; without one, the gateway is configured from
 the environment: `OPENAI_API_KEY` (and `OPENAI_BASE_URL`, if set) makes a provider with well-known
-models, and without it the `demo` provider answers offline.
+models, `ANTHROPIC_API_KEY` (and `ANTHROPIC_BASE_URL`) likewise, and without any the `demo` provider answers offline.
 
 ```yaml
 providers:

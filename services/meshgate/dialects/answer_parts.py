@@ -89,7 +89,7 @@ class AnswerParts:
 
     def _think(self, event: ReasoningDelta) -> int:
         last = self._parts[-1] if self._parts else None
-        if not (isinstance(last, _Thought) and last.end is None):
+        if event.is_redacted or not (isinstance(last, _Thought) and last.end is None):
             last = _Thought([])
             self._parts.append(last)
         last.fragments.append(event.text)

@@ -233,15 +233,17 @@ class StreamTracker:
             self.error = find_error(event)
             if self.error is not None:
                 break
-            if self._is_for_caller(event):
-                passed.append(sse.write(event))
+            found = _decoded(event.data)
+            if self._is_for_caller(found):
+                # By the name alone clients know an event: some servers leave it out.
+                named = event if event.name else sse.Event(event.data, found.type.encode())
+                passed.append(sse.write(named))
             if self.done:
                 break
         return b"".join(passed)
 
-    def _is_for_caller(self, event: sse.Event) -> bool:
+    def _is_for_caller(self, found: _Event) -> bool:
         """Note what an event tells; the end of an answer that has none is not for the caller."""
-        found = _decoded(event.data)
         if found.type == "message_start" and found.message is not None:
             self.started = True
             self.served_model = self.served_model or found.message.model or ""

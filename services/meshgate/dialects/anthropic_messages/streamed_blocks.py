@@ -19,6 +19,7 @@ from meshgate.dialects.signatures import Signature
 
 _NO_INPUT = (b"", b"null", b"{}")
 _MOST_CITATIONS = 10_000
+_MOST_OPEN = 1_000
 
 
 class WireBlock(Struct):
@@ -80,6 +81,8 @@ class StreamedBlocks:
         at = len(self._open) if index is None else index
         if at in self._open:
             yield from self._ended(self._open.pop(at))
+        if len(self._open) >= _MOST_OPEN:
+            raise MalformedAnswerError("too many blocks of the upstream's are open at a time")
         block = self._open[at] = _Block(begins_at=self._text_length)
         self._last = at
         match wire.type:
