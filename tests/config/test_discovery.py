@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from openai.types import ChatModel, EmbeddingModel
 
-from meshgate.config.discovery import ANTHROPIC_MODELS, OPENAI_MODELS, discover
+from meshgate.config.discovery import ANTHROPIC_MODELS, GEMINI_MODELS, OPENAI_MODELS, discover
 from meshgate.config.secrets import SecretReference
 from meshgate.runtime.environment import SettingError
 
@@ -47,12 +47,6 @@ def test_the_same_environment_gives_the_same_revision():
     assert discover(environment).snapshot.revision != discover({}).snapshot.revision
 
 
-def test_keys_of_providers_to_come_are_told():
-    notices = discover({"GEMINI_API_KEY": "y"}).notices
-
-    assert any("GEMINI_API_KEY is set, but its provider is not supported" in n for n in notices)
-
-
 def test_a_key_of_anthropic_gives_its_models_which_have_prices():
     snapshot = discover({"ANTHROPIC_API_KEY": "sk-ant-hunter2"}).snapshot
 
@@ -83,3 +77,20 @@ def test_anthropics_address_may_be_given_as_its_sdk_takes_it(given):
 def test_anthropics_address_that_is_none_is_told_by_its_variable():
     with pytest.raises(SettingError, match="ANTHROPIC_BASE_URL must be an address"):
         discover({"ANTHROPIC_API_KEY": "x", "ANTHROPIC_BASE_URL": "nonsense"})
+
+
+@pytest.mark.parametrize("variable", ["GEMINI_API_KEY", "GOOGLE_API_KEY"])
+def test_a_key_of_google_gives_its_current_models(variable):
+    snapshot = discover({variable: "hunter2"}).snapshot
+
+    assert snapshot.providers["gemini"].api_key == SecretReference("env", variable)
+    assert tuple(snapshot.models) == GEMINI_MODELS
+    assert all(model.targets[0].price_status == "table" for model in snapshot.models.values())
+    assert "hunter2" not in repr(snapshot)
+
+
+def test_keys_of_several_providers_give_them_all():
+    snapshot = discover({"OPENAI_API_KEY": "x", "GEMINI_API_KEY": "y"}).snapshot
+
+    assert list(snapshot.providers) == ["openai", "gemini"]
+    assert tuple(snapshot.models) == (*OPENAI_MODELS, *GEMINI_MODELS)

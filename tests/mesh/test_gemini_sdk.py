@@ -10,8 +10,10 @@ import pytest
 from gateway_process import KEY, SMALL_KEY, Gateway
 from google import genai
 from google.genai import errors, types
+from mesh.books import records
 from mesh.shared_gateways import MESH_AND_COMPACT
-from upstream import Behaviour, Cut, ErrorEvent, Refuse, RemoteUpstream, ToolCall, Usage
+from mesh.waiting import until
+from upstream import Behaviour, Cut, ErrorEvent, Match, Refuse, RemoteUpstream, ToolCall, Usage
 from upstream.behaviours import DEFAULT_TEXT
 
 pytestmark = [pytest.mark.mesh, MESH_AND_COMPACT]
@@ -148,7 +150,8 @@ async def test_a_round_of_function_calling(
     assert last.text == DEFAULT_TEXT
     request = (await upstream.requests())[-1]
     if model == GEMINI:
-        assert request.body["contents"][1]["parts"][0]["thoughtSignature"] == SIGNATURE
+        signature = request.body["contents"][1]["parts"][0]["thoughtSignature"]
+        assert base64.urlsafe_b64decode(signature) == base64.b64decode(SIGNATURE)
     else:
         assert request.body["messages"][1]["tool_calls"][0]["id"] == wanted.id
         assert request.body["messages"][2]["content"] == "sunny"
@@ -170,7 +173,7 @@ async def test_functions_stream_whole_from_fragments(
 
 
 async def test_json_by_a_schema(client: genai.Client, upstream: RemoteUpstream) -> None:
-    await upstream.default(Behaviour(text='{"name": "Ada"}'))
+    await upstream.script(Match(), Behaviour(text='{"name": "Ada"}'))
     config = types.GenerateContentConfig(
         response_mime_type="application/json",
         response_schema=types.Schema(
@@ -328,7 +331,7 @@ def test_what_openai_cannot_do_is_named(client: genai.Client) -> None:
 async def test_openais_callers_chat_with_gemini(
     openai_client: openai.OpenAI, upstream: RemoteUpstream
 ) -> None:
-    await upstream.default(Behaviour(usage=Usage(20, 12, 5, 3), thought="hm"))
+    await upstream.script(Match(), Behaviour(usage=Usage(20, 12, 5, 3), thought="hm"))
 
     answer = openai_client.chat.completions.create(
         model=GEMINI, messages=[{"role": "user", "content": "hello"}], max_tokens=50
@@ -340,6 +343,28 @@ async def test_openais_callers_chat_with_gemini(
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (20, 12)
     [request] = await upstream.requests()
     assert request.body["generationConfig"] == {"maxOutputTokens": 50}
+
+
+async def test_usage_is_booked_as_google_counts_it(
+    gateway: Gateway, client: genai.Client, upstream: RemoteUpstream
+) -> None:
+    before = {record.hold_id for record in records(gateway)}
+    await upstream.script(Match(), Behaviour(usage=Usage(20, 12, 5, 3)))
+    client.models.generate_content(model=GEMINI, contents="hello")
+    list(client.models.generate_content_stream(model=GEMINI, contents="hello"))
+    client.models.count_tokens(model=GEMINI, contents="hello")
+
+    async def are_booked() -> bool:
+        return len({record.hold_id for record in records(gateway)} - before) == 3
+
+    await until(are_booked)
+    booked = [record for record in records(gateway) if record.hold_id not in before]
+    usages = [record.charges[0].usage for record in booked]
+    counts = sorted(
+        (it.input_tokens, it.cached_input_tokens, it.output_tokens, it.reasoning_tokens)
+        for it in usages
+    )
+    assert counts == [(0, 0, 0, 0), (20, 5, 12, 3), (20, 5, 12, 3)]
 
 
 async def test_openais_callers_stream_from_gemini(
@@ -359,7 +384,7 @@ async def test_a_kept_answer_is_told_again_as_a_stream(
     client: genai.Client, upstream: RemoteUpstream
 ) -> None:
     asked = "what is kept, and told again?"
-    await upstream.default(Behaviour(signature=SIGNATURE))
+    await upstream.script(Match(), Behaviour(signature=SIGNATURE))
     streamed = list(client.models.generate_content_stream(model="gemini-cached", contents=asked))
 
     plain = client.models.generate_content(model="gemini-cached", contents=asked)
@@ -373,7 +398,7 @@ async def test_a_kept_answer_is_told_again_as_a_stream(
 async def test_guardrails_look_at_geminis_contents(
     client: genai.Client, upstream: RemoteUpstream
 ) -> None:
-    await upstream.default(Behaviour(text="write to ada@example.com soon", chunks=6))
+    await upstream.script(Match(), Behaviour(text="write to ada@example.com soon", chunks=6))
 
     answer = client.models.generate_content(model="gemini-guarded", contents="to bob@example.com")
     chunks = client.models.generate_content_stream(model="gemini-guarded", contents="and?")
