@@ -116,6 +116,12 @@ _KIND_OF_WORD = {
     "authentication_error": FailureKind.AUTHENTICATION,
     "permission_error": FailureKind.AUTHENTICATION,
     "model_not_found": FailureKind.NOT_FOUND,
+    # Bedrock's, in streams; in answers they begin with a capital letter, and have a status.
+    "throttlingException": FailureKind.RATE_LIMITED,
+    "serviceUnavailableException": FailureKind.OVERLOADED,
+    "internalServerException": FailureKind.SERVER_ERROR,
+    "modelStreamErrorException": FailureKind.SERVER_ERROR,
+    "validationException": FailureKind.INVALID_REQUEST,
 }
 _KIND_OF_STATUS = {
     400: FailureKind.INVALID_REQUEST,
@@ -126,6 +132,7 @@ _KIND_OF_STATUS = {
     408: FailureKind.TIMEOUT,
     413: FailureKind.INVALID_REQUEST,
     422: FailureKind.INVALID_REQUEST,
+    424: FailureKind.SERVER_ERROR,  # Bedrock's for a model that failed
     429: FailureKind.RATE_LIMITED,
     503: FailureKind.OVERLOADED,
     504: FailureKind.TIMEOUT,
@@ -134,7 +141,7 @@ _KIND_OF_STATUS = {
 # Servers that are compatible with OpenAI's say it in words only: vLLM, llama.cpp, TGI, Ollama.
 _TOO_LONG = re.compile(
     r"maximum context length|exceeds? the (available |model's )?context|context window"
-    r"|prompt is too long|inputs? tokens? \+ .{0,20}max_new_tokens",
+    r"|prompt is too long|input is too long|too many tokens: |inputs? tokens? \+ .{0,20}max_new_tokens",
     re.IGNORECASE,
 )
 _MESSAGES = {

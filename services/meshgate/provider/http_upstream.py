@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
+import msgspec
+
 from meshgate.dialects.answers import AnswerStream, MalformedAnswerError
 from meshgate.dialects.openai_api.errors import read_error
 from meshgate.dialects.translation import CallerAnswer, UpstreamRequest
@@ -36,6 +38,7 @@ _GOOD = range(200, 300)
 # Where the caller's body says whether the answer is to be streamed, it must say so.
 _SAY_STREAM = {"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"}
 _ERROR_LIMIT_BYTES = MIB
+_ERROR_TYPE_LIMIT = 256
 _SHOWN_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # After the last event an upstream has nothing more to say but the end of the body.
@@ -131,7 +134,7 @@ class HttpUpstream:
                 f"this provider cannot answer requests in {attempt.dialect}",
                 dialect=attempt.dialect,
             )
-        return endpoint
+        return endpoint.for_model(attempt.model)
 
     def _understood(self, endpoint: Endpoint, body: bytes) -> CallerAnswer:
         try:
@@ -195,7 +198,14 @@ async def _refusal(response: UpstreamResponse) -> Failure:
         response.header("retry-after-ms"), response.header("retry-after")
     )
     detail = read_error(response.status, await _error_body(response))
+    if not detail.type:
+        detail = msgspec.structs.replace(detail, type=_error_type(response))
     return failures.of_answer(response.status, detail, retry_after)
+
+
+def _error_type(response: UpstreamResponse) -> str:
+    """What AWS calls an error, which stands in a header there, before a namespace."""
+    return response.header("x-amzn-errortype").partition(":")[0][:_ERROR_TYPE_LIMIT]
 
 
 async def _error_body(response: UpstreamResponse) -> bytes:
