@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from meshgate.config.cloud_schema import CloudSection
 from meshgate.config.guardrail_schema import GuardrailSection, RuleSection
+from meshgate.config.http_schema import HttpSection
 from meshgate.config.key_schema import KeySection
 from meshgate.config.limit_schema import AllLimitsSection
 from meshgate.config.model_schema import (
@@ -19,11 +21,7 @@ from meshgate.config.model_schema import (
     TimeoutsSection,
 )
 from meshgate.config.price_schema import PricesSection
-from meshgate.config.provider_schema import (
-    DemoSection,
-    OpenAiCompatibleSection,
-    OpenAiSection,
-)
+from meshgate.config.provider_schema import DemoSection, OpenAiSection, ProviderSection
 from meshgate.config.schema import Configuration
 from meshgate.config.secrets import SecretReference
 from meshgate.config.snapshot import (
@@ -71,9 +69,7 @@ def prepare(configuration: Configuration) -> Snapshot:
     return Snapshot(revision, providers, models, keys, auth, limits, guardrails)
 
 
-def _provider(
-    name: str, section: OpenAiSection | OpenAiCompatibleSection | DemoSection
-) -> Provider:
+def _provider(name: str, section: ProviderSection) -> Provider:
     if isinstance(section, DemoSection):
         return DemoProvider(
             name,
@@ -82,21 +78,24 @@ def _provider(
             fail=section.fail,
             fail_first=section.fail_first,
         )
+    if isinstance(section, CloudSection):
+        base_url, api_key, options = section.address, section.key, section.options
+    else:
+        base_url, api_key, options = section.base_url, section.api_key, {}
     return HttpProvider(
         name,
         kind=section.kind,
-        base_url=section.base_url,
-        api_key=section.api_key,
+        base_url=base_url,
+        api_key=api_key,
         headers=_headers(section),
+        options=options,
         connect_seconds=section.timeouts.connect,
         ca_file=Path(section.ca_file) if section.ca_file else None,
         proxy=section.proxy,
     )
 
 
-def _headers(
-    section: OpenAiSection | OpenAiCompatibleSection,
-) -> Mapping[str, str | SecretReference]:
+def _headers(section: HttpSection) -> Mapping[str, str | SecretReference]:
     headers = {name.lower(): value for name, value in section.headers.items()}
     if isinstance(section, OpenAiSection):
         if section.organization:

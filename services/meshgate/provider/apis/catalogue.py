@@ -5,15 +5,32 @@ from functools import partial
 
 from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.provider.api import Api, Connection
+from meshgate.provider.apis.azure import azure_api
+from meshgate.provider.apis.bedrock import bedrock_api
+from meshgate.provider.apis.cohere import cohere_api
 from meshgate.provider.apis.openai import openai_api
+from meshgate.provider.apis.vertex import vertex_api
+from meshgate.provider.upstream import UpstreamClient
 
 
-def api_of(connection: Connection) -> Api:
-    """The API of a provider."""
+def api_of(connection: Connection, make_client: Callable[[], UpstreamClient]) -> Api:
+    """The API of a provider; what its credentials are fetched with is made by `make_client`.
+
+    Raises:
+        ValueError: Its secrets are not of the kind that they must be.
+    """
+    if connection.kind in _CLOUDS:
+        return _CLOUDS[connection.kind](connection, make_client)
     return _APIS[connection.kind](connection)
 
 
 _APIS: dict[str, Callable[[Connection], Api]] = {
     "openai": partial(openai_api, bound=OutputBound.MAX_COMPLETION_TOKENS),
     "openai-compatible": openai_api,
+    "cohere": cohere_api,
+}
+_CLOUDS: dict[str, Callable[[Connection, Callable[[], UpstreamClient]], Api]] = {
+    "azure": azure_api,
+    "bedrock": bedrock_api,
+    "vertex": vertex_api,
 }
