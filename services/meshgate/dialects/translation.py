@@ -20,6 +20,7 @@ from meshgate.dialects.chat_dialect import (
     StreamWriter,
     UpstreamDialect,
 )
+from meshgate.dialects.cohere_chat.dialect import DIALECT as COHERE_CHAT
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Started, Usage
 from meshgate.dialects.openai_api.output_bound import OutputBound
@@ -47,6 +48,7 @@ CALLER_DIALECTS: dict[str, CallerDialect] = {
 UPSTREAM_DIALECTS: dict[str, UpstreamDialect] = {
     **CHAT_DIALECTS,
     "bedrock_converse": BEDROCK_CONVERSE,
+    "cohere_chat": COHERE_CHAT,
 }
 """Those and the ones that only upstreams speak."""
 

@@ -134,6 +134,7 @@ _KIND_OF_STATUS = {
     422: FailureKind.INVALID_REQUEST,
     424: FailureKind.SERVER_ERROR,  # Bedrock's for a model that failed
     429: FailureKind.RATE_LIMITED,
+    498: FailureKind.AUTHENTICATION,  # Cohere's for a key that does not hold
     503: FailureKind.OVERLOADED,
     504: FailureKind.TIMEOUT,
     529: FailureKind.OVERLOADED,
