@@ -8,9 +8,11 @@
 What has no reply of its own is answered as Bedrock and Cohere would.
 """
 
+import asyncio
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -75,6 +77,11 @@ class FakeCloud:
         """Decides the answers to paths that end so; what was decided last counts."""
         self._replies.insert(0, (path_end, reply))
 
+    def forget(self) -> None:
+        """Forgets all requests and replies."""
+        self.requests.clear()
+        self._replies.clear()
+
     async def _serve(self, connection: Connection) -> None:
         with suppress(ClientGoneError, MalformedError):
             while (incoming := await connection.read()) is not None:
@@ -107,6 +114,23 @@ class FakeCloud:
         for piece in reply.pieces:
             await connection.write(chunk(piece))
         await connection.write(chunk(b""))
+
+
+@contextmanager
+def running_cloud() -> Iterator[FakeCloud]:
+    """A fake cloud on a thread of its own, for tests that wait without a loop."""
+    cloud = FakeCloud()
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(cloud.__aenter__())
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            yield cloud
+        finally:
+            asyncio.run_coroutine_threadsafe(cloud.__aexit__(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
 
 
 def _usual(path: str, body: dict[str, Any]) -> Reply:

@@ -65,21 +65,24 @@ def vertex_api(connection: Connection, make_client: Callable[[], UpstreamClient]
     Raises:
         ValueError: The service account cannot be read.
     """
-    options = connection.options
-    publisher = PUBLISHERS[options["publisher"]]
-    where = f"projects/{options['project']}/locations/{options['location']}"
-    models = f"{connection.base_url}/v1/{where}/publishers/{options['publisher']}/models/{{model}}"
-    endpoints = chat_endpoints(
-        publisher.dialect,
-        f"{models}:{publisher.verb}",
-        stream_url=f"{models}:{publisher.stream_verb}",
-    )
+    publisher = PUBLISHERS[connection.options["publisher"]]
+    url, stream_url = addresses(connection)
+    endpoints = chat_endpoints(publisher.dialect, url, stream_url=stream_url)
     return Api(
         endpoints={name: _reshaped(it, publisher) for name, it in endpoints.items()},
         headers=joined_headers({}, connection.headers),
         hidden=hidden_texts(connection.base_url, connection.headers.values()),
         credentials=_tokens(connection, make_client),
     )
+
+
+def addresses(connection: Connection) -> tuple[str, str]:
+    """Where chats are answered, and where streams are; `{model}` stands for the model."""
+    options = connection.options
+    publisher = PUBLISHERS[options["publisher"]]
+    where = f"projects/{options['project']}/locations/{options['location']}"
+    models = f"{connection.base_url}/v1/{where}/publishers/{options['publisher']}/models/{{model}}"
+    return f"{models}:{publisher.verb}", f"{models}:{publisher.stream_verb}"
 
 
 @dataclass(frozen=True)
