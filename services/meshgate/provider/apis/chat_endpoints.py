@@ -1,12 +1,15 @@
 """The endpoints of upstreams that answer all chats in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from meshgate.dialects.translation import CALLER_DIALECTS, UPSTREAM_DIALECTS, translator
+from meshgate.dialects.translation import (
+    CALLER_DIALECTS,
+    UPSTREAM_DIALECTS,
+    Translator,
+    translator,
+)
 from meshgate.provider.api import EVENTS, Endpoint
-
-# Not chats: they have places of their own, or none.
-_OTHERS = frozenset({"openai_completions"})
+from meshgate.runtime.errors import UnsupportedError
 
 
 def chat_endpoints(
@@ -16,10 +19,17 @@ def chat_endpoints(
 
     Nothing where the gateway does not know that dialect. The other arguments are an Endpoint's.
     """
-    if dialect not in UPSTREAM_DIALECTS:
-        return {}
     return {
-        caller: Endpoint(url, translator(caller, dialect), stream_url, stream_media_type)
-        for caller in CALLER_DIALECTS
-        if caller not in _OTHERS
+        caller: Endpoint(url, between, stream_url, stream_media_type)
+        for caller, between in _translators(dialect)
     }
+
+
+def _translators(dialect: str) -> Iterator[tuple[str, Translator]]:
+    if dialect not in UPSTREAM_DIALECTS:
+        return
+    for caller in CALLER_DIALECTS:
+        try:
+            yield caller, translator(caller, dialect)
+        except UnsupportedError:
+            continue  # it is told to nobody who speaks another dialect
