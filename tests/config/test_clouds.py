@@ -71,6 +71,25 @@ def test_bedrock_may_take_a_role(provider_of):
     }
 
 
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        (
+            'container_credentials_url: "${env:URI}", container_token_file: /run/token',
+            {"container_url": SecretReference("env", "URI"), "token_file": "/run/token"},
+        ),
+        (
+            'instance_metadata_url: "http://169.254.169.254"',
+            {"instance_url": "http://169.254.169.254"},
+        ),
+    ],
+)
+def test_bedrock_may_take_the_keys_of_where_the_gateway_runs(provider_of, fields, options):
+    provider = provider_of(f"kind: bedrock, region: eu-west-1, {fields}")
+
+    assert provider.options == {"region": "eu-west-1", **options}
+
+
 def test_azure_may_have_an_application(provider_of):
     provider = provider_of(
         'kind: azure, base_url: "https://r.openai.azure.com/", api_version: 2024-10-21,'
@@ -140,6 +159,10 @@ def test_cohere_is_where_it_is(provider_of):
             "needs one of",
         ),
         ("kind: bedrock, region: eu-west-1, role_arn: no", "role_arn"),
+        (
+            'kind: bedrock, region: r, api_key: "${env:KEY}", session_token: "${env:KEY}"',
+            "`session_token` needs `secret_access_key`",
+        ),
         ('kind: bedrock, region: "EU West", api_key: "${env:KEY}"', "region"),
         ('kind: azure, base_url: "https://r.example"', "needs either"),
         ('kind: azure, base_url: "https://r.example", client_id: c', "go together"),

@@ -3,14 +3,20 @@ and API_runtime_ConverseStream.html, botocore's model of the service, and the gu
 
 import base64
 import json
+from contextlib import suppress
 
 import pytest
 from dialects.neutral_values import read_sizes, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from upstream.event_stream import event, exception
+from upstream.event_stream import event, exception, message
 
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import (
+    AnswerError,
+    CutStreamError,
+    MalformedAnswerError,
+    UpstreamErrorEvent,
+)
 from meshgate.dialects.bedrock_converse import grammar as wire_grammar
 from meshgate.dialects.bedrock_converse.read_response import StreamReader, read
 from meshgate.dialects.grammar import GrammarError, check
@@ -56,6 +62,8 @@ def begin_call(block, call_id, name, **more):
     return event("contentBlockStart", start={"toolUse": use}, contentBlockIndex=block)
 
 
+KINDS = ["messageStart", "contentBlockStart", "contentBlockDelta", "messageStop", "metadata", "x"]
+MEMBERS = ["contentBlockIndex", "start", "delta", "toolUse", "text", "reasoningContent", "usage"]
 START = event("messageStart", role="assistant")
 STOP = event("messageStop", stopReason="tool_use")
 END = event("metadata", usage=TOKENS, metrics={"latencyMs": 7}, serviceTier={"type": "priority"})
@@ -187,6 +195,7 @@ def test_the_model_that_a_router_chose_is_told():
         answer()[:-1],
         answer({"image": {"format": "png", "source": {"bytes": "AA=="}}}),
         answer({"toolUse": {"toolUseId": "t"}}),
+        answer({"toolUse": {"toolUseId": "t", "name": "f", "input": "@"}}).replace(b"@", b"\xff"),
         b'{"output":' + b"[" * 100_000,
     ],
 )
@@ -306,6 +315,36 @@ def test_an_exception_at_the_beginning_is_no_begun_answer():
 
     assert not one.started
     assert one.error is not None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(MEMBERS) | st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), json_values), max_size=6))
+@settings(deadline=None)
+def test_whatever_the_upstream_says_is_read_or_malformed(said):
+    one = reader()
+    with suppress(AnswerError):
+        for kind, value in said:
+            headers = {":message-type": "event", ":event-type": kind}
+            one.feed(message(headers, json.dumps(value).encode()))
+        one.close()
+
+    assert one.started or not one.done
+
+
+@given(json_values)
+@settings(deadline=None)
+def test_whatever_an_answer_holds_is_read_or_malformed(value):
+    with suppress(MalformedAnswerError):
+        read(answer(value))
 
 
 def test_a_call_without_a_beginning_is_malformed():

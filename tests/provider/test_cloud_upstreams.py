@@ -181,6 +181,24 @@ async def test_a_role_that_cannot_be_taken_fails_the_attempt(make_upstream, clou
     assert cloud.requests == []
 
 
+@pytest.mark.parametrize("option", ["container_url", "instance_url"])
+async def test_keys_of_where_the_gateway_runs_sign_requests(make_upstream, cloud, option):
+    keys = {"AccessKeyId": "ASIA", "SecretAccessKey": "s", "Token": "t"}
+    reply = Reply(body=keys | {"Expiration": "2099-01-01T00:00:00Z"})
+    cloud.reply("/creds", reply)
+    cloud.reply("/latest/api/token", Reply(body=b"session-1"))
+    cloud.reply("/security-credentials/", Reply(body=b"creds"))
+    url = f"{cloud.origin}/creds" if option == "container_url" else cloud.origin
+    upstream = make_upstream("bedrock", region="eu-west-1", **{option: url})
+
+    for _ in range(2):
+        await upstream.answer(attempt(chat()))
+
+    assert "Credential=ASIA/" in cloud.requests[-1].header("authorization")
+    assert cloud.requests[-1].header("x-amz-security-token") == "t"
+    assert [it.path.endswith("/creds") for it in cloud.requests].count(True) == 1
+
+
 async def test_a_question_to_cohere_is_translated_and_booked_as_billed(make_upstream, cloud):
     answer = await make_upstream("cohere", KEY).answer(attempt(chat("hello", top_p=0.5)))
 

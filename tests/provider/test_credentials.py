@@ -19,6 +19,7 @@ from meshgate.provider.credentials.bearer import BearerTokens, entra_tokens
 from meshgate.provider.credentials.expiring import Expiring, Lasting
 from meshgate.provider.credentials.fetched_keys import FetchedKeys
 from meshgate.provider.credentials.machine_account import machine_token
+from meshgate.provider.credentials.machine_keys import ContainerKeys, InstanceKeys
 from meshgate.provider.credentials.service_account import (
     SCOPE,
     ServiceAccount,
@@ -398,7 +399,7 @@ async def test_a_role_is_taken_for_the_platforms_token(cloud, client, identity):
 
 async def test_a_roles_keys_sign_requests_until_they_are_closed(cloud, client, identity):
     cloud.reply("/sts", Reply(200, KEYS_XML, media_type="text/xml"))
-    keys = FetchedKeys(client, Expiring(WebIdentityKeys(client, identity, lambda: NOW).fetch))
+    keys = FetchedKeys(Expiring(WebIdentityKeys(client, identity, lambda: NOW).fetch), client)
     requests = SignedRequests(keys, Scope("eu-west-1", "bedrock"))
 
     headers = dict(await requests.headers("https://x.example/", (), b""))
@@ -428,6 +429,75 @@ async def test_a_role_without_the_platforms_token_is_not_taken(cloud, client, id
 
     assert (await failure_of(wanted)).kind is FailureKind.AUTHENTICATION
     assert cloud.requests == []
+
+
+KEYS_JSON = {
+    "Code": "Success",
+    "AccessKeyId": "ASIAEXAMPLE",
+    "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG",
+    "Token": "to/ken+==",
+    "Expiration": "2025-06-15T16:06:40Z",
+}
+FETCHED = Lasting(AwsKeys("ASIAEXAMPLE", "wJalrXUtnFEMI/K7MDENG", "to/ken+=="), 3600.0)
+
+
+async def test_a_container_has_keys_for_what_its_platform_gave_it(cloud, tmp_path):
+    token_file = tmp_path / "token"
+    token_file.write_text("platform-token\n")
+    cloud.reply("/v1/credentials", Reply(body=KEYS_JSON))
+
+    keys = ContainerKeys(f"{cloud.origin}/v1/credentials", token_file, now=lambda: NOW)
+
+    assert await keys.fetch() == FETCHED
+    assert cloud.requests[0].header("authorization") == "platform-token"
+
+
+async def test_a_container_may_have_keys_without_showing_anything(cloud):
+    cloud.reply("/creds", Reply(body=KEYS_JSON))
+
+    assert await ContainerKeys(f"{cloud.origin}/creds", None, now=lambda: NOW).fetch() == FETCHED
+    assert cloud.requests[0].header("authorization") is None
+
+
+async def test_a_container_without_its_platforms_token_has_no_keys(cloud, tmp_path):
+    keys = ContainerKeys(f"{cloud.origin}/creds", tmp_path / "none")
+
+    assert (await failure_of(keys.fetch())).kind is FailureKind.AUTHENTICATION
+
+
+async def test_a_machine_has_keys_for_its_role(cloud):
+    role = "/latest/meta-data/iam/security-credentials/"
+    cloud.reply("/latest/api/token", Reply(body=b"session-1", media_type="text/plain"))
+    cloud.reply(role, Reply(body=b"gateway-role", media_type="text/plain"))
+    cloud.reply("/gateway-role", Reply(body=KEYS_JSON))
+
+    assert await InstanceKeys(cloud.origin, now=lambda: NOW).fetch() == FETCHED
+    asked = [(it.method, it.path, it.header("x-aws-ec2-metadata-token")) for it in cloud.requests]
+    assert asked == [
+        ("PUT", "/latest/api/token", None),
+        ("GET", role, "session-1"),
+        ("GET", f"{role}gateway-role", "session-1"),
+    ]
+
+
+@pytest.mark.parametrize("role", [b"a/../b", b"<html>", b"a\nb"])
+async def test_a_role_that_is_no_name_is_not_asked_for(cloud, role):
+    cloud.reply("/latest/api/token", Reply(body=b"session-1"))
+    cloud.reply("/security-credentials/", Reply(body=role))
+
+    failure = await failure_of(InstanceKeys(cloud.origin).fetch())
+
+    assert failure.kind is FailureKind.SERVER_ERROR
+    assert len(cloud.requests) == 2
+
+
+@pytest.mark.parametrize("body", [b"", {"Code": "Failed"}, KEYS_JSON | {"Expiration": "soon"}])
+async def test_what_holds_no_keys_is_a_failure(cloud, body):
+    cloud.reply("/creds", Reply(body=body))
+
+    failure = await failure_of(ContainerKeys(f"{cloud.origin}/creds", None).fetch())
+
+    assert failure.kind is FailureKind.SERVER_ERROR
 
 
 async def test_standing_keys_sign_at_the_present_time():

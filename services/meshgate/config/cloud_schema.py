@@ -15,6 +15,15 @@ _REGION = r"^[a-z0-9-]{1,40}$"
 _WORD = r"^[A-Za-z0-9._:-]{1,100}$"
 _ROLE = r"^arn:[a-z-]+:iam::\d{12}:role/[\x21-\x7e]{1,512}$"
 _CHINA = "cn-"
+_BEDROCK_WAYS = (
+    *("api_key", "secret_access_key", "role_arn"),
+    *("container_credentials_url", "instance_metadata_url"),
+)
+_BEDROCK_EXTRAS = {
+    "session_token": "secret_access_key",
+    "container_token_file": "container_credentials_url",
+    "sts_url": "role_arn",
+}
 
 
 class CloudSection(HttpSection):
@@ -39,8 +48,8 @@ class CloudSection(HttpSection):
 class BedrockSection(CloudSection):
     """Amazon Bedrock in one region, with all models that its Converse API has.
 
-    Requests are proven in one of three ways: `api_key`; `access_key_id` and `secret_access_key`; or
-    `role_arn` with `web_identity_token_file`.
+    Requests are proven in one of these ways: `api_key`; `access_key_id` and `secret_access_key`;
+    `role_arn` with `web_identity_token_file`; `container_credentials_url`; `instance_metadata_url`.
     """
 
     kind: Literal["bedrock"] = Field(description="`bedrock`.")
@@ -63,6 +72,20 @@ class BedrockSection(CloudSection):
         description="File in which the platform keeps the token that the role is given for; "
         "Kubernetes on EKS tells it in `AWS_WEB_IDENTITY_TOKEN_FILE`.",
     )
+    container_credentials_url: HeaderValue | None = Field(
+        None,
+        description="Where the container's own keys are told, as text or as a reference: ECS and EKS "
+        "tell it in `AWS_CONTAINER_CREDENTIALS_FULL_URI`.",
+    )
+    container_token_file: AbsolutePath | None = Field(
+        None,
+        description="File with what must be shown for them, where something must; EKS tells it in "
+        "`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`.",
+    )
+    instance_metadata_url: UpstreamAddress | None = Field(
+        None,
+        description="Where the machine's own keys are told; on EC2 it is http://169.254.169.254.",
+    )
     base_url: UpstreamAddress | None = Field(
         None, description="The API's address, in place of the region's own."
     )
@@ -77,12 +100,12 @@ class BedrockSection(CloudSection):
         for first, second in pairs:
             if (getattr(self, first) is None) != (getattr(self, second) is None):
                 raise ValueError(f"`{first}` and `{second}` go together: give both")
-        ways = (self.api_key, self.secret_access_key, self.role_arn)
-        if sum(way is not None for way in ways) != 1:
-            raise ValueError(
-                "needs one of `api_key`, `secret_access_key` with `access_key_id`, and "
-                "`role_arn` with `web_identity_token_file`"
-            )
+        for extra, needed in _BEDROCK_EXTRAS.items():
+            if getattr(self, extra) is not None and getattr(self, needed) is None:
+                raise ValueError(f"`{extra}` needs `{needed}`")
+        if sum(getattr(self, way) is not None for way in _BEDROCK_WAYS) != 1:
+            ways = ", ".join(f"`{way}`" for way in _BEDROCK_WAYS)
+            raise ValueError(f"needs one of {ways}, and only one")
         return self
 
     @property
@@ -100,6 +123,9 @@ class BedrockSection(CloudSection):
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,
             "session_token": self.session_token,
+            "container_url": self.container_credentials_url,
+            "token_file": self.container_token_file,
+            "instance_url": self.instance_metadata_url,
         }
         if self.role_arn is not None:
             options |= {

@@ -16,7 +16,7 @@ from meshgate.config.secrets import SecretReference, SecretSource, SecretUnresol
 # The fields of a provider that refer to a secret, or may.
 _SECRETS = (
     *("api_key", "proxy", "access_key_id", "secret_access_key", "session_token"),
-    *("client_secret", "service_account"),
+    *("container_credentials_url", "client_secret", "service_account"),
 )
 
 

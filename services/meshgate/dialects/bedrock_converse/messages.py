@@ -5,7 +5,7 @@ gave back is the user's. Instructions stand beside the conversation where they c
 else in it, in the role `system`.
 
 Left out are thoughts that bear no signature of this API's, for the models take none; what an earlier
-answer cites, for it was found by the model itself; texts that are empty, for the API refuses them;
+answer cites, for it was found by the model itself; texts that are blank, for the API refuses them;
 and the name of a tool beside its result, which the call says. A refusal is told as the text it is.
 """
 

@@ -37,8 +37,10 @@ class Family:
 
 
 def _nova_effort(effort: str) -> Members:
-    if effort in ("none", "minimal"):
+    if effort == "none":
         return {"reasoningConfig": {"type": "disabled"}}
+    if effort not in ("low", "medium", "high"):
+        raise unsupported("reasoning_effort")
     return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}}
 
 

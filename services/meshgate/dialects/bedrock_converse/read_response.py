@@ -296,13 +296,20 @@ def _parts(block: _Block) -> list[Part]:
     if (use := block.tool_use) is not None:
         if use.type == _SERVER_TOOL:
             return []
-        arguments = bytes(use.input).decode()
-        return [ToolCall(id=use.tool_use_id, name=use.name, arguments_json=arguments)]
+        return [ToolCall(id=use.tool_use_id, name=use.name, arguments_json=_arguments(use.input))]
     if (cited := block.citations_content) is not None:
         text = "".join(said.text or "" for said in cited.content or ())
         found = [citations.read(it, start=0, end=len(text)) for it in cited.citations or ()]
         return [Text(text, tuple(found))]
     return [Text(block.text)] if block.text else []
+
+
+def _arguments(raw: Raw) -> str:
+    # The decoder does not look into the strings that it skips.
+    try:
+        return bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise MalformedAnswerError("the arguments of a tool call are not UTF-8") from error
 
 
 def _reasoning(content: _ReasoningContent) -> list[Part]:

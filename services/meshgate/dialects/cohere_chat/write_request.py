@@ -116,17 +116,15 @@ def _tool(tool: Tool, at: str) -> dict[str, object]:
 
 
 def _thinking(request: ChatRequest) -> dict[str, object]:
+    """There is no thinking, so much at most, and as much as the model likes, which is `high`."""
     budget, effort = request.reasoning_budget_tokens, request.reasoning_effort
-    if budget == 0 or (budget is None and effort == "none"):
+    if effort not in (None, "none", "high"):
+        raise unsupported("reasoning_effort")
+    if budget == 0 or effort == "none":
         return {"thinking": {"type": "disabled"}}
     if budget is not None:
         return {"thinking": {"type": "enabled", "token_budget": budget}}
-    if effort is None:
-        return {}
-    # There is thinking, as much as the model likes, and none.
-    if effort != "high":
-        raise unsupported("reasoning_effort")
-    return {"thinking": {"type": "enabled"}}
+    return {} if effort is None else {"thinking": {"type": "enabled"}}
 
 
 def _response_format(wanted: ResponseFormat) -> dict[str, object]:

@@ -17,6 +17,7 @@ from meshgate.provider.credentials.aws import KeySource, SignedRequests, Standin
 from meshgate.provider.credentials.aws_signature import AwsKeys, Scope
 from meshgate.provider.credentials.expiring import Expiring
 from meshgate.provider.credentials.fetched_keys import FetchedKeys
+from meshgate.provider.credentials.machine_keys import ContainerKeys, InstanceKeys
 from meshgate.provider.credentials.web_identity import WebIdentity, WebIdentityKeys
 from meshgate.provider.upstream import UpstreamClient
 
@@ -28,11 +29,12 @@ def bedrock_api(connection: Connection, make_client: Callable[[], UpstreamClient
     """The API of Bedrock in one region.
 
     Proven by a key of Bedrock's own where there is one, and else by signatures: with the keys that
-    stand in the options, or with temporary ones for the role that stands there.
+    stand in the options, or with temporary ones for a role, a container or a machine.
 
     Args:
         connection: Its options are `region`, and `access_key_id`, `secret_access_key` and maybe
-            `session_token`, or `role_arn`, `token_file` and `sts_url`.
+            `session_token`, or `role_arn`, `token_file` and `sts_url`, or `container_url` and maybe
+            `token_file`, or `instance_url`.
         make_client: Makes what temporary keys are fetched with.
     """
     options, api_key = connection.options, connection.api_key
@@ -60,15 +62,16 @@ def _signatures(connection: Connection, make_client: Callable[[], UpstreamClient
 
 def _keys(connection: Connection, make_client: Callable[[], UpstreamClient]) -> KeySource:
     options = connection.options
-    if "role_arn" not in options:
-        return StandingKeys(
-            AwsKeys(
-                options["access_key_id"],
-                options["secret_access_key"],
-                options.get("session_token", ""),
-            )
-        )
-    client = make_client()
-    token_file = Path(options["token_file"])
-    identity = WebIdentity(options["sts_url"], options["role_arn"], token_file)
-    return FetchedKeys(client, Expiring(WebIdentityKeys(client, identity).fetch))
+    token_file = Path(options["token_file"]) if "token_file" in options else None
+    if "container_url" in options:
+        return FetchedKeys(Expiring(ContainerKeys(options["container_url"], token_file).fetch))
+    if "instance_url" in options:
+        return FetchedKeys(Expiring(InstanceKeys(options["instance_url"]).fetch))
+    if "role_arn" in options and token_file is not None:
+        client = make_client()
+        identity = WebIdentity(options["sts_url"], options["role_arn"], token_file)
+        return FetchedKeys(Expiring(WebIdentityKeys(client, identity).fetch), client)
+    session_token = options.get("session_token", "")
+    return StandingKeys(
+        AwsKeys(options["access_key_id"], options["secret_access_key"], session_token)
+    )

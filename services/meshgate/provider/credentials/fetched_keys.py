@@ -6,15 +6,16 @@ from meshgate.provider.upstream import UpstreamClient
 
 
 class FetchedKeys:
-    """Keys that expire, with the client that they are fetched by; it is closed with them."""
+    """Keys that expire, with the client that they are fetched by, if there is one; it is closed too."""
 
-    def __init__(self, client: UpstreamClient, keys: Expiring[AwsKeys]) -> None:
-        self._client = client
+    def __init__(self, keys: Expiring[AwsKeys], client: UpstreamClient | None = None) -> None:
         self._keys = keys
+        self._client = client
 
     async def get(self) -> AwsKeys:
         return await self._keys.get()
 
     async def close(self) -> None:
         await self._keys.close()
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
