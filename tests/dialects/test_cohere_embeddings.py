@@ -33,6 +33,27 @@ def test_what_they_are_for_can_be_said():
     assert body["truncate"] == "END"
 
 
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    [("retrieval_query", "search_query"), ("clustering", "clustering"), ("", "search_document")],
+)
+def test_the_task_says_what_they_are_for(task, kind):
+    assert written("a", task=task)["input_type"] == kind
+
+
+def test_a_task_that_cohere_knows_nothing_of_is_refused():
+    with pytest.raises(UnsupportedError):
+        written("a", task="fact_verification")
+
+
+def test_applications_may_add_coheres_own_members_to_openais():
+    extra = b'{"input_type":"search_query","user":"u-1"}'
+    body = written("a", extra_json=extra, extra_dialect="openai_embeddings")
+
+    assert body["input_type"] == "search_query"
+    assert "user" not in body
+
+
 def test_tokens_are_refused():
     with pytest.raises(UnsupportedError):
         written((1, 2), (3,))

@@ -124,10 +124,20 @@ def test_thoughts_calls_and_citations_are_read_in_order():
         )
     )
 
+    cited = Citation(
+        title="Sky",
+        quoted="It is blue.",
+        document=1,
+        start=0,
+        end=4,
+        source_unit="page",
+        source_start=3,
+        source_end=4,
+    )
     assert response.message.parts == (
         Reasoning(text="Hm", signature=b"c2ln", origin=NAME),
         Reasoning(text="", signature=b"\x00\xff", origin=NAME, is_redacted=True),
-        Text("Blue", (Citation(title="Sky", quoted="It is blue.", document=1, start=0, end=4),)),
+        Text("Blue", (cited,)),
         ToolCall(id="t1", name="f", arguments_json='{"a": [1, 2.5]}'),
     )
     assert response.finish_reason is FinishReason.TOOL_CALLS

@@ -76,6 +76,9 @@ class Citation(Struct, frozen=True, kw_only=True):
         document: Which document of the request it is, from 0; None for none of them.
         start: Where in the text that holds it the statement begins, in characters; None if unknown.
         end: Where it ends, exclusive.
+        source_unit: What the places in the source count: char, page or block; empty if unknown.
+        source_start: Where in the source the quotation begins, in that unit; None if unknown.
+        source_end: Where it ends there, exclusive.
     """
 
     uri: str = ""
@@ -84,6 +87,9 @@ class Citation(Struct, frozen=True, kw_only=True):
     document: int | None = None
     start: int | None = None
     end: int | None = None
+    source_unit: str = ""
+    source_start: int | None = None
+    source_end: int | None = None
 
 
 class Text(Struct, frozen=True):
@@ -357,13 +363,22 @@ class EncodingFormat(enum.Enum):
 
 
 class EmbeddingsRequest(Struct, frozen=True, kw_only=True):
-    """Texts, or texts already cut into tokens, to be turned into vectors."""
+    """Texts, or texts already cut into tokens, to be turned into vectors.
+
+    Attributes:
+        task: What the vectors are for, where their model makes a difference: retrieval_query,
+            retrieval_document, classification, clustering, or another in words of this kind.
+        extra_json: A JSON object of what the upstream may know and this form does not, or empty.
+        extra_dialect: In whose terms that is; empty for the upstream's own, whatever it speaks.
+    """
 
     model: str
     inputs: tuple[str, ...] | tuple[tuple[int, ...], ...]
     encoding_format: EncodingFormat = EncodingFormat.FLOAT
     dimensions: int | None = None
     extra_json: bytes = b""
+    task: str = ""
+    extra_dialect: str = ""
 
 
 class EmbeddingsResponse(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ class _Web(Struct):
 
 class _InDocument(Struct, rename="camel"):
     document_index: int | None = None
+    start: int | None = None
+    end: int | None = None
 
 
 class _Location(Struct, rename="camel"):
@@ -36,13 +38,22 @@ class WireCitation(Struct, rename="camel"):
 def read(citation: WireCitation, *, start: int | None = None, end: int | None = None) -> Citation:
     """Read a citation; `start` and `end` are where its statement stands, in characters."""
     location = citation.location or _Location()
-    within = location.document_char or location.document_page or location.document_chunk
+    places = (
+        ("char", location.document_char),
+        ("page", location.document_page),
+        ("block", location.document_chunk),
+    )
+    found = ((unit, place) for unit, place in places if place is not None)
+    unit, place = next(found, ("", _InDocument()))
     web = location.web.url if location.web is not None else None
     return Citation(
         uri=web or citation.source or "",
         title=citation.title or "",
         quoted="".join(it.text or "" for it in citation.source_content or ()),
-        document=within.document_index if within is not None else None,
+        document=place.document_index,
         start=start,
         end=end,
+        source_unit=unit,
+        source_start=place.start,
+        source_end=place.end,
     )

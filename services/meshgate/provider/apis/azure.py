@@ -6,6 +6,7 @@ version in its query.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.translation import translator
@@ -25,6 +26,7 @@ _SHOWN_HEADERS: Headers = (
     ("apim-request-id", "x-upstream-request-id"),
     ("x-ms-region", "x-ms-region"),
 )
+_openai_api = partial(openai_api, bound=OutputBound.MAX_COMPLETION_TOKENS)
 _CHAT = "chat/completions"
 _PATHS = {"openai_completions": "completions", "openai_embeddings": "embeddings"}
 
@@ -50,13 +52,12 @@ def azure_api(connection: Connection, make_client: Callable[[], UpstreamClient])
 
 def _endpoints(connection: Connection) -> dict[str, Endpoint]:
     base_url, version = connection.base_url, connection.options.get("api_version", "")
-    bound = OutputBound.MAX_COMPLETION_TOKENS
     if not version:
         same = Connection("openai", f"{base_url}/openai/v1")
-        return dict(openai_api(same, bound).endpoints)
+        return dict(_openai_api(same).endpoints)
     prefix = f"{base_url}/openai/deployments/{{model}}"
     chat = f"{prefix}/{_CHAT}?api-version={version}"
-    dialects = openai_api(Connection("openai", prefix), bound).endpoints
+    dialects = _openai_api(Connection("openai", prefix)).endpoints
     return {
         dialect: Endpoint(chat, endpoint.translator)
         for dialect, endpoint in dialects.items()

@@ -104,7 +104,7 @@ class Reshaped:
             members.pop(name, None)
             if value is not None:
                 members[name] = Raw(msgspec.json.encode(value))
-        return UpstreamRequest(msgspec.json.encode(members), request.head)
+        return msgspec.structs.replace(request, body=msgspec.json.encode(members))
 
     def answer(self, body: bytes, *, created: int) -> CallerAnswer:
         return self.inner.answer(body, created=created)
