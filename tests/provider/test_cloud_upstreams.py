@@ -4,9 +4,13 @@ import json
 
 import pytest
 from provider.attempts import attempt, chat, failure_of, streamed, streamed_chat
+from provider.configuration import KEY as KEY_REFERENCE
+from provider.configuration import Secrets
+from provider.configuration import snapshot as snapshot_of
 from upstream.cloud import FakeCloud, Reply
 from upstream.event_stream import MEDIA_TYPE, event, exception
 
+from meshgate.config.snapshot import HttpProvider
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.translation import UPSTREAM_DIALECTS, translator
 from meshgate.provider.api import Connection, Endpoint
@@ -16,6 +20,7 @@ from meshgate.provider.failures import FailureKind
 from meshgate.provider.http1_client import Http1Client
 from meshgate.provider.http_upstream import HttpUpstream
 from meshgate.provider.upstream import ClientOptions
+from meshgate.provider.upstreams import Upstreams
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 KEY = "secret-key-0123456789"
@@ -302,6 +307,25 @@ def test_a_service_account_that_cannot_be_read_is_refused_at_once():
 
     with pytest.raises(ValueError, match="service account"):
         api("vertex", **options, service_account="{}")
+
+
+async def test_a_provider_whose_account_cannot_be_read_keeps_no_other_from_answering(cloud):
+    options = {"project": "p", "location": "global", "publisher": "google"}
+    broken = options | {"service_account": KEY_REFERENCE}
+    snapshot = snapshot_of(
+        HttpProvider("broken", "vertex", cloud.origin, options=broken),
+        HttpProvider("good", "cohere", cloud.origin, api_key=KEY_REFERENCE),
+    )
+    upstreams = Upstreams(Secrets(UPSTREAM_KEY=KEY), Http1Client)
+    upstreams.follow(snapshot)
+
+    failure = await failure_of(upstreams.find("broken"), attempt(chat()))
+    answer = await upstreams.find("good").answer(attempt(chat()))
+    await upstreams.close()
+
+    assert failure.kind is FailureKind.AUTHENTICATION
+    assert KEY not in failure.message
+    assert content(answer) == TEXT
 
 
 @pytest.mark.parametrize(
