@@ -159,6 +159,17 @@ def test_why_an_answer_ended_is_read(told, meant):
     assert read(answer({"text": "Hi"}, stop_reason=told)).finish_reason is meant
 
 
+def test_the_sequence_that_ended_an_answer_is_told():
+    own = {"additionalModelResponseFields": {"stop_sequence": "END"}}
+
+    response = read(answer({"text": "Hi"}, stop_reason="stop_sequence", **own))
+    events = events_of(START, event("messageStop", stopReason="stop_sequence", **own), END)
+
+    assert response.stop_sequence == "END"
+    assert events[-1].stop_sequence == "END"
+    assert events[-1].reason is FinishReason.STOP
+
+
 def test_what_the_cache_had_a_part_in_is_added_to_the_input():
     cached = {"cacheReadInputTokens": 100, "cacheWriteInputTokens": 40}
     details = [{"ttl": "1h", "inputTokens": 25}, {"ttl": "5m", "inputTokens": 15}]

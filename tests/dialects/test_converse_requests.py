@@ -79,6 +79,7 @@ def test_a_question_has_instructions_and_parameters():
             "stopSequences": ["END"],
         },
         "requestMetadata": {"team": "core"},
+        "additionalModelResponseFieldPaths": ["/stop_sequence"],
     }
 
 

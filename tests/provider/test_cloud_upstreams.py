@@ -1,6 +1,8 @@
 """Attempts at upstreams in clouds and at Cohere, by way of the fake cloud."""
 
+import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from provider.attempts import attempt, chat, failure_of, streamed, streamed_chat
@@ -290,6 +292,30 @@ async def test_azure_takes_tokens_of_entras(make_upstream, cloud):
     paths = [request.path.rpartition("/")[2] for request in cloud.requests]
     assert paths == ["token", "completions", "completions"]
     assert cloud.requests[1].header("authorization") == "Bearer at-1"
+
+
+class NeverProven:
+    """A credential that is waited for in vain."""
+
+    async def headers(self, url, headers, body):
+        await asyncio.Event().wait()
+
+    async def close(self):
+        pass
+
+
+async def test_waiting_for_a_credential_takes_no_longer_than_the_attempt_may(cloud):
+    known = api("cohere", KEY)
+    client = Http1Client(ClientOptions())
+    upstream = HttpUpstream(replace(known, credentials=NeverProven()), client)
+
+    plain = await failure_of(upstream, attempt(chat(), first_token_seconds=0.01))
+    stream = await streamed(upstream, attempt(streamed_chat(), total_seconds=0.01))
+    await upstream.close()
+
+    assert plain.kind is FailureKind.TIMEOUT
+    assert stream.failure.kind is FailureKind.TIMEOUT
+    assert cloud.requests == []
 
 
 async def test_no_token_fails_the_attempt_before_it_is_made(make_upstream, cloud):

@@ -64,7 +64,8 @@ class HttpUpstream:
         headers = _with_context(self._plain_headers, attempt)
         try:
             if self._api.credentials is not None:
-                headers = await self._api.credentials.headers(url, headers, request.body)
+                with clock:
+                    headers = await self._api.credentials.headers(url, headers, request.body)
             async with self._client.post(url, headers, request.body, clock) as response:
                 if response.status not in _GOOD:
                     raise self._failed(await _refusal(response))
@@ -96,7 +97,8 @@ class HttpUpstream:
         headers = _with_context(self._stream_headers(endpoint), attempt)
         try:
             if self._api.credentials is not None:
-                headers = await self._api.credentials.headers(url, headers, request.body)
+                with clock:
+                    headers = await self._api.credentials.headers(url, headers, request.body)
             async with self._client.post(url, headers, request.body, clock) as response:
                 await self._check_begin(response, endpoint)
                 opened = False

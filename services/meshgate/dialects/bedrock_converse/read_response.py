@@ -85,6 +85,12 @@ class _Output(Struct):
     message: _Message
 
 
+class _OwnFields(Struct):
+    """What a request may have asked the model's family for."""
+
+    stop_sequence: str | None = None
+
+
 class _Router(Struct, rename="camel"):
     invoked_model_id: str | None = None
 
@@ -99,6 +105,7 @@ class _Answer(Struct, rename="camel"):
     usage: Raw = Raw()
     service_tier: Raw = Raw()
     trace: _Trace | None = None
+    additional_model_response_fields: Raw = Raw()
 
 
 class _Start(Struct, rename="camel"):
@@ -135,6 +142,7 @@ class _BlockDelta(Struct, rename="camel"):
 
 class _Stop(Struct, rename="camel"):
     stop_reason: str | None = None
+    additional_model_response_fields: Raw = Raw()
 
 
 class _Metadata(Struct, rename="camel"):
@@ -151,6 +159,7 @@ _BLOCK_START = msgspec.json.Decoder(_BlockStart)
 _BLOCK_DELTA = msgspec.json.Decoder(_BlockDelta)
 _STOP = msgspec.json.Decoder(_Stop)
 _METADATA = msgspec.json.Decoder(_Metadata)
+_OWN_FIELDS = msgspec.json.Decoder(_OwnFields)
 _COMPLAINT = msgspec.json.Decoder(_Complaint)
 
 
@@ -176,6 +185,7 @@ def read(body: bytes) -> ChatResponse:
         message=Message(role=Role.ASSISTANT, parts=tuple(parts)),
         finish_reason=read_finish_reason(answer.stop_reason),
         usage=usage.read(answer.usage, answer.service_tier),
+        stop_sequence=_stop_sequence(answer.additional_model_response_fields),
     )
 
 
@@ -197,6 +207,7 @@ class StreamReader:
         self._messages = EventStreamReader()
         self._calls: dict[int, int | None] = {}
         self._finished = False
+        self._stop_sequence = ""
         self._readers: dict[str, Callable[[bytes], list[ChatEvent]]] = {
             "contentBlockStart": self._begin_block,
             "contentBlockDelta": self._read_delta,
@@ -274,8 +285,10 @@ class StreamReader:
         return [ToolCallDelta(index=number, arguments_fragment=fragment)]
 
     def _stop(self, payload: bytes) -> list[ChatEvent]:
+        stop = _decoded(_STOP, payload)
         self._finished = True
-        self.finish_reason = read_finish_reason(_decoded(_STOP, payload).stop_reason)
+        self._stop_sequence = _stop_sequence(stop.additional_model_response_fields)
+        self.finish_reason = read_finish_reason(stop.stop_reason)
         return []
 
     def _read_metadata(self, payload: bytes) -> list[ChatEvent]:
@@ -285,7 +298,17 @@ class StreamReader:
 
     def _finish(self) -> Finished:
         self.done = True
-        return Finished(reason=self.finish_reason, usage=self.usage)
+        return Finished(
+            reason=self.finish_reason, usage=self.usage, stop_sequence=self._stop_sequence
+        )
+
+
+def _stop_sequence(raw: Raw) -> str:
+    """The one that ended the answer, where the model's family told it."""
+    try:
+        return _OWN_FIELDS.decode(raw).stop_sequence or ""
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _parts(block: _Block) -> list[Part]:

@@ -57,6 +57,8 @@ def write(
         members["toolConfig"] = tools
     if output := _output(request, family):
         members["outputConfig"] = output
+    if request.stop_sequences and family is CLAUDE:
+        members["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
     if request.metadata:
         members["requestMetadata"] = request.metadata
     own = model_family.own_members(request, family, has_tool_use=said.has_tool_use)
