@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from meshgate.config.cloud_schema import CloudSection
 from meshgate.config.guardrail_schema import GuardrailSection, RuleSection
+from meshgate.config.http_schema import HttpSection
 from meshgate.config.key_schema import KeySection
 from meshgate.config.limit_schema import AllLimitsSection
 from meshgate.config.model_schema import (
@@ -22,7 +24,6 @@ from meshgate.config.openai_family.members import MEMBERS
 from meshgate.config.price_schema import PricesSection
 from meshgate.config.provider_schema import (
     DemoSection,
-    HttpSection,
     OpenAiCompatibleSection,
     OpenAiSection,
     ProviderSection,
@@ -83,16 +84,21 @@ def _provider(name: str, section: ProviderSection) -> Provider:
             fail=section.fail,
             fail_first=section.fail_first,
         )
+    if isinstance(section, CloudSection):
+        base_url, api_key, options = section.address, section.key, section.options
+    else:
+        base_url = section.base_url or MEMBERS[section.kind].base_url
+        api_key, options = section.api_key, _options(section)
     return HttpProvider(
         name,
         kind=section.kind,
-        base_url=section.base_url or MEMBERS[section.kind].base_url,
-        api_key=section.api_key,
+        base_url=base_url,
+        api_key=api_key,
         headers=_headers(section),
+        options=options,
         connect_seconds=section.timeouts.connect,
         ca_file=Path(section.ca_file) if section.ca_file else None,
         proxy=section.proxy,
-        options=_options(section),
     )
 
 
@@ -104,9 +110,7 @@ def _options(section: HttpSection) -> Mapping[str, str | SecretReference]:
     return {}
 
 
-def _headers(
-    section: HttpSection,
-) -> Mapping[str, str | SecretReference]:
+def _headers(section: HttpSection) -> Mapping[str, str | SecretReference]:
     headers = {name.lower(): value for name, value in section.headers.items()}
     if isinstance(section, OpenAiSection):
         if section.organization:

@@ -2,20 +2,16 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from meshgate.config.fields import (
-    AbsolutePath,
-    Duration,
-    HeaderName,
-    HeaderValue,
-    PositiveDuration,
-    Proxy,
-    Secret,
-    Section,
-    UpstreamAddress,
-    lasting,
+from meshgate.config.cloud_schema import (
+    AzureSection,
+    BedrockSection,
+    CohereSection,
+    VertexSection,
 )
+from meshgate.config.fields import Duration, Secret, Section, UpstreamAddress, lasting
+from meshgate.config.http_schema import HttpSection
 from meshgate.config.openai_family.members import MEMBERS
 from meshgate.config.snapshot import DemoFault
 
@@ -23,61 +19,6 @@ if TYPE_CHECKING:
     FamilyKind: TypeAlias = str
 else:
     FamilyKind = Literal[tuple(MEMBERS)]
-
-# What carries credentials is written as a reference; what belongs to the connection is not written.
-SECRET_HEADERS = frozenset(
-    {"authorization", "api-key", "x-api-key", "x-goog-api-key", "proxy-authorization", "cookie"}
-)
-OWN_HEADERS = frozenset(
-    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
-)
-
-
-class ProviderTimeouts(Section):
-    """How long this upstream may take, whichever model is asked for."""
-
-    connect: PositiveDuration | None = Field(
-        None,
-        description="Until the connection stands. The shorter of this and the model's own holds.",
-    )
-
-
-class HttpSection(Section):
-    """What every kind has that is reached over HTTP."""
-
-    headers: dict[HeaderName, HeaderValue] = Field(
-        {},
-        description="Headers to send with every request, as text or as a reference to a secret.",
-    )
-    timeouts: ProviderTimeouts = Field(
-        default_factory=lambda: ProviderTimeouts(connect=None),
-        description="How long the upstream may take.",
-    )
-    ca_file: AbsolutePath | None = Field(
-        None,
-        description="PEM file of the authorities that may sign the upstream's certificate, "
-        "in place of the system's.",
-    )
-    proxy: Proxy | None = Field(
-        None,
-        description="HTTP proxy to go through. Refer to a secret if it holds a password.",
-    )
-
-    @field_validator("headers")
-    @classmethod
-    def _check_headers(cls, headers: dict[str, HeaderValue]) -> dict[str, HeaderValue]:
-        names = [name.lower() for name in headers]
-        for name, value in zip(names, headers.values(), strict=True):
-            if names.count(name) > 1:
-                raise ValueError(f"names {name} twice: remove one of them")
-            if name in OWN_HEADERS:
-                raise ValueError(f"must not set {name}: the gateway does")
-            if name in SECRET_HEADERS and isinstance(value, str):
-                raise ValueError(
-                    f"must refer to the secret in {name}, as ${{env:NAME}} or ${{file:/path}}; "
-                    "values are never kept in the file"
-                )
-        return headers
 
 
 class OpenAiSection(HttpSection):
@@ -185,6 +126,10 @@ ProviderSection = Annotated[
     | FamilySection
     | AnthropicSection
     | GeminiSection
+    | AzureSection
+    | BedrockSection
+    | CohereSection
+    | VertexSection
     | DemoSection,
     Field(discriminator="kind"),
 ]

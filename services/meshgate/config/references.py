@@ -13,6 +13,12 @@ from meshgate.config.composition import Composition
 from meshgate.config.problems import FieldPath, Problem
 from meshgate.config.secrets import SecretReference, SecretSource, SecretUnresolvedError
 
+# The fields of a provider that refer to a secret, or may.
+_SECRETS = (
+    *("api_key", "proxy", "access_key_id", "secret_access_key", "session_token"),
+    *("container_credentials_url", "client_secret", "service_account"),
+)
+
 
 def unknown_names(composition: Composition) -> list[Problem]:
     """Names of providers, models and guardrails that are used and not defined, and names used wrongly."""
@@ -137,7 +143,7 @@ def _references(composition: Composition) -> Iterator[tuple[FieldPath, SecretRef
 
 def _secret_fields(composition: Composition) -> Iterator[tuple[FieldPath, Any]]:
     for path, provider in _providers(composition):
-        for field in ("api_key", "proxy"):
+        for field in _SECRETS:
             yield (*path, field), provider.get(field)
         for name, value in _mapping(provider, "headers").items():
             yield (*path, "headers", name), value

@@ -8,6 +8,8 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from meshgate.dialects.answers import AnswerGlance, AnswerStream, RequestHead
+from meshgate.dialects.cohere_embeddings import read_response as read_cohere_response
+from meshgate.dialects.cohere_embeddings import write_request as write_cohere_request
 from meshgate.dialects.gemini_embeddings import read_request as read_gemini_request
 from meshgate.dialects.gemini_embeddings import read_response as read_gemini_response
 from meshgate.dialects.gemini_embeddings import write_request as write_gemini_request
@@ -71,6 +73,7 @@ CALLERS = {
 UPSTREAMS = {
     "openai_embeddings": EmbeddingsUpstream(write_openai_request.write, read_openai_response.read),
     "gemini_embeddings": EmbeddingsUpstream(write_gemini_request.write, read_gemini_response.read),
+    "cohere_embeddings": EmbeddingsUpstream(write_cohere_request.write, read_cohere_response.read),
 }
 
 

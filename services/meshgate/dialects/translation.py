@@ -6,8 +6,11 @@ neutral form. Whoever runs the request need not know which.
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from meshgate.dialects.answers import AnswerGlance, AnswerStream, UpstreamErrorEvent
 from meshgate.dialects.anthropic_messages.dialect import DIALECT as ANTHROPIC_MESSAGES
+from meshgate.dialects.bedrock_converse.dialect import DIALECT as BEDROCK_CONVERSE
 from meshgate.dialects.chat_dialect import (
     CallerDialect,
     ChatDialect,
@@ -15,10 +18,11 @@ from meshgate.dialects.chat_dialect import (
     StreamWriter,
     UpstreamDialect,
 )
+from meshgate.dialects.cohere_chat.dialect import DIALECT as COHERE_CHAT
 from meshgate.dialects.embeddings_translation import embeddings_translation
 from meshgate.dialects.gemini_generate.dialect import DIALECT as GEMINI_GENERATE
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
-from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.neutral import FinishReason, Started, Usage
 from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI_CHAT
 from meshgate.dialects.openai_chat.dialect import dialect as openai_chat_dialect
@@ -44,7 +48,11 @@ CALLER_DIALECTS: dict[str, CallerDialect] = {
 }
 """Those and the ones that only callers speak, where somebody else answers."""
 
-UPSTREAM_DIALECTS: dict[str, UpstreamDialect] = {**CHAT_DIALECTS}
+UPSTREAM_DIALECTS: dict[str, UpstreamDialect] = {
+    **CHAT_DIALECTS,
+    "bedrock_converse": BEDROCK_CONVERSE,
+    "cohere_chat": COHERE_CHAT,
+}
 """Those and the ones that only upstreams speak."""
 
 # Read for what the demo provider answers, and told by nobody else.
@@ -94,10 +102,14 @@ def _upstream(dialect: str, variant: Variant) -> UpstreamDialect | None:
 
 @dataclass(frozen=True)
 class ChatTranslation:
-    """Chats by way of the neutral form."""
+    """Chats by way of the neutral form.
+
+    `model` is what an answer is said to be of where the upstream does not say it.
+    """
 
     caller: CallerDialect
     upstream: UpstreamDialect
+    model: str = ""
 
     def request(
         self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
@@ -111,21 +123,27 @@ class ChatTranslation:
     def answer(self, body: bytes, *, created: int) -> CallerAnswer:
         """Translate a plain answer."""
         response = self.upstream.read_response(body)
+        if not response.served_model:
+            response = replace(response, served_model=self.model)
         glance = AnswerGlance(response.served_model, response.usage, response.finish_reason)
         return CallerAnswer(self.caller.write_response(response, created=created), glance)
 
     def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
         """Begin to translate a streamed answer."""
         writer = self.caller.stream_writer(created=created, include_usage=include_usage)
-        return TranslatedStream(self.upstream.stream_reader(), writer)
+        return TranslatedStream(self.upstream.stream_reader(), writer, self.model)
 
 
 class TranslatedStream:
-    """A streamed answer, translated as it passes. Its attributes are the reader's."""
+    """A streamed answer, translated as it passes. Its attributes are the reader's.
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
+    `model` is what it is said to be of where the upstream does not say it.
+    """
+
+    def __init__(self, reader: StreamReader, writer: StreamWriter, model: str = "") -> None:
         self._reader = reader
         self._writer = writer
+        self._model = model
 
     @property
     def started(self) -> bool:
@@ -137,7 +155,7 @@ class TranslatedStream:
 
     @property
     def served_model(self) -> str:
-        return self._reader.served_model
+        return self._reader.served_model or (self._model if self._reader.started else "")
 
     @property
     def usage(self) -> Usage | None:
@@ -153,7 +171,10 @@ class TranslatedStream:
 
     def feed(self, data: bytes) -> bytes:
         """Take what one read brought and return it in the caller's dialect, maybe empty."""
-        return self._writer.write(self._reader.feed(data))
+        events = self._reader.feed(data)
+        if events and isinstance(first := events[0], Started) and not first.served_model:
+            events[0] = replace(first, served_model=self._model)
+        return self._writer.write(events)
 
     def close(self) -> bytes:
         """Take the upstream's end and return what the caller is still owed."""

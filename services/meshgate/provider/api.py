@@ -1,12 +1,13 @@
 """The API of an upstream: where it answers what, and how the gateway proves itself."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
+from meshgate.dialects.translation import ChatTranslation
 from meshgate.dialects.translator import Translator
 
 Headers = tuple[tuple[str, str], ...]
@@ -61,6 +62,12 @@ class Endpoint:
         """Where a model answers, plain or streamed."""
         url = self.stream_url if stream and self.stream_url else self.url
         return url.replace("{model}", quote(model, safe="")) if "{model}" in url else url
+
+    def for_model(self, model: str) -> "Endpoint":
+        """The same for one model, whose name answers get that do not say which one gave them."""
+        if not isinstance(self.translator, ChatTranslation):
+            return self
+        return replace(self, translator=replace(self.translator, model=model))
 
 
 class Credentials(Protocol):

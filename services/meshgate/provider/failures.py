@@ -159,6 +159,12 @@ _KIND_OF_WORD = {
     "PERMISSION_DENIED": FailureKind.AUTHENTICATION,
     "API_KEY_INVALID": FailureKind.AUTHENTICATION,
     "NOT_FOUND": FailureKind.NOT_FOUND,
+    # Bedrock's, in streams; in answers they begin with a capital letter, and have a status.
+    "throttlingException": FailureKind.RATE_LIMITED,
+    "serviceUnavailableException": FailureKind.OVERLOADED,
+    "internalServerException": FailureKind.SERVER_ERROR,
+    "modelStreamErrorException": FailureKind.SERVER_ERROR,
+    "validationException": FailureKind.INVALID_REQUEST,
 }
 _KIND_OF_STATUS = {
     400: FailureKind.INVALID_REQUEST,
@@ -169,7 +175,9 @@ _KIND_OF_STATUS = {
     408: FailureKind.TIMEOUT,
     413: FailureKind.INVALID_REQUEST,
     422: FailureKind.INVALID_REQUEST,
+    424: FailureKind.SERVER_ERROR,  # Bedrock's for a model that failed
     429: FailureKind.RATE_LIMITED,
+    498: FailureKind.AUTHENTICATION,  # Cohere's for a key that does not hold
     503: FailureKind.OVERLOADED,
     504: FailureKind.TIMEOUT,
     529: FailureKind.OVERLOADED,
@@ -178,7 +186,7 @@ _KIND_OF_STATUS = {
 _TOO_LONG = re.compile(
     r"maximum context length|exceeds? the (available |model's )?context|context window"
     r"|input token count .{0,40}exceeds the maximum"  # Gemini
-    r"|prompt is too long|inputs? tokens? \+ .{0,20}max_new_tokens",
+    r"|prompt is too long|input is too long|too many tokens: |inputs? tokens? \+ .{0,20}max_new_tokens",
     re.IGNORECASE,
 )
 _MESSAGES = {

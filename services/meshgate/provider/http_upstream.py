@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
+import msgspec
+
 from meshgate.dialects.answers import AnswerStream, MalformedAnswerError
 from meshgate.dialects.openai_api.errors import read_error
 from meshgate.dialects.translator import CallerAnswer, UpstreamRequest
@@ -36,6 +38,7 @@ _GOOD = range(200, 300)
 # Where the caller's body says whether the answer is to be streamed, it must say so.
 _SAY_STREAM = {"openai_chat", "openai_completions", "openai_responses", "anthropic_messages"}
 _ERROR_LIMIT_BYTES = MIB
+_ERROR_TYPE_LIMIT = 256
 _SHOWN_VALUE = re.compile(r"[\x20-\x7e]{1,256}")
 _PASSED_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -61,8 +64,7 @@ class HttpUpstream:
         url = endpoint.address(attempt.model, stream=False)
         headers = _with_context(_with_passed(self._plain_headers, endpoint, attempt), attempt)
         try:
-            if self._api.credentials is not None:
-                headers = await self._api.credentials.headers(url, headers, request.body)
+            headers = await self._proven(url, headers, request.body, clock)
             async with self._client.post(url, headers, request.body, clock) as response:
                 if response.status not in _GOOD:
                     raise self._failed(await _refusal(response))
@@ -94,8 +96,7 @@ class HttpUpstream:
         own = self._stream_headers(endpoint)
         headers = _with_context(_with_passed(own, endpoint, attempt), attempt)
         try:
-            if self._api.credentials is not None:
-                headers = await self._api.credentials.headers(url, headers, request.body)
+            headers = await self._proven(url, headers, request.body, clock)
             async with self._client.post(url, headers, request.body, clock) as response:
                 await self._check_begin(response, endpoint)
                 opened = False
@@ -121,6 +122,13 @@ class HttpUpstream:
         if self._api.credentials is not None:
             await self._api.credentials.close()
 
+    async def _proven(self, url: str, headers: Headers, body: bytes, clock: PhaseClock) -> Headers:
+        """The headers, with what proves the request where a fixed one does not."""
+        if self._api.credentials is None:
+            return headers
+        with clock:
+            return await self._api.credentials.headers(url, headers, body)
+
     def _stream_headers(self, endpoint: Endpoint) -> Headers:
         # A compressed stream may be held back until a block of it is full.
         own = (("accept", endpoint.stream_media_type), ("accept-encoding", "identity"))
@@ -133,7 +141,7 @@ class HttpUpstream:
                 f"this provider cannot answer requests in {attempt.dialect}",
                 dialect=attempt.dialect,
             )
-        return endpoint
+        return endpoint.for_model(attempt.model)
 
     def _understood(
         self, endpoint: Endpoint, request: UpstreamRequest, body: bytes
@@ -203,7 +211,14 @@ async def _refusal(response: UpstreamResponse) -> Failure:
     detail = read_error(response.status, await _error_body(response))
     if retry_after is None:
         retry_after = bounded_seconds(detail.retry_after_seconds)
+    if not detail.type:
+        detail = msgspec.structs.replace(detail, type=_error_type(response))
     return failures.of_answer(response.status, detail, retry_after)
+
+
+def _error_type(response: UpstreamResponse) -> str:
+    """What AWS calls an error, which stands in a header there, before a namespace."""
+    return response.header("x-amzn-errortype").partition(":")[0][:_ERROR_TYPE_LIMIT]
 
 
 async def _error_body(response: UpstreamResponse) -> bytes:

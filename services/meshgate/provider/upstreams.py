@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
@@ -144,11 +145,6 @@ class Upstreams:
             return UnusableUpstream()
         if isinstance(resolved.provider, DemoProvider):
             return DemoUpstream(resolved.provider)
-        try:
-            client = self._make_client(resolved.options)
-        except ValueError as error:
-            _log.error("provider not usable", provider=resolved.provider.name, problem=str(error))
-            return UnusableUpstream()
         connection = Connection(
             kind=resolved.provider.kind,
             base_url=resolved.provider.base_url,
@@ -156,7 +152,12 @@ class Upstreams:
             headers=dict(resolved.headers),
             options=dict(resolved.kind_options),
         )
-        return HttpUpstream(api_of(connection), client)
+        make_client = partial(self._make_client, resolved.options)
+        try:
+            return HttpUpstream(api_of(connection, make_client), make_client())
+        except ValueError as error:
+            _log.error("provider not usable", provider=resolved.provider.name, problem=str(error))
+            return UnusableUpstream()
 
 
 class UnusableUpstream:

@@ -1,0 +1,143 @@
+"""What Bedrock's model families are told outside of what Converse has for all of them.
+
+The members of `additionalModelRequestFields` are those of each family's own API: see "Inference
+request parameters and response fields for foundation models" in Bedrock's user guide, Anthropic's
+Messages API, and the guides of Amazon Nova, of Cohere's models and of OpenAI's open-weight models
+there. How hard to think is Converse's own member `outputConfig.effort` where no other is known.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from meshgate.dialects.neutral import ChatRequest, ToolChoice, ToolChoiceMode
+from meshgate.dialects.openai_api.request_body import unsupported
+
+Members: TypeAlias = dict[str, object]
+
+_LEAST_BUDGET_TOKENS = 1024
+_CHOICES = {ToolChoiceMode.REQUIRED: "any", ToolChoiceMode.NAMED: "tool"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models that are told the same in the same way.
+
+    Attributes:
+        top_k: How they are told to choose among so many tokens; None where they cannot be.
+        effort: How they are told how hard to think; None where Converse's own member says it.
+        takes_budget: Whether they can be told how much to think at most, as Claude is.
+        has_own_choice: Whether they can be told, as Claude is, not to call tools, or only one.
+    """
+
+    top_k: Callable[[int], Members] | None = None
+    effort: Callable[[str], Members] | None = None
+    takes_budget: bool = False
+    has_own_choice: bool = False
+
+
+def _nova_effort(effort: str) -> Members:
+    if effort == "none":
+        return {"reasoningConfig": {"type": "disabled"}}
+    if effort not in ("low", "medium", "high"):
+        raise unsupported("reasoning_effort")
+    return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}}
+
+
+CLAUDE = Family(top_k=lambda k: {"top_k": k}, takes_budget=True, has_own_choice=True)
+_FAMILIES = {
+    "anthropic.": CLAUDE,
+    "amazon.nova": Family(
+        top_k=lambda k: {"inferenceConfig": {"topK": k}},
+        effort=_nova_effort,
+    ),
+    "cohere.": Family(top_k=lambda k: {"k": k}),
+    "mistral.": Family(top_k=lambda k: {"top_k": k}),
+    "openai.": Family(effort=lambda effort: {"reasoning_effort": effort}),
+}
+_OTHER = Family()
+
+
+def family_of(model: str) -> Family:
+    """The family of a model, by its id, the id of an inference profile, or an ARN of either.
+
+    Application inference profiles and provisioned models do not say what they are: they are told what
+    Converse has for all.
+    """
+    return next((it for mark, it in _FAMILIES.items() if mark in model), _OTHER)
+
+
+def own_members(request: ChatRequest, family: Family, *, has_tool_use: bool) -> Members:
+    """What `additionalModelRequestFields` must say.
+
+    Raises:
+        UnsupportedError: The family cannot be told something.
+    """
+    members: Members = {}
+    if request.top_k is not None:
+        if family.top_k is None:
+            raise unsupported("top_k")
+        members |= family.top_k(request.top_k)
+    if request.reasoning_budget_tokens is not None:
+        if not family.takes_budget:
+            raise unsupported("reasoning_budget_tokens")
+        members |= _budget(request.reasoning_budget_tokens, request.max_output_tokens)
+    if request.reasoning_effort is not None:
+        members |= _effort(request.reasoning_effort, family)
+    return members | _tool_choice(request, family, has_tool_use=has_tool_use)
+
+
+def effort_of(request: ChatRequest, family: Family) -> str | None:
+    """What Converse's own member for the effort must say; None where it is not the one to say it.
+
+    Raises:
+        UnsupportedError: It knows no such effort.
+    """
+    effort = request.reasoning_effort
+    if effort is None or family.effort is not None or _is_no_thinking(effort, family):
+        return None
+    if effort in ("none", "minimal"):
+        raise unsupported("reasoning_effort")
+    return effort
+
+
+def _budget(tokens: int, at_most: int | None) -> Members:
+    if tokens == 0:
+        return {"thinking": {"type": "disabled"}}
+    # The budget must be less than all that may be written, which the gateway may have lowered.
+    if at_most is not None and tokens >= at_most > _LEAST_BUDGET_TOKENS:
+        tokens = at_most - 1
+    return {"thinking": {"type": "enabled", "budget_tokens": tokens}}
+
+
+def _effort(effort: str, family: Family) -> Members:
+    if family.effort is not None:
+        return family.effort(effort)
+    return {"thinking": {"type": "disabled"}} if _is_no_thinking(effort, family) else {}
+
+
+def _is_no_thinking(effort: str, family: Family) -> bool:
+    return effort == "none" and family.takes_budget
+
+
+def is_chosen_by_family(request: ChatRequest, *, has_tool_use: bool) -> bool:
+    """Whether Converse's own `toolChoice` cannot say which tools may be called, and how many."""
+    if not request.tools:
+        return False
+    is_none = request.tool_choice is not None and request.tool_choice.mode is ToolChoiceMode.NONE
+    return (is_none and has_tool_use) or (not is_none and request.parallel_tool_calls is False)
+
+
+def _tool_choice(request: ChatRequest, family: Family, *, has_tool_use: bool) -> Members:
+    if not is_chosen_by_family(request, has_tool_use=has_tool_use):
+        return {}
+    choice = request.tool_choice or ToolChoice(mode=ToolChoiceMode.AUTO)
+    if not family.has_own_choice:
+        is_none = choice.mode is ToolChoiceMode.NONE
+        raise unsupported("tool_choice" if is_none else "parallel_tool_calls")
+    if choice.mode is ToolChoiceMode.NONE:
+        return {"tool_choice": {"type": "none"}}
+    written: Members = {"type": _CHOICES.get(choice.mode, "auto")}
+    if choice.name:
+        written["name"] = choice.name
+    return {"tool_choice": written | {"disable_parallel_tool_use": True}}

@@ -1,0 +1,1 @@
+"""Cohere's embeddings API, its second version, which upstreams speak."""

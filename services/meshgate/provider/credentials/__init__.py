@@ -1,0 +1,1 @@
+"""How the gateway proves itself where a fixed header does not do: signatures, and tokens that expire."""
