@@ -5,16 +5,28 @@ import json
 import pytest
 from dialects.checking import MASK, SECRET, Checker, masked, shown
 from dialects.gemini_values import answer, call, event, model_says, request, result, said_in
+from dialects.neutral_values import usages
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meshgate.dialects.gemini_embeddings.passthrough import as_batch, as_single
-from meshgate.dialects.gemini_generate import token_count
+from meshgate.dialects.gemini_generate import token_count, write_response
 from meshgate.dialects.gemini_generate.named_body import named
 from meshgate.dialects.inspection import inspection
 from meshgate.dialects.keeping import keeping
 from meshgate.dialects.metering import meter
-from meshgate.dialects.neutral import EncodingFormat, FinishReason, Usage
+from meshgate.dialects.neutral import (
+    ChatResponse,
+    EncodingFormat,
+    FinishReason,
+    Message,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    Usage,
+)
 from meshgate.dialects.openai_api.errors import read_error
 from meshgate.dialects.translation import translator
 from meshgate.provider.failures import FailureKind, of_answer
@@ -146,6 +158,41 @@ def test_a_stream_is_kept_and_told_again():
     assert part == {"text": "abc"}
     again = said_in(kept.streamed(body, 1, include_usage=True))
     assert again[-1]["usageMetadata"]["totalTokenCount"] == 4
+
+
+names = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
+calls = st.builds(
+    ToolCall, id=names, name=names, arguments_json=st.sampled_from(['{"a": 1.0}', "{}"])
+)
+said = st.tuples(
+    st.lists(st.builds(Reasoning, text=names), max_size=1),
+    st.lists(st.builds(Text, names), max_size=1),
+    st.lists(calls, max_size=2),
+).map(lambda parts: tuple(part for group in parts for part in group))
+
+
+@given(said, st.sampled_from([FinishReason.STOP, FinishReason.LENGTH]), usages)
+def test_a_plain_answer_that_is_streamed_and_kept_is_the_same(parts, reason, usage):
+    message = Message(role=Role.ASSISTANT, parts=parts)
+    response = ChatResponse(
+        id="i", served_model="m", message=message, finish_reason=reason, usage=usage
+    )
+    body = write_response.write(response, created=1)
+    kept = keeping(DIALECT)
+    listener = kept.listen(created=1, limit_bytes=1000)
+
+    listener.take(kept.streamed(body, 1, include_usage=True))
+
+    assert listener.body(usage) == body
+
+
+def test_a_refusal_is_not_worth_keeping():
+    message = Message(role=Role.ASSISTANT, parts=(Refusal("no"),))
+    response = ChatResponse(
+        id="i", served_model="m", message=message, finish_reason=FinishReason.STOP
+    )
+
+    assert keeping(DIALECT).good_end(write_response.write(response, created=1)) is None
 
 
 def test_a_stream_that_was_cut_is_not_kept():

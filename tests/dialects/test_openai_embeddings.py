@@ -6,6 +6,7 @@ import pytest
 from dialects.neutral_values import extras, names, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from openai.types import CreateEmbeddingResponse
 
 from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError, RequestHead
@@ -47,7 +48,8 @@ responses = st.builds(
 def test_a_request_survives_the_wire(request):
     written = write(request, request.model)
 
-    assert read(written) == request
+    origin = "openai_embeddings" if request.extra_json else ""
+    assert read(written) == replace(request, extra_dialect=origin)
 
 
 @given(responses, st.sampled_from(EncodingFormat))

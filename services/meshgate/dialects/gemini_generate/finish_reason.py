@@ -31,6 +31,7 @@ def read_finish_reason(word: str | None, *, has_calls: bool = False) -> FinishRe
     return FinishReason.TOOL_CALLS if has_calls and reason is FinishReason.STOP else reason
 
 
-def write_finish_reason(reason: FinishReason) -> str:
-    """The word for callers."""
-    return _WORDS.get(reason, "STOP")
+def write_finish_reason(reason: FinishReason, *, refuses: bool = False) -> str:
+    """The word for callers. Google has none for a model that refuses, but one for what it must not say."""
+    word = _WORDS.get(reason, "STOP")
+    return "SAFETY" if refuses and word == "STOP" else word

@@ -2,6 +2,7 @@
 
 Arguments of calls, which must be whole here, are gathered; all else is passed on as it comes. A thought
 that another provider has signed is signed itself; what Gemini has signed is the part after the thought.
+A refusal is text that ends as what is not safe does.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +42,10 @@ def write(response: ChatResponse, *, created: int) -> bytes:
     return write_answer(
         Identity(response.id, response.served_model),
         list(_parts(response.message.parts)),
-        finish_reason=write_finish_reason(response.finish_reason),
+        finish_reason=write_finish_reason(
+            response.finish_reason,
+            refuses=any(isinstance(part, Refusal) for part in response.message.parts),
+        ),
         usage=response.usage,
         grounding=_grounding(response.message.parts),
     )
@@ -62,6 +66,7 @@ class StreamWriter:
         self._signatures = _Signatures()
         self._citations: list[Citation] = []
         self._text = CitedText()
+        self._refuses = False
 
     def write(self, events: Iterable[ChatEvent]) -> bytes:
         """Write the next events.
@@ -83,6 +88,7 @@ class StreamWriter:
                 return self._end(told)
             case TextDelta(text) | RefusalDelta(text):
                 self._text.add(text)
+                self._refuses = self._refuses or isinstance(told, RefusalDelta)
                 calls = self._told_calls()
                 return self._chunk(
                     [*calls, *([self._signatures.put({"text": text})] if text else [])]
@@ -112,7 +118,7 @@ class StreamWriter:
         written = write_answer(
             self._identity,
             said or [{"text": ""}],
-            finish_reason=write_finish_reason(end.reason),
+            finish_reason=write_finish_reason(end.reason, refuses=self._refuses),
             usage=end.usage,
             grounding=grounding.written(),
         )
