@@ -96,9 +96,11 @@ def test_an_error_event_is_a_legal_end_of_a_stream():
         ),
         (b'{"detail":"Not Found"}', UpstreamErrorDetail(message="Not Found")),
         (  # Mistral's, as in https://github.com/avante-corp/avante.nvim/issues/2347
-            b'{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":'
-            b'["body","messages",0,"name"],"msg":"Extra inputs are not permitted"}]},'
-            b'"type":"invalid_request_error","param":null,"code":null}',
+            (
+                b'{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":'
+                b'["body","messages",0,"name"],"msg":"Extra inputs are not permitted"}]},'
+                b'"type":"invalid_request_error","param":null,"code":null}'
+            ),
             UpstreamErrorDetail(
                 message="Extra inputs are not permitted",
                 type="invalid_request_error",
