@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from dialects.neutral_values import assistant_parts, finish_reasons, usages
+from dialects.neutral_values import assistant_parts, finish_reasons, reason_of, usages
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,7 +56,7 @@ responses = st.builds(
         id="c-1",
         served_model="m-1",
         message=Message(role=Role.ASSISTANT, parts=parts),
-        finish_reason=reason,
+        finish_reason=reason_of(reason, [it for it in parts if isinstance(it, ToolCall)]),
         usage=usage,
     ),
     told(),

@@ -1,5 +1,7 @@
 """Fragments of streamed tool calls, as upstreams really send them."""
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from meshgate.dialects.answers import MalformedAnswerError
@@ -34,6 +36,18 @@ class WireFragment(Struct):
         return self.function or _Function()
 
 
+class Place(NamedTuple):
+    """Where a fragment belongs: the number of its call, and whether that begins with it."""
+
+    number: int
+    is_first: bool
+
+    def is_told_by(self, fragment: WireFragment) -> bool:
+        """Whether the fragment says so: by its index, and by naming the call at its beginning only."""
+        is_named = bool(fragment.id or fragment.called.name)
+        return fragment.index == self.number and (self.is_first or not is_named)
+
+
 class ToolCallFragments:
     """Numbers the tool calls of one stream from 0, and names each of them once.
 
@@ -66,10 +80,11 @@ class ToolCallFragments:
             return None
         return ToolCallDelta(index=number, arguments_fragment=function.arguments)
 
-    def number(self, fragment: WireFragment) -> int:
+    def place(self, fragment: WireFragment) -> Place:
         """Which call a fragment belongs to; of one that is not known, the next number."""
         number = self._known_number(fragment)
-        return self._next_number(fragment) if number is None else number
+        is_first = number is None
+        return Place(self._next_number(fragment) if number is None else number, is_first)
 
     def _known_number(self, fragment: WireFragment) -> int | None:
         if fragment.index is None:
