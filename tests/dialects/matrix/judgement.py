@@ -1,0 +1,202 @@
+"""What becomes of a feature between a caller of one dialect and an upstream of another."""
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dialects.matrix import plain_form
+from dialects.matrix.allowances import is_addition, is_approximation, is_hint
+from dialects.matrix.features import Feature
+from dialects.matrix.golden import GOLDEN, holds
+from dialects.matrix.vocabulary import HELLO
+
+from meshgate.dialects.chat_dialect import CallerDialect
+from meshgate.dialects.neutral import ChatRequest
+from meshgate.dialects.translation import CALLER_DIALECTS, UPSTREAM_DIALECTS, translator
+from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
+
+TARGET = "target"
+
+
+class Outcome(enum.Enum):
+    """What became of a feature; all but LOST are as they should be."""
+
+    CARRIED = "carried"
+    APPROXIMATED = "approximated"
+    LEFT_OUT = "left out"
+    REFUSED = "refused"
+    UNSAID = "unsaid"
+    PASSED = "passed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """An outcome, and what is to be known of it: the field that was refused, or what was lost."""
+
+    outcome: Outcome
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A feature in a caller's words."""
+
+    body: bytes
+    request: ChatRequest
+    is_said: bool
+
+
+def judged(caller: str, upstream: str, feature: Feature) -> Judgement:
+    """Put a feature through and see what arrives."""
+    try:
+        asked = _asked(caller, feature)
+    except UnsupportedError as error:
+        return _refusal(error)  # of what the neutral form has no words for
+    if asked is None or not asked.is_said:
+        return Judgement(Outcome.UNSAID)
+    try:
+        written = translator(caller, upstream).request(asked.body, TARGET, stream=False).body
+    except UnsupportedError as error:
+        return _refusal(error)
+    if caller == upstream and _is_passed(asked.body, written):
+        return Judgement(Outcome.PASSED)
+    if feature.request is None:
+        return _extra(caller, upstream, feature, written)
+    return _compared(upstream, feature, asked.request, written)
+
+
+def judged_writer(upstream: str, feature: Feature) -> Judgement:
+    """See what an upstream's writer makes of a feature, whoever asks for it."""
+    if feature.request is None:
+        return Judgement(Outcome.UNSAID)
+    write = UPSTREAM_DIALECTS[upstream].write_request
+    try:
+        written = write(feature.request, TARGET, stream=False)
+    except UnsupportedError as error:
+        return _refusal(error)
+    return _compared(upstream, feature, feature.request, written)
+
+
+def body_of(caller: str, feature: Feature) -> bytes | None:
+    """A feature in a caller's words; None where they have none for it."""
+    dialect = CALLER_DIALECTS[caller]
+    write = getattr(dialect, "write_request", None)
+    if write is None:
+        return None
+    if feature.request is not None:
+        try:
+            return _written(write, feature.request)
+        except InvalidRequestError:
+            return None
+    if caller not in feature.members:
+        return None
+    body = json.loads(write(HELLO, "public", stream=False))
+    return json.dumps(_merged(body, feature.members[caller])).encode()
+
+
+def _asked(caller: str, feature: Feature) -> Asked | None:
+    dialect = CALLER_DIALECTS[caller]
+    body = body_of(caller, feature)
+    if body is None:
+        return None
+    try:
+        request = dialect.read_request(body)
+    except UnsupportedError:
+        raise
+    except InvalidRequestError:
+        return None
+    return Asked(body, request, _is_said(dialect, feature, request))
+
+
+def _is_said(dialect: CallerDialect, feature: Feature, request: ChatRequest) -> bool:
+    """Whether the words say the feature, and not only what it stands out against."""
+    if feature.request is None:
+        return True
+    without = dialect.read_request(_written(dialect.write_request, feature.without))  # type: ignore[attr-defined]
+    return plain_form.of_request(request) != plain_form.of_request(without)
+
+
+def _written(write: Any, request: ChatRequest) -> bytes:
+    body: bytes = write(request, "public", stream=False)
+    return body
+
+
+def _refusal(error: UnsupportedError) -> Judgement:
+    if not error.field or error.field not in error.message:
+        return Judgement(Outcome.LOST, f"a refusal that names no field: {error.message}")
+    return Judgement(Outcome.REFUSED, error.field)
+
+
+def _is_passed(body: bytes, written: bytes) -> bool:
+    """Whether nothing but the model's name was changed."""
+    return written == body.replace(b"public", TARGET.encode(), 1)
+
+
+def _extra(caller: str, upstream: str, feature: Feature, written: bytes) -> Judgement:
+    """Of what the neutral form does not know: whether anything of it has arrived."""
+    plain = translator(caller, upstream).request(_plain_body(caller), TARGET, stream=False).body
+    if written != plain:
+        return Judgement(Outcome.CARRIED)
+    if feature.is_hint:
+        return Judgement(Outcome.LEFT_OUT)
+    return Judgement(Outcome.LOST, f"nothing of {feature.members[caller]} has arrived")
+
+
+def _plain_body(caller: str) -> bytes:
+    return _written(CALLER_DIALECTS[caller].write_request, HELLO)  # type: ignore[attr-defined]
+
+
+def _compared(upstream: str, feature: Feature, asked: ChatRequest, written: bytes) -> Judgement:
+    read = getattr(UPSTREAM_DIALECTS[upstream], "read_request", None)
+    if read is None:
+        return _by_golden_members(upstream, feature, written)
+    try:
+        arrived = plain_form.of_request(read(written))
+    except InvalidRequestError as error:
+        return Judgement(Outcome.LOST, f"its own reader says: {error.message}")
+    return compared(feature.is_hint, plain_form.of_request(asked), arrived)
+
+
+def compared(
+    is_hint_itself: bool, sent: Mapping[str, Any], arrived: Mapping[str, Any]
+) -> Judgement:
+    """Compare what was asked for with what has arrived."""
+    lost = {path for path in sent if sent[path] != arrived.get(path)}
+    added = {path for path in arrived if path not in sent and not is_addition(path, arrived[path])}
+    if not lost and not added:
+        return Judgement(Outcome.CARRIED)
+    if approximation := is_approximation(lost, added, sent, arrived):
+        return Judgement(Outcome.APPROXIMATED, approximation)
+    if is_hint_itself and is_hint(sent, arrived):
+        return Judgement(Outcome.LEFT_OUT)
+    differences = [f"{path}: {sent.get(path)!r} -> {arrived.get(path)!r}" for path in lost | added]
+    return Judgement(Outcome.LOST, "; ".join(sorted(differences)))
+
+
+def _by_golden_members(upstream: str, feature: Feature, written: bytes) -> Judgement:
+    """Of an upstream whose requests nobody here reads: by what its documentation says."""
+    golden = GOLDEN.get(upstream, {}).get(feature.name)
+    body = json.loads(written)
+    if golden is not None and holds(body, golden):
+        return Judgement(Outcome.CARRIED)
+    if feature.is_hint and body == _without(upstream, feature):
+        return Judgement(Outcome.LEFT_OUT)
+    return Judgement(Outcome.LOST, f"{golden} does not stand in {body}")
+
+
+def _without(upstream: str, feature: Feature) -> Any:
+    write = UPSTREAM_DIALECTS[upstream].write_request
+    return json.loads(write(feature.without, TARGET, stream=False))
+
+
+def _merged(body: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in more.items():
+        old = body.get(name)
+        if isinstance(old, dict) and isinstance(value, Mapping):
+            body[name] = _merged(old, value)
+        else:
+            body[name] = value
+    return body
