@@ -1,0 +1,124 @@
+"""A stream put through a reader and a caller's writer, with what both must keep to."""
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from dialects.matrix.corpora import Recording
+from dialects.matrix.pairs import CALLERS
+
+from meshgate.dialects.answers import AnswerError, UpstreamErrorEvent
+from meshgate.dialects.chat_dialect import StreamReader
+from meshgate.dialects.grammar import EventGrammar, GrammarError
+from meshgate.dialects.neutral import ChatEvent, Finished
+from meshgate.dialects.translation import CALLER_DIALECTS, translator
+from meshgate.runtime.errors import UpstreamFailedError
+
+
+@dataclass
+class Run:
+    """What came of a stream.
+
+    Attributes:
+        error: What the reader raised, or set.
+    """
+
+    events: list[ChatEvent] = field(default_factory=list)
+    error: AnswerError | UpstreamErrorEvent | None = None
+    done: bool = False
+
+
+def run(reader: StreamReader, reads: Iterable[bytes]) -> Run:
+    """Read a stream to its end, as the gateway does: up to the first error.
+
+    Anything but an AnswerError is passed on, and fails the test.
+    """
+    result = Run()
+    try:
+        for data in reads:
+            result.events += reader.feed(data)
+            if reader.error is not None or reader.done:
+                break
+        result.events += reader.close()
+    except AnswerError as error:
+        result.error = error
+    result.error = result.error or reader.error
+    result.done = reader.done
+    return result
+
+
+@dataclass
+class Passage:
+    """What a caller of the upstream's own dialect gets of a stream."""
+
+    body: bytes = b""
+    error: AnswerError | UpstreamErrorEvent | None = None
+    done: bool = False
+
+
+def pass_on(recording: Recording, reads: Iterable[bytes]) -> Passage:
+    """Pass a stream on, as the gateway does: up to the first error."""
+    way = translator(recording.dialect, recording.dialect)
+    tracker = way.stream(created=1, include_usage=True)
+    passage = Passage()
+    try:
+        for data in reads:
+            passage.body += tracker.feed(data)
+            if tracker.error is not None or tracker.done:
+                break
+        passage.body += tracker.close()
+    except AnswerError as error:
+        passage.error = error
+    passage.error = passage.error or tracker.error
+    passage.done = tracker.done
+    return passage
+
+
+def check(result: Run) -> None:
+    """Check what came of a stream, whatever was wrong with it.
+
+    Raises:
+        GrammarError: It is neither a whole stream nor one that clearly failed.
+    """
+    grammar = EventGrammar()
+    for event in result.events:
+        grammar.check(event)
+    is_whole = bool(result.events) and isinstance(result.events[-1], Finished)
+    if is_whole != result.done and result.error is None:
+        raise GrammarError("the reader does not know whether it is done")
+    if result.done and result.error is not None:
+        raise GrammarError("a stream that failed looks whole")
+    if not result.done and result.error is None:
+        raise GrammarError("a stream ended neither well nor with an error")
+
+
+def check_for_callers(result: Run) -> None:
+    """Check what the callers of all dialects are told of it.
+
+    Raises:
+        GrammarError: One of them is told what breaks the grammar of its dialect.
+    """
+    for caller in CALLERS:
+        if (check_stream := grammar_of(caller)) is not None:
+            check_stream(told(caller, result))
+
+
+def told(caller: str, result: Run) -> bytes:
+    """What a caller is told, up to the error event in its own dialect."""
+    writer = CALLER_DIALECTS[caller].stream_writer(created=1, include_usage=True)
+    written = writer.write(result.events)
+    if result.error is None:
+        return written
+    errors = importlib.import_module(f"meshgate.dialects.{caller}.errors")
+    event: bytes = errors.write_error_event(UpstreamFailedError("the upstream failed"))
+    return written + event
+
+
+def grammar_of(dialect: str) -> Callable[[bytes], None] | None:
+    """What checks the streams of a dialect; None where messages, not bytes, make them up."""
+    try:
+        module = importlib.import_module(f"meshgate.dialects.{dialect}.grammar")
+    except ModuleNotFoundError:
+        return None
+    checker: Callable[[bytes], None] = module.check
+    return checker
