@@ -6,7 +6,7 @@ import pytest
 from dialects.matrix import corpora
 from dialects.matrix.corpora import Recording
 from dialects.matrix.expectations import expected, said_by, said_in
-from dialects.matrix.stream_run import check, check_for_callers, pass_on, run
+from dialects.matrix.stream_run import check, check_for_callers, like, pass_on, run
 from dialects.neutral_values import split
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +31,11 @@ def reader_of(recording):
 
 
 def whole(recording):
-    return run(reader_of(recording), recording.frames)
+    return read(recording, recording.frames)
+
+
+def read(recording, reads):
+    return like(run(reader_of(recording), reads), recording)
 
 
 @pytest.mark.parametrize("dialect", UPSTREAM_DIALECTS)
@@ -83,7 +87,7 @@ def test_an_error_within_a_stream_is_an_error_to_every_caller(recording):
 def test_bytes_that_come_one_by_one_say_the_same(recording):
     stream = recording.stream
 
-    result = run(reader_of(recording), (stream[at : at + 1] for at in range(len(stream))))
+    result = read(recording, (stream[at : at + 1] for at in range(len(stream))))
 
     assert result == whole(recording)
 
@@ -93,7 +97,7 @@ def test_reads_of_any_size_say_the_same(data):
     recording = data.draw(st.sampled_from(SPLIT))
     sizes = data.draw(st.lists(st.integers(0, 400), max_size=60))
 
-    result = run(reader_of(recording), split(sizes, recording.stream))
+    result = read(recording, split(sizes, recording.stream))
 
     assert result == whole(recording)
 
@@ -103,7 +107,7 @@ def test_a_stream_that_is_cut_at_an_event_never_looks_whole(recording):
     complete = whole(recording)
 
     for count in range(len(recording.frames)):
-        cut = run(reader_of(recording), recording.frames[:count])
+        cut = read(recording, recording.frames[:count])
 
         check(cut)
         check_for_callers(cut)
@@ -115,7 +119,7 @@ def test_a_stream_that_is_cut_within_an_event_never_looks_whole(data):
     recording = data.draw(st.sampled_from(SPLIT))
     length = data.draw(st.integers(0, len(recording.stream) - 1))
 
-    cut = run(reader_of(recording), [recording.stream[:length]])
+    cut = read(recording, [recording.stream[:length]])
 
     check(cut)
     check_for_callers(cut)
@@ -162,14 +166,14 @@ FRAMINGS = {
 def test_how_events_are_framed_changes_nothing(recording, framed):
     frames = [framed(frame.replace(b"\r\n", b"\n")) for frame in recording.frames]
 
-    result = run(reader_of(recording), frames)
+    result = read(recording, frames)
 
     assert result == whole(recording)
 
 
 @pytest.mark.parametrize("recording", SSE, ids=str)
 def test_a_byte_order_mark_changes_nothing(recording):
-    result = run(reader_of(recording), [b"\xef\xbb\xbf" + recording.stream])
+    result = read(recording, [b"\xef\xbb\xbf" + recording.stream])
 
     assert result == whole(recording)
 
@@ -178,7 +182,7 @@ def test_a_byte_order_mark_changes_nothing(recording):
 def test_data_on_several_lines_say_the_same(recording):
     frames = [spread(recording, at) for at in range(len(recording.frames))]
 
-    result = run(reader_of(recording), frames)
+    result = read(recording, frames)
 
     assert result == whole(recording)
 

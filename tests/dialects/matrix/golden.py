@@ -1,7 +1,7 @@
 """What stands in requests to upstreams whose requests nobody here reads, by their documentation.
 
 - Bedrock: the Converse operation of the Amazon Bedrock Runtime API reference, as botocore's service
-  model `bedrock-runtime` has it.
+  model `bedrock-runtime` has it, and what its user guide says of Claude.
 - Cohere: the reference of `POST /v2/chat`, as the SDK's `V2ChatRequest` has it.
 """
 
@@ -33,6 +33,13 @@ class Json:
         self.value = value
 
 
+class Lacks:
+    """Anything without a member of this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 def holds(body: Any, golden: Any) -> bool:
     """Whether a body has all members of the golden one; lists have the same length."""
     match golden:
@@ -40,6 +47,8 @@ def holds(body: Any, golden: Any) -> bool:
             return any(holds(body, way) for way in golden.ways)
         case Json():
             return isinstance(body, str) and json.loads(body) == golden.value
+        case Lacks():
+            return isinstance(body, Mapping) and golden.name not in body
         case Mapping():
             return isinstance(body, Mapping) and all(
                 name in body and holds(body[name], member) for name, member in golden.items()
@@ -104,6 +113,14 @@ _BEDROCK: dict[str, Any] = {
     "several texts in a message": _bedrock_says(_HI, {"text": "there"}),
     "system prompt": {"system": [{"text": "Be brief."}]},
     "several system prompts": {"system": [{"text": "Be brief."}, {"text": "Be kind."}]},
+    "system prompt amid the turns": {
+        "messages": [
+            {"role": "user", "content": [_HI]},
+            {"role": "assistant", "content": [{"text": "Hello!"}]},
+            {"role": "system", "content": [{"text": "Be brief."}]},
+            {"role": "user", "content": [_HI]},
+        ]
+    },
     "developer prompt": {"system": [{"text": "Be brief."}]},
     "several turns": _bedrock_turns(_HI, {"text": "Hello!"}, {"text": "Who are you?"}),
     "two turns of one side": _bedrock_says(_HI, {"text": "Hello?"}),
@@ -153,8 +170,15 @@ _BEDROCK: dict[str, Any] = {
         _bedrock_tools(_B_WEATHER, toolChoice={"auto": {}}), _bedrock_tools(_B_WEATHER)
     ),
     "forced tool": _bedrock_tools(_B_WEATHER, toolChoice={"any": {}}),
+    "forbidden tools": Lacks("toolConfig"),  # there is no other way not to have any called
     "named tool": _bedrock_tools(_B_WEATHER, toolChoice={"tool": {"name": "get_weather"}}),
+    "one tool call at a time": {
+        "additionalModelRequestFields": {
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}
+        }
+    },
     "JSON schema": _bedrock_schema(),
+    "strict JSON schema": _bedrock_schema(),  # every schema is kept to
     "description of the schema": _bedrock_schema(description="A place."),
     "stop sequences": {"inferenceConfig": {"stopSequences": ["END", "STOP"]}},
     "most output tokens": {"inferenceConfig": {"maxTokens": 321}},
@@ -166,6 +190,11 @@ _BEDROCK: dict[str, Any] = {
     "reasoning budget": {
         "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 4096}}
     },
+    **{
+        f"reasoning effort: {effort}": {"outputConfig": {"effort": effort}}
+        for effort in ("low", "medium", "high")
+    },
+    "reasoning effort: none": {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}},
     "no reasoning": {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}},
     "metadata": {"requestMetadata": {"team": "blue"}},
     "what to cache of the messages": _bedrock_says(_HI, {"cachePoint": {"type": "default"}}),

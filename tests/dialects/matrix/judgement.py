@@ -12,12 +12,13 @@ from dialects.matrix.features import Feature
 from dialects.matrix.golden import GOLDEN, holds
 from dialects.matrix.vocabulary import HELLO
 
-from meshgate.dialects.chat_dialect import CallerDialect
 from meshgate.dialects.neutral import ChatRequest
 from meshgate.dialects.translation import CALLER_DIALECTS, UPSTREAM_DIALECTS, translator
 from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
 
-TARGET = "target"
+_TARGET = "target"
+# What may be said beside Converse's own members differs by the model: Claude is told most.
+_TARGETS = {"bedrock_converse": "anthropic.claude-sonnet-4-5-v1:0"}
 
 
 class Outcome(enum.Enum):
@@ -58,7 +59,9 @@ def judged(caller: str, upstream: str, feature: Feature) -> Judgement:
     if asked is None or not asked.is_said:
         return Judgement(Outcome.UNSAID)
     try:
-        written = translator(caller, upstream).request(asked.body, TARGET, stream=False).body
+        written = (
+            translator(caller, upstream).request(asked.body, _target(upstream), stream=False).body
+        )
     except UnsupportedError as error:
         return _refusal(error)
     if caller == upstream and _is_passed(asked.body, written):
@@ -74,7 +77,7 @@ def judged_writer(upstream: str, feature: Feature) -> Judgement:
         return Judgement(Outcome.UNSAID)
     write = UPSTREAM_DIALECTS[upstream].write_request
     try:
-        written = write(feature.request, TARGET, stream=False)
+        written = write(feature.request, _target(upstream), stream=False)
     except UnsupportedError as error:
         return _refusal(error)
     return _compared(upstream, feature, feature.request, written)
@@ -97,6 +100,10 @@ def body_of(caller: str, feature: Feature) -> bytes | None:
     return json.dumps(_merged(body, feature.members[caller])).encode()
 
 
+def _target(upstream: str) -> str:
+    return _TARGETS.get(upstream, _TARGET)
+
+
 def _asked(caller: str, feature: Feature) -> Asked | None:
     dialect = CALLER_DIALECTS[caller]
     body = body_of(caller, feature)
@@ -108,15 +115,15 @@ def _asked(caller: str, feature: Feature) -> Asked | None:
         raise
     except InvalidRequestError:
         return None
-    return Asked(body, request, _is_said(dialect, feature, request))
+    return Asked(body, request, _is_said(feature, request))
 
 
-def _is_said(dialect: CallerDialect, feature: Feature, request: ChatRequest) -> bool:
+def _is_said(feature: Feature, request: ChatRequest) -> bool:
     """Whether the words say the feature, and not only what it stands out against."""
     if feature.request is None:
         return True
-    without = dialect.read_request(_written(dialect.write_request, feature.without))  # type: ignore[attr-defined]
-    return plain_form.of_request(request) != plain_form.of_request(without)
+    wanted, said = plain_form.of_request(feature.request), plain_form.of_request(request)
+    return compared(wanted, said).outcome in (Outcome.CARRIED, Outcome.APPROXIMATED)
 
 
 def _written(write: Any, request: ChatRequest) -> bytes:
@@ -132,12 +139,16 @@ def _refusal(error: UnsupportedError) -> Judgement:
 
 def _is_passed(body: bytes, written: bytes) -> bool:
     """Whether nothing but the model's name was changed."""
-    return written == body.replace(b"public", TARGET.encode(), 1)
+    return written == body.replace(b"public", _TARGET.encode(), 1)
 
 
 def _extra(caller: str, upstream: str, feature: Feature, written: bytes) -> Judgement:
     """Of what the neutral form does not know: whether anything of it has arrived."""
-    plain = translator(caller, upstream).request(_plain_body(caller), TARGET, stream=False).body
+    plain = (
+        translator(caller, upstream)
+        .request(_plain_body(caller), _target(upstream), stream=False)
+        .body
+    )
     if written != plain:
         return Judgement(Outcome.CARRIED)
     if feature.is_hint:
@@ -157,11 +168,11 @@ def _compared(upstream: str, feature: Feature, asked: ChatRequest, written: byte
         arrived = plain_form.of_request(read(written))
     except InvalidRequestError as error:
         return Judgement(Outcome.LOST, f"its own reader says: {error.message}")
-    return compared(feature.is_hint, plain_form.of_request(asked), arrived)
+    return compared(plain_form.of_request(asked), arrived, may_be_left_out=feature.is_hint)
 
 
 def compared(
-    is_hint_itself: bool, sent: Mapping[str, Any], arrived: Mapping[str, Any]
+    sent: Mapping[str, Any], arrived: Mapping[str, Any], *, may_be_left_out: bool = False
 ) -> Judgement:
     """Compare what was asked for with what has arrived."""
     lost = {path for path in sent if sent[path] != arrived.get(path)}
@@ -170,7 +181,7 @@ def compared(
         return Judgement(Outcome.CARRIED)
     if approximation := is_approximation(lost, added, sent, arrived):
         return Judgement(Outcome.APPROXIMATED, approximation)
-    if is_hint_itself and is_hint(sent, arrived):
+    if may_be_left_out and is_hint(sent, arrived):
         return Judgement(Outcome.LEFT_OUT)
     differences = [f"{path}: {sent.get(path)!r} -> {arrived.get(path)!r}" for path in lost | added]
     return Judgement(Outcome.LOST, "; ".join(sorted(differences)))
@@ -189,7 +200,7 @@ def _by_golden_members(upstream: str, feature: Feature, written: bytes) -> Judge
 
 def _without(upstream: str, feature: Feature) -> Any:
     write = UPSTREAM_DIALECTS[upstream].write_request
-    return json.loads(write(feature.without, TARGET, stream=False))
+    return json.loads(write(feature.without, _target(upstream), stream=False))
 
 
 def _merged(body: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ PAIRS = [
     for upstream in UPSTREAM_DIALECTS
     if _is_translated(caller, upstream)
 ]
+TRANSLATED = [pair for pair in PAIRS if pair[0] != pair[1]]
 CALLERS = sorted({caller for caller, _ in PAIRS})
 WRITTEN_BY_CALLERS = [
     name for name, dialect in CALLER_DIALECTS.items() if isinstance(dialect, ChatDialect)
