@@ -9,7 +9,7 @@ GOOGLE_PROTOS = $(shell $(BIN)/python -c 'import pathlib, google.rpc as g; print
 DESCRIPTOR_EXTRAS := google/rpc/error_details.proto google/rpc/status.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose-secrets compose-up compose-down compose-check test check gen gen-check envoy envoy-check format lint types layers dependencies protos bench clean
+.PHONY: help run compose-secrets compose-up compose-down compose-check test check gen gen-check envoy envoy-check dialects format lint types layers dependencies protos bench clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ envoy: $(VENV)/.run  ## render Envoy's configuration for docker-compose.yml
 
 envoy-check: $(VENV)/.run  ## fail if that rendering is stale
 	@$(BIN)/python -m meshgate.edge compose | diff - envoy/envoy.yaml
+
+dialects: $(VENV)/.test  ## write docs/dialects.md from what becomes of every feature
+	@PYTHONPATH=services:gen:tests $(BIN)/python -m dialects.matrix > docs/dialects.md.new && \
+	  mv docs/dialects.md.new docs/dialects.md
 
 protos: $(VENV)/.dev  ## lint the contract
 	@BIN=$(BIN) GOOGLE_PROTOS=$(GOOGLE_PROTOS) sh scripts/lint_protos.sh

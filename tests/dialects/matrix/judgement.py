@@ -41,34 +41,36 @@ class Judgement:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A feature in a caller's words."""
-
-    body: bytes
-    request: ChatRequest
-    is_said: bool
-
-
 def judged(caller: str, upstream: str, feature: Feature) -> Judgement:
     """Put a feature through and see what arrives."""
-    try:
-        asked = _asked(caller, feature)
-    except UnsupportedError as error:
-        return _refusal(error)  # of what the neutral form has no words for
-    if asked is None or not asked.is_said:
+    body = body_of(caller, feature)
+    if body is None:
         return Judgement(Outcome.UNSAID)
+    if caller == upstream:
+        return _passed(caller, feature, body)
     try:
-        written = (
-            translator(caller, upstream).request(asked.body, _target(upstream), stream=False).body
-        )
+        asked = _asked(caller, feature, body)  # refuses what the neutral form has no words for
+        if asked is None:
+            return Judgement(Outcome.UNSAID)
+        written = translator(caller, upstream).request(body, _target(upstream), stream=False).body
     except UnsupportedError as error:
         return _refusal(error)
-    if caller == upstream and _is_passed(asked.body, written):
-        return Judgement(Outcome.PASSED)
     if feature.request is None:
         return _extra(caller, upstream, feature, written)
-    return _compared(upstream, feature, asked.request, written)
+    return _compared(upstream, feature, asked, written)
+
+
+def _passed(dialect: str, feature: Feature, body: bytes) -> Judgement:
+    """Whether nothing but the model's name is changed where both sides speak the same dialect."""
+    if not _can_say(dialect, feature, body):
+        return Judgement(Outcome.UNSAID)
+    written = translator(dialect, dialect).request(body, "target", stream=False).body
+    if written == body.replace(b"public", b"target", 1):
+        return Judgement(Outcome.PASSED)
+    if dialect == "meshgate_chat":  # which is written anew, as messages are
+        read = CALLER_DIALECTS[dialect].read_request
+        return compared(plain_form.of_request(read(body)), plain_form.of_request(read(written)))
+    return Judgement(Outcome.LOST, f"{body!r} -> {written!r}")
 
 
 def judged_writer(upstream: str, feature: Feature) -> Judgement:
@@ -97,25 +99,29 @@ def body_of(caller: str, feature: Feature) -> bytes | None:
     if caller not in feature.members:
         return None
     body = json.loads(write(HELLO, "public", stream=False))
-    return json.dumps(_merged(body, feature.members[caller])).encode()
+    return _compact(_merged(body, feature.members[caller]))
 
 
 def _target(upstream: str) -> str:
     return _TARGETS.get(upstream, _TARGET)
 
 
-def _asked(caller: str, feature: Feature) -> Asked | None:
-    dialect = CALLER_DIALECTS[caller]
-    body = body_of(caller, feature)
-    if body is None:
-        return None
+def _asked(caller: str, feature: Feature, body: bytes) -> ChatRequest | None:
+    """What a caller's words say; None where that is not the feature."""
     try:
-        request = dialect.read_request(body)
+        request = CALLER_DIALECTS[caller].read_request(body)
     except UnsupportedError:
         raise
     except InvalidRequestError:
         return None
-    return Asked(body, request, _is_said(feature, request))
+    return request if _is_said(feature, request) else None
+
+
+def _can_say(dialect: str, feature: Feature, body: bytes) -> bool:
+    try:
+        return _asked(dialect, feature, body) is not None
+    except UnsupportedError:
+        return True  # but not in the neutral form
 
 
 def _is_said(feature: Feature, request: ChatRequest) -> bool:
@@ -135,11 +141,6 @@ def _refusal(error: UnsupportedError) -> Judgement:
     if not error.field or error.field not in error.message:
         return Judgement(Outcome.LOST, f"a refusal that names no field: {error.message}")
     return Judgement(Outcome.REFUSED, error.field)
-
-
-def _is_passed(body: bytes, written: bytes) -> bool:
-    """Whether nothing but the model's name was changed."""
-    return written == body.replace(b"public", _TARGET.encode(), 1)
 
 
 def _extra(caller: str, upstream: str, feature: Feature, written: bytes) -> Judgement:
@@ -201,6 +202,10 @@ def _by_golden_members(upstream: str, feature: Feature, written: bytes) -> Judge
 def _without(upstream: str, feature: Feature) -> Any:
     write = UPSTREAM_DIALECTS[upstream].write_request
     return json.loads(write(feature.without, _target(upstream), stream=False))
+
+
+def _compact(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _merged(body: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
