@@ -184,7 +184,7 @@ def test_data_on_several_lines_say_the_same(recording):
 
     result = read(recording, frames)
 
-    assert result == whole(recording)
+    assert said_in(result.events) == said_in(whole(recording).events)
 
 
 @pytest.mark.parametrize("dialect", {recording.dialect for recording in SSE})

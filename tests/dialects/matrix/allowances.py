@@ -1,5 +1,6 @@
 """What may differ between what was asked for and what has arrived, and why."""
 
+import json
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -8,16 +9,16 @@ from typing import Any
 ADDITIONS: dict[str, str] = {
     r"max_output_tokens": "Anthropic's API demands a bound; without one of the caller's it is set",
     r".*\.filename": "Bedrock demands a name of every document",
-    r".*\.media_type": "what is fetched from an address says itself what it is",
-    r"tools\[\d+\]\.parameters_json": "a tool without parameters takes an object without members",
     r"tool_choice\.mode": "to be asked for one call at a time, an upstream is told how to choose",
+    r"response_format\.strict": "Anthropic's schemas are always kept to",
     r"response_format\.name": "OpenAI's APIs demand a name of every schema",
 }
 """What a writer may add, by path."""
 
 _REASONING = {"reasoning_effort", "reasoning_budget_tokens", "shows_reasoning"}
-_HARMLESS_VALUES = {"tool_choice.mode": ("auto",)}
-_HINTS = re.compile(r"\.?(cache_point\..*|ttl)$|^(user|shows_reasoning)$")
+_FORM = "response_format."
+_HARMLESS_VALUES = {"tool_choice.mode": ("auto",), "response_format.strict": (True,)}
+_HINTS = re.compile(r"\.?(cache_point\..*|ttl)$|^(user|shows_reasoning|metadata\..*)$")
 
 
 def is_addition(path: str, value: Any) -> bool:
@@ -28,24 +29,44 @@ def is_addition(path: str, value: Any) -> bool:
     )
 
 
-def is_approximation(
+def approximation(
     lost: AbstractSet[str],
     added: AbstractSet[str],
     sent: Mapping[str, Any],
     arrived: Mapping[str, Any],
 ) -> str:
     """In which words, not quite the same ones, the upstream is told; empty for in none."""
-    if lost and lost | added <= _REASONING and any(name in arrived for name in _REASONING):
-        told = ", ".join(
-            f"{name} {arrived[name]}" for name in sorted(_REASONING) if name in arrived
-        )
-        return f"as {told}"
+    if lost | added <= _REASONING and _REASONING & {*sent} and _REASONING & {*arrived}:
+        told = (f"{name} {arrived[name]}" for name in sorted(_REASONING & {*arrived}))
+        return f"as {', '.join(told)}"
+    if not added and lost and all(_is_refusal_as_text(path, sent, arrived) for path in lost):
+        return "as text"
+    if not added and lost and all(path.startswith(_FORM) for path in lost):
+        return _schema(lost, sent, arrived)
     return ""
 
 
 def is_hint(sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> bool:
     """Whether all that is missing are hints, and thoughts: nothing that an answer depends on."""
     return _said(sent) == _said(arrived)
+
+
+def _is_refusal_as_text(path: str, sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> bool:
+    return sent[path] == "Refusal" and arrived.get(path) == "Text"
+
+
+def _schema(lost: AbstractSet[str], sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> str:
+    """How a schema is told where it has no name, and where it bears its own description."""
+    if lost == {f"{_FORM}name"}:
+        return "without the schema's name"
+    description, schema = (
+        sent.get(f"{_FORM}description"),
+        json.loads(arrived.get(f"{_FORM}schema_json", "{}")),
+    )
+    own = json.loads(sent.get(f"{_FORM}schema_json", "{}"))
+    if schema == {**own, "description": description}:
+        return "within the schema"
+    return ""
 
 
 def _said(plain: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -79,7 +79,7 @@ def _compared(caller: str, told: Said, read: Said) -> Judgement:
     """Compare what an upstream said with what its caller has read."""
     is_told_as_text = bool(told.refusal) and not read.refusal
     if is_told_as_text:
-        told = _as_text(told)
+        told = _as_text(told, read.finish_reason)
     missing = sorted(_differences(told, read))
     unexplained = [name for name in missing if caller not in LEFT_OUT.get(name, {})]
     if unexplained:
@@ -91,9 +91,11 @@ def _compared(caller: str, told: Said, read: Said) -> Judgement:
     return Judgement(Outcome.CARRIED)
 
 
-def _as_text(told: Said) -> Said:
-    """A refusal as callers are told it whose dialect has none."""
-    return replace(told, text=told.refusal, refusal="", finish_reason=FinishReason.CONTENT_FILTER)
+def _as_text(told: Said, reason: FinishReason) -> Said:
+    """A refusal as callers are told it whose dialect has none; it may be an end of its own."""
+    if reason is not FinishReason.CONTENT_FILTER:
+        reason = told.finish_reason
+    return replace(told, text=told.refusal, refusal="", finish_reason=reason)
 
 
 def _differences(told: Said, read: Said) -> Iterator[str]:

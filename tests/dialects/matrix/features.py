@@ -345,7 +345,7 @@ def _service() -> list[Feature]:
     long_hint = CachePoint(ttl="1h")
     return [
         Feature("user", group, asking(user="user-17"), is_hint=True),
-        Feature("metadata", group, asking(metadata={"team": "blue"})),
+        Feature("metadata", group, asking(metadata={"team": "blue"}), is_hint=True),
         Feature(
             "what to cache of the messages", group, asking(user(Text("Hi"), hint)), is_hint=True
         ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dialects.matrix import plain_form
-from dialects.matrix.allowances import is_addition, is_approximation, is_hint
+from dialects.matrix.allowances import approximation, is_addition, is_hint
 from dialects.matrix.features import Feature
 from dialects.matrix.golden import GOLDEN, holds
 from dialects.matrix.vocabulary import HELLO
@@ -18,6 +18,7 @@ from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
 
 _TARGET = "target"
 # What may be said beside Converse's own members differs by the model: Claude is told most.
+_NAMED_BY_URL = ("gemini_generate",)
 _TARGETS = {"bedrock_converse": "anthropic.claude-sonnet-4-5-v1:0"}
 
 
@@ -65,7 +66,7 @@ def _passed(dialect: str, feature: Feature, body: bytes) -> Judgement:
     if not _can_say(dialect, feature, body):
         return Judgement(Outcome.UNSAID)
     written = translator(dialect, dialect).request(body, "target", stream=False).body
-    if written == body.replace(b"public", b"target", 1):
+    if written in (body.replace(b"public", b"target", 1), _body_without_model(dialect, body)):
         return Judgement(Outcome.PASSED)
     if dialect == "meshgate_chat":  # which is written anew, as messages are
         read = CALLER_DIALECTS[dialect].read_request
@@ -91,6 +92,11 @@ def body_of(caller: str, feature: Feature) -> bytes | None:
     write = getattr(dialect, "write_request", None)
     if write is None:
         return None
+    body = _body_of(write, caller, feature)
+    return body if body is None else _naming_a_model(caller, body, "public")
+
+
+def _body_of(write: Any, caller: str, feature: Feature) -> bytes | None:
     if feature.request is not None:
         try:
             return _written(write, feature.request)
@@ -158,7 +164,8 @@ def _extra(caller: str, upstream: str, feature: Feature, written: bytes) -> Judg
 
 
 def _plain_body(caller: str) -> bytes:
-    return _written(CALLER_DIALECTS[caller].write_request, HELLO)  # type: ignore[attr-defined]
+    body = _written(CALLER_DIALECTS[caller].write_request, HELLO)  # type: ignore[attr-defined]
+    return _naming_a_model(caller, body, "public")
 
 
 def _compared(upstream: str, feature: Feature, asked: ChatRequest, written: bytes) -> Judgement:
@@ -166,7 +173,7 @@ def _compared(upstream: str, feature: Feature, asked: ChatRequest, written: byte
     if read is None:
         return _by_golden_members(upstream, feature, written)
     try:
-        arrived = plain_form.of_request(read(written))
+        arrived = plain_form.of_request(read(_naming_a_model(upstream, written, _TARGET)))
     except InvalidRequestError as error:
         return Judgement(Outcome.LOST, f"its own reader says: {error.message}")
     return compared(plain_form.of_request(asked), arrived, may_be_left_out=feature.is_hint)
@@ -180,8 +187,8 @@ def compared(
     added = {path for path in arrived if path not in sent and not is_addition(path, arrived[path])}
     if not lost and not added:
         return Judgement(Outcome.CARRIED)
-    if approximation := is_approximation(lost, added, sent, arrived):
-        return Judgement(Outcome.APPROXIMATED, approximation)
+    if words := approximation(lost, added, sent, arrived):
+        return Judgement(Outcome.APPROXIMATED, words)
     if may_be_left_out and is_hint(sent, arrived):
         return Judgement(Outcome.LEFT_OUT)
     differences = [f"{path}: {sent.get(path)!r} -> {arrived.get(path)!r}" for path in lost | added]
@@ -202,6 +209,21 @@ def _by_golden_members(upstream: str, feature: Feature, written: bytes) -> Judge
 def _without(upstream: str, feature: Feature) -> Any:
     write = UPSTREAM_DIALECTS[upstream].write_request
     return json.loads(write(feature.without, _target(upstream), stream=False))
+
+
+def _naming_a_model(dialect: str, body: bytes, model: str) -> bytes:
+    """A body as the gateway reads it: where the URL names the model, its edge has put it there."""
+    if dialect not in _NAMED_BY_URL:
+        return body
+    return _compact({"model": model, **json.loads(body)})
+
+
+def _body_without_model(dialect: str, body: bytes) -> bytes:
+    if dialect not in _NAMED_BY_URL:
+        return body
+    members = json.loads(body)
+    del members["model"]
+    return _compact(members)
 
 
 def _compact(body: Any) -> bytes:

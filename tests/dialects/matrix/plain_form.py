@@ -26,6 +26,7 @@ from meshgate.dialects.neutral import (
 _OF_ONE_REQUEST = ("model", "messages", "extra_json", "extra_dialect")
 _JSON = ("parameters_json", "schema_json", "format_json", "arguments_json")
 # Zero, false and an empty list mean something where the neutral form has None for what is absent.
+_NO_PARAMETERS = ({}, {"type": "object"}, {"type": "object", "properties": {}})
 _ABSENT = (None, "", b"", (), {})
 
 
@@ -96,7 +97,10 @@ def _plain(value: Any, numbers: _Numbers) -> Any:
 
 def _members(value: msgspec.Struct, numbers: _Numbers) -> dict[str, Any]:
     members = {"kind": type(value).__name__} if isinstance(value, Part) else {}
+    is_fetched = bool(getattr(value, "uri", ""))
     for name in value.__struct_fields__:
+        if name == "media_type" and is_fetched:
+            continue  # what is fetched says itself what it is
         member = getattr(value, name)
         members[name] = _json(member) if name in _JSON else _plain(member, numbers)
     return members
@@ -105,9 +109,10 @@ def _members(value: msgspec.Struct, numbers: _Numbers) -> dict[str, Any]:
 def _json(text: str | bytes) -> Any:
     """What JSON says, in one word; itself where it is none."""
     try:
-        return json.dumps(json.loads(text or "{}"), sort_keys=True)
+        value = json.loads(text or "{}")
     except ValueError:
         return text
+    return None if value in _NO_PARAMETERS else json.dumps(value, sort_keys=True)
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -120,8 +120,13 @@ def check_for_callers(result: Run) -> None:
 def told(caller: str, result: Run) -> bytes:
     """What a caller is told, up to the error event in its own dialect."""
     writer = CALLER_DIALECTS[caller].stream_writer(created=1, include_usage=True)
-    written = writer.write(result.events)
-    if result.error is None:
+    written, is_whole = b"", result.error is None
+    try:
+        for event in result.events:
+            written += writer.write([event])
+    except AnswerError:  # what the upstream says cannot be told: its fault, too
+        is_whole = False
+    if is_whole:
         return written
     errors = importlib.import_module(f"meshgate.dialects.{caller}.errors")
     event: bytes = errors.write_error_event(UpstreamFailedError("the upstream failed"))
