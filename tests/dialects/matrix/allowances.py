@@ -18,7 +18,7 @@ ADDITIONS: dict[str, str] = {
 _REASONING = {"reasoning_effort", "reasoning_budget_tokens", "shows_reasoning"}
 _FORM = "response_format."
 _HARMLESS_VALUES = {"tool_choice.mode": ("auto",), "response_format.strict": (True,)}
-_HINTS = re.compile(r"\.?(cache_point\..*|ttl)$|^(user|shows_reasoning|metadata\..*)$")
+_HINTS = re.compile(r"\.?(cache_point\..*|ttl|filename)$|^(user|shows_reasoning|metadata\..*)$")
 
 
 def is_addition(path: str, value: Any) -> bool:
@@ -41,6 +41,8 @@ def approximation(
         return f"as {', '.join(told)}"
     if not added and lost and all(_is_refusal_as_text(path, sent, arrived) for path in lost):
         return "as text"
+    if (lost or added) and _turned(sent) == _turned(arrived):
+        return "before all turns"
     if not added and lost and all(path.startswith(_FORM) for path in lost):
         return _schema(lost, sent, arrived)
     return ""
@@ -51,14 +53,30 @@ def is_hint(sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> bool:
     return _said(sent) == _said(arrived)
 
 
+def _turned(plain: Mapping[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    """System prompts, what the others say, and what is not of the conversation."""
+    roles = {path[: -len("role")]: role for path, role in plain.items() if path.endswith("].role")}
+    prompts: list[Any] = []
+    turns: list[Any] = []
+    rest: list[Any] = []
+    for path, value in plain.items():
+        turn = next((turn for turn in roles if path.startswith(turn)), "")
+        if not turn:
+            rest.append((path, value))
+        elif path != f"{turn}role":
+            of_side = prompts if roles[turn] == "system" else turns
+            of_side.append((roles[turn], path[len(turn) :], value))
+    return prompts, turns, rest
+
+
 def _is_refusal_as_text(path: str, sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> bool:
     return sent[path] == "Refusal" and arrived.get(path) == "Text"
 
 
 def _schema(lost: AbstractSet[str], sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> str:
     """How a schema is told where it has no name, and where it bears its own description."""
-    if lost == {f"{_FORM}name"}:
-        return "without the schema's name"
+    if lost <= {f"{_FORM}name", f"{_FORM}strict"} and sent.get(f"{_FORM}strict") is not False:
+        return "without a name of its own; every schema is kept to"
     description, schema = (
         sent.get(f"{_FORM}description"),
         json.loads(arrived.get(f"{_FORM}schema_json", "{}")),

@@ -144,11 +144,12 @@ def _media() -> list[Feature]:
             group,
             asking(user(File(data=PDF, media_type="application/pdf", filename="a.pdf"))),
             asking(user(File(data=PDF, media_type="application/pdf"))),
+            is_hint=True,
         ),
         Feature(
             "plain text as a document",
             group,
-            asking(user(File(data=b"once upon a time", media_type="text/plain"))),
+            asking(user(Text("Sum up"), File(data=b"once upon a time", media_type="text/plain"))),
         ),
         Feature(
             "document to be cited",
@@ -235,7 +236,7 @@ def _tools() -> list[Feature]:
 
 def _choice(name: str, mode: ToolChoiceMode, tool: str = "") -> Feature:
     choice = ToolChoice(mode=mode, name=tool)
-    return Feature(name, "Tools", asking(tools=(WEATHER,), tool_choice=choice), WITH_TOOL)
+    return Feature(name, "Tools", asking(tools=(WEATHER, TIME), tool_choice=choice), WITH_TOOLS)
 
 
 def _thoughts() -> list[Feature]:

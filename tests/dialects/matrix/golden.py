@@ -8,6 +8,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dialects.matrix.vocabulary import PDF, PNG, SCHEMA, WAV
@@ -19,48 +20,61 @@ _SOUND = base64.b64encode(WAV).decode()
 _SCHEMA = json.loads(SCHEMA)
 
 
+@dataclass(frozen=True)
+class InOtherWords:
+    """What says nearly the same, and how."""
+
+    words: str
+    golden: Any
+
+    def fits(self, body: Any) -> bool:
+        return holds(body, self.golden)
+
+
 class OneOf:
     """Any of several ways to say the same."""
 
     def __init__(self, *ways: Any) -> None:
-        self.ways = ways
+        self._ways = ways
+
+    def fits(self, body: Any) -> bool:
+        return any(holds(body, way) for way in self._ways)
 
 
+@dataclass(frozen=True)
 class Json:
     """A text that says the same JSON."""
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    value: Any
+
+    def fits(self, body: Any) -> bool:
+        return isinstance(body, str) and json.loads(body) == self.value
 
 
+@dataclass(frozen=True)
 class Lacks:
     """Anything without a member of this name."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    name: str
+
+    def fits(self, body: Any) -> bool:
+        return isinstance(body, Mapping) and self.name not in body
 
 
 def holds(body: Any, golden: Any) -> bool:
     """Whether a body has all members of the golden one; lists have the same length."""
     match golden:
-        case OneOf():
-            return any(holds(body, way) for way in golden.ways)
-        case Json():
-            return isinstance(body, str) and json.loads(body) == golden.value
-        case Lacks():
-            return isinstance(body, Mapping) and golden.name not in body
+        case InOtherWords() | OneOf() | Json() | Lacks():
+            return golden.fits(body)
         case Mapping():
             return isinstance(body, Mapping) and all(
                 name in body and holds(body[name], member) for name, member in golden.items()
             )
         case list():
-            return (
-                isinstance(body, list)
-                and len(body) == len(golden)
-                and all(map(holds, body, golden))
-            )
+            is_as_long = isinstance(body, list) and len(body) == len(golden)
+            return is_as_long and all(map(holds, body, golden))
         case _:
-            return type(body) is type(golden) and body == golden
+            return type(body) is type(golden) and bool(body == golden)
 
 
 def _bedrock_says(*content: Any) -> dict[str, Any]:
@@ -125,7 +139,9 @@ _BEDROCK: dict[str, Any] = {
     "several turns": _bedrock_turns(_HI, {"text": "Hello!"}, {"text": "Who are you?"}),
     "two turns of one side": _bedrock_says(_HI, {"text": "Hello?"}),
     "the beginning of the answer": _bedrock_turns(_HI, {"text": "I am"}),
-    "refusal of an earlier turn": _bedrock_turns(_HI, {"text": "No."}, _HI),
+    "refusal of an earlier turn": InOtherWords(
+        "as text", _bedrock_turns(_HI, {"text": "No."}, _HI)
+    ),
     "picture by value": _bedrock_says({"text": "See"}, _B_PICTURE, {"text": "?"}),
     "document by value": _bedrock_says({"text": "Sum up"}, {"document": _B_PDF}),
     "name of a document": OneOf(
@@ -135,12 +151,13 @@ _BEDROCK: dict[str, Any] = {
         _bedrock_says({"document": _B_PDF | {"name": "a-pdf"}}),
     ),
     "plain text as a document": _bedrock_says(
+        {"text": "Sum up"},
         {
             "document": {
                 "format": "txt",
                 "source": OneOf({"bytes": _PROSE}, {"text": "once upon a time"}),
             }
-        }
+        },
     ),
     "document to be cited": _bedrock_says({"document": _B_PDF | {"citations": {"enabled": True}}}),
     "sound": _bedrock_says(
@@ -167,11 +184,12 @@ _BEDROCK: dict[str, Any] = {
     ),
     "text after a tool result": _bedrock_turns(_HI, _B_USE, [_B_RAIN, {"text": "And?"}]),
     "tools as the model likes": OneOf(
-        _bedrock_tools(_B_WEATHER, toolChoice={"auto": {}}), _bedrock_tools(_B_WEATHER)
+        _bedrock_tools(_B_WEATHER, _B_TIME, toolChoice={"auto": {}}),
+        _bedrock_tools(_B_WEATHER, _B_TIME),
     ),
-    "forced tool": _bedrock_tools(_B_WEATHER, toolChoice={"any": {}}),
+    "forced tool": _bedrock_tools(_B_WEATHER, _B_TIME, toolChoice={"any": {}}),
     "forbidden tools": Lacks("toolConfig"),  # there is no other way not to have any called
-    "named tool": _bedrock_tools(_B_WEATHER, toolChoice={"tool": {"name": "get_weather"}}),
+    "named tool": _bedrock_tools(_B_WEATHER, _B_TIME, toolChoice={"tool": {"name": "get_weather"}}),
     "one tool call at a time": {
         "additionalModelRequestFields": {
             "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}
@@ -226,6 +244,17 @@ def _cohere_called(*more: Any, calls: Any = None, **assistant: Any) -> dict[str,
     calls = calls or [_cohere_call(1, "get_weather", {"city": "Paris"})]
     said = {"role": "assistant", "tool_calls": calls, **assistant}
     return {"messages": [{"role": "user"}, said, _cohere_result(1, "Rain"), *more]}
+
+
+def _cohere_turned(content: Any) -> dict[str, Any]:
+    question = {"role": "user", "content": "Hi"}
+    return {"messages": [question, {"role": "assistant", "content": content}, question]}
+
+
+def _cohere_failed() -> dict[str, Any]:
+    called: list[dict[str, Any]] = _cohere_called()["messages"]
+    error = [{"type": "document", "document": {"data": {"error": "Rain"}}}]
+    return {"messages": [*called[:-1], {**called[-1], "content": error}]}
 
 
 def _cohere_result(number: int, text: str) -> dict[str, Any]:
@@ -288,6 +317,14 @@ _COHERE: dict[str, Any] = {
             {"role": "assistant", "content": OneOf("I am", _cohere_texts("I am"))},
         ]
     },
+    "refusal of an earlier turn": InOtherWords("as text", _cohere_turned("No.")),
+    "thoughts of an earlier turn": _cohere_turned(
+        [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Hello!"}]
+    ),
+    "plain text as a document": InOtherWords(
+        "as one of `documents`",
+        {**_cohere_asks("Sum up"), "documents": [{"data": {"text": "once upon a time"}}]},
+    ),
     "picture by URL": _cohere_asks([{"type": "image_url", "image_url": _C_URL}]),
     "detail of a picture": _cohere_asks(
         [{"type": "image_url", "image_url": _C_URL | {"detail": "low"}}]
@@ -318,14 +355,20 @@ _COHERE: dict[str, Any] = {
     "text after a tool result": _cohere_called(
         {"role": "user", "content": OneOf("And?", _cohere_texts("And?"))}
     ),
-    "forced tool": _cohere_tools(_C_WEATHER, tool_choice="REQUIRED"),
-    "forbidden tools": _cohere_tools(_C_WEATHER, tool_choice="NONE"),
-    "tools as the model likes": _cohere_tools(_C_WEATHER),
+    "failed tool result": InOtherWords("as the error of a document", _cohere_failed()),
+    "forced tool": _cohere_tools(_C_WEATHER, _C_TIME, tool_choice="REQUIRED"),
+    "forbidden tools": _cohere_tools(_C_WEATHER, _C_TIME, tool_choice="NONE"),
+    "named tool": InOtherWords(
+        "as the only tool", _cohere_tools(_C_WEATHER, tool_choice="REQUIRED")
+    ),
+    "tools as the model likes": _cohere_tools(_C_WEATHER, _C_TIME),
     "reasoning budget": {"thinking": {"type": "enabled", "token_budget": 4096}},
     "no reasoning": {"thinking": {"type": "disabled"}},
     "reasoning effort: none": {"thinking": {"type": "disabled"}},
+    "reasoning effort: high": InOtherWords("as thinking", {"thinking": {"type": "enabled"}}),
     "JSON object": {"response_format": {"type": "json_object"}},
     "JSON schema": {"response_format": _C_SCHEMA},
+    "strict JSON schema": {"response_format": _C_SCHEMA},  # every schema is kept to
     "stop sequences": {"stop_sequences": ["END", "STOP"]},
     "most output tokens": {"max_tokens": 321},
     "temperature": {"temperature": 0.625},

@@ -25,8 +25,8 @@ from meshgate.dialects.neutral import (
 
 _OF_ONE_REQUEST = ("model", "messages", "extra_json", "extra_dialect")
 _JSON = ("parameters_json", "schema_json", "format_json", "arguments_json")
-# Zero, false and an empty list mean something where the neutral form has None for what is absent.
 _NO_PARAMETERS = ({}, {"type": "object"}, {"type": "object", "properties": {}})
+# Zero and false mean something where the neutral form has None for what is absent.
 _ABSENT = (None, "", b"", (), {})
 
 
