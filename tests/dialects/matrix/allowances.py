@@ -41,6 +41,8 @@ def approximation(
         return f"as {', '.join(told)}"
     if not added and lost and all(_is_refusal_as_text(path, sent, arrived) for path in lost):
         return "as text"
+    if not added and _is_failure_in_words(lost, sent, arrived):
+        return "in words"
     if (lost or added) and _turned(sent) == _turned(arrived):
         return "before all turns"
     if not added and lost and all(path.startswith(_FORM) for path in lost):
@@ -71,6 +73,20 @@ def _turned(plain: Mapping[str, Any]) -> tuple[list[Any], list[Any], list[Any]]:
 
 def _is_refusal_as_text(path: str, sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> bool:
     return sent[path] == "Refusal" and arrived.get(path) == "Text"
+
+
+def _is_failure_in_words(
+    lost: AbstractSet[str], sent: Mapping[str, Any], arrived: Mapping[str, Any]
+) -> bool:
+    """Whether all that is missing of a failed result is said before its text."""
+    flags = {path for path in lost if path.endswith(".is_error")}
+    texts = lost - flags
+    return (
+        bool(flags)
+        and bool(texts)
+        and all(path.endswith(".text") for path in texts)
+        and all(str(arrived.get(path, "")).endswith(f" {sent[path]}") for path in texts)
+    )
 
 
 def _schema(lost: AbstractSet[str], sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> str:

@@ -169,7 +169,7 @@ def _tools() -> list[Feature]:
     strict = Tool(name="get_weather", description="", parameters_json=SCHEMA, strict=True)
     lax = Tool(name="get_weather", description="", parameters_json=SCHEMA)
     custom = Tool(name="run", description="Runs a program.", is_custom=True)
-    grammar = b'{"type":"grammar","syntax":"regex","definition":"[a-z]+"}'
+    grammar = b'{"type":"grammar","grammar":{"syntax":"regex","definition":"[a-z]+"}}'
     written = Tool(name="run", description="Runs a program.", is_custom=True, format_json=grammar)
     return [
         Feature("tools", group, WITH_TOOLS),

@@ -176,7 +176,16 @@ def _compared(upstream: str, feature: Feature, asked: ChatRequest, written: byte
         arrived = plain_form.of_request(read(_naming_a_model(upstream, written, _TARGET)))
     except InvalidRequestError as error:
         return Judgement(Outcome.LOST, f"its own reader says: {error.message}")
-    return compared(plain_form.of_request(asked), arrived, may_be_left_out=feature.is_hint)
+    sent = plain_form.of_request(asked)
+    if b'"status":"incomplete"' in written and _is_failure(sent, arrived):
+        return Judgement(Outcome.APPROXIMATED, "as an incomplete result")
+    return compared(sent, arrived, may_be_left_out=feature.is_hint)
+
+
+def _is_failure(sent: Mapping[str, Any], arrived: Mapping[str, Any]) -> bool:
+    """Whether nothing but that a tool failed is missing."""
+    missing = {path for path in sent if sent[path] != arrived.get(path)}
+    return bool(missing) and all(path.endswith(".is_error") for path in missing)
 
 
 def compared(

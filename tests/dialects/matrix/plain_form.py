@@ -101,6 +101,8 @@ def _members(value: msgspec.Struct, numbers: _Numbers) -> dict[str, Any]:
     for name in value.__struct_fields__:
         if name == "media_type" and is_fetched:
             continue  # what is fetched says itself what it is
+        if name == "strict" and value.strict is False:
+            continue  # as where nothing is said of it
         member = getattr(value, name)
         members[name] = _json(member) if name in _JSON else _plain(member, numbers)
     return members

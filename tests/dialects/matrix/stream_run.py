@@ -1,6 +1,7 @@
 """A stream put through a reader and a caller's writer, with what both must keep to."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -120,17 +121,25 @@ def check_for_callers(result: Run) -> None:
 def told(caller: str, result: Run) -> bytes:
     """What a caller is told, up to the error event in its own dialect."""
     writer = CALLER_DIALECTS[caller].stream_writer(created=1, include_usage=True)
-    written, is_whole = b"", result.error is None
+    written: list[bytes] = []
+    is_whole = result.error is None
     try:
-        for event in result.events:
-            written += writer.write([event])
+        written.extend(writer.write([event]) for event in result.events)
     except AnswerError:  # what the upstream says cannot be told: its fault, too
         is_whole = False
-    if is_whole:
-        return written
+    if not is_whole:
+        written.append(_error_event(caller, written))
+    return b"".join(written)
+
+
+def _error_event(caller: str, written: list[bytes]) -> bytes:
+    """The event that ends a stream; in some dialects its number follows the last one's."""
     errors = importlib.import_module(f"meshgate.dialects.{caller}.errors")
-    event: bytes = errors.write_error_event(UpstreamFailedError("the upstream failed"))
-    return written + event
+    last = next((part for part in reversed(written) if part), b"")
+    is_numbered = len(inspect.signature(errors.write_error_event).parameters) > 1
+    error = UpstreamFailedError("the upstream failed")
+    event: bytes = errors.write_error_event(error, *([last] if is_numbered else []))
+    return event
 
 
 def grammar_of(dialect: str) -> Callable[[bytes], None] | None:
