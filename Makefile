@@ -9,7 +9,7 @@ GOOGLE_PROTOS = $(shell $(BIN)/python -c 'import pathlib, google.rpc as g; print
 DESCRIPTOR_EXTRAS := google/rpc/error_details.proto google/rpc/status.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose-secrets compose-up compose-down compose-check test check gen gen-check envoy envoy-check dialects format lint types layers dependencies protos bench clean
+.PHONY: help run compose-secrets compose-up compose-down compose-check test test-node check gen gen-check envoy envoy-check dialects format lint types layers dependencies protos bench clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ TEST_WORKERS ?= 2
 
 test: $(VENV)/.test  ## run the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
+tests/node/node_modules/.installed: tests/node/package-lock.json
+	@cd tests/node && npm ci --silent && touch node_modules/.installed
+
+test-node: $(VENV)/.test tests/node/node_modules/.installed  ## run SDKs for Node against the gateway; needs node 20
+	@PYTHONPATH=services:gen:tests $(BIN)/python -m node.judges
 
 bench: $(VENV)/.test  ## measure the gateway beside plain Envoy, on this machine
 	@$(BIN)/python -m bench && $(BIN)/python bench/quota.py

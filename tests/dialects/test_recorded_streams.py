@@ -23,7 +23,7 @@ SPLIT = [recording for recording in GOOD if recording.framing.is_split_anywhere]
 SSE = [recording for recording in GOOD if recording.framing.is_sse]
 PASSED = [recording for recording in RECORDINGS if corpora.is_passed(recording.dialect)]
 ANSWERS = [(dialect, name) for dialect in UPSTREAM_DIALECTS for name in corpora.answers(dialect)]
-LARGE_MEGABYTES = 16
+LARGE_MEGABYTES = 96
 
 
 def reader_of(recording):
