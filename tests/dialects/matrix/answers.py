@@ -6,12 +6,14 @@ from dataclasses import fields, replace
 from dialects.matrix import corpora
 from dialects.matrix.corpora import Recording
 from dialects.matrix.expectations import Said, expected, said_by, said_in
-from dialects.matrix.judgement import Judgement, Outcome
+from dialects.matrix.features import FEATURES
+from dialects.matrix.judgement import Judgement, Outcome, can_say
 from dialects.matrix.stream_run import grammar_of
 
 from meshgate.dialects.chat_dialect import RetoldDialect
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.translation import CALLER_DIALECTS, translator
+from meshgate.runtime.errors import UnsupportedError
 
 LEFT_OUT: dict[str, dict[str, str]] = {
     "signatures": {
@@ -41,31 +43,47 @@ LEFT_OUT: dict[str, dict[str, str]] = {
 }
 """What callers of a dialect are not told, and why."""
 
+_CUSTOM_TOOL = next(feature for feature in FEATURES if feature.name == "custom tool")
 _COUNTS = ("input", "cached", "created", "output", "reasoning")
 
 
 def judged_answer(caller: str, upstream: str, name: str) -> Judgement:
     """Translate a recorded plain answer, and read it as the caller does."""
+    if not _is_asked_for(caller, name):
+        return Judgement(Outcome.UNSAID)
     told = expected(upstream, name)
-    body = translator(caller, upstream).answer(corpora.answers(upstream)[name], created=1).body
+    way = translator(caller, upstream)
+    try:
+        body = way.answer(corpora.answers(upstream)[name], created=1).body
+    except UnsupportedError as error:
+        return Judgement(Outcome.REFUSED, error.field or "")
     read = said_by(_reader(caller).read_response(body))
     return _compared(caller, told or Said(), read)
 
 
 def judged_stream(caller: str, recording: Recording) -> Judgement:
     """Translate a recorded stream, and read it as the caller does."""
+    if not _is_asked_for(caller, recording.name):
+        return Judgement(Outcome.UNSAID)
     told = expected(recording.dialect, recording.name)
     stream = translator(caller, recording.dialect).stream(created=1, include_usage=True)
     reader = _reader(caller).stream_reader()
     events, written = [], b""
-    for frame in (*recording.frames, None):
-        part = stream.close() if frame is None else stream.feed(frame)
-        written += part
-        events += reader.feed(part)
+    try:
+        for part in (*map(stream.feed, recording.frames), stream.close()):
+            written += part
+            events += reader.feed(part)
+    except UnsupportedError as error:
+        return Judgement(Outcome.REFUSED, error.field or "")
     events += reader.close()
     if (check := grammar_of(caller)) is not None:
         check(written)
     return _compared(caller, told or Said(), said_in(events))
+
+
+def _is_asked_for(caller: str, name: str) -> bool:
+    """Whether a caller can have asked for what leads to such an answer."""
+    return name != "custom_call" or can_say(caller, _CUSTOM_TOOL)
 
 
 def _reader(caller: str) -> RetoldDialect:

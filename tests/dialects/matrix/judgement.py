@@ -63,7 +63,7 @@ def judged(caller: str, upstream: str, feature: Feature) -> Judgement:
 
 def _passed(dialect: str, feature: Feature, body: bytes) -> Judgement:
     """Whether nothing but the model's name is changed where both sides speak the same dialect."""
-    if not _can_say(dialect, feature, body):
+    if not can_say(dialect, feature):
         return Judgement(Outcome.UNSAID)
     written = translator(dialect, dialect).request(body, "target", stream=False).body
     if written in (body.replace(b"public", b"target", 1), _body_without_model(dialect, body)):
@@ -123,7 +123,11 @@ def _asked(caller: str, feature: Feature, body: bytes) -> ChatRequest | None:
     return request if _is_said(feature, request) else None
 
 
-def _can_say(dialect: str, feature: Feature, body: bytes) -> bool:
+def can_say(dialect: str, feature: Feature) -> bool:
+    """Whether callers of a dialect can ask for a feature."""
+    body = body_of(dialect, feature)
+    if body is None:
+        return False
     try:
         return _asked(dialect, feature, body) is not None
     except UnsupportedError:
@@ -171,7 +175,7 @@ def _plain_body(caller: str) -> bytes:
 def _compared(upstream: str, feature: Feature, asked: ChatRequest, written: bytes) -> Judgement:
     read = getattr(UPSTREAM_DIALECTS[upstream], "read_request", None)
     if read is None:
-        return _by_golden_members(upstream, feature, written)
+        return _of_unread(upstream, feature, asked, written)
     try:
         arrived = plain_form.of_request(read(_naming_a_model(upstream, written, _TARGET)))
     except InvalidRequestError as error:
@@ -202,6 +206,21 @@ def compared(
         return Judgement(Outcome.LEFT_OUT)
     differences = [f"{path}: {sent.get(path)!r} -> {arrived.get(path)!r}" for path in lost | added]
     return Judgement(Outcome.LOST, "; ".join(sorted(differences)))
+
+
+def _of_unread(upstream: str, feature: Feature, asked: ChatRequest, written: bytes) -> Judgement:
+    """What an upstream is told whose requests nobody here reads.
+
+    What it is to be told is known of the feature itself. Where a caller has said it in other words,
+    or has said more, it is judged by what the caller's words lack, and by what the writer makes of
+    the feature.
+    """
+    wanted = plain_form.of_request(feature.request) if feature.request else {}
+    if (said := plain_form.of_request(asked)) == wanted:
+        return _by_golden_members(upstream, feature, written)
+    in_words, by_writer = compared(wanted, said), judged_writer(upstream, feature)
+    worse = (Outcome.LOST, Outcome.REFUSED, Outcome.LEFT_OUT)
+    return by_writer if by_writer.outcome in worse else in_words
 
 
 def _by_golden_members(upstream: str, feature: Feature, written: bytes) -> Judgement:

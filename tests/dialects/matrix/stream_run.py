@@ -12,9 +12,9 @@ from dialects.matrix.pairs import CALLERS
 from meshgate.dialects.answers import AnswerError, UpstreamErrorEvent
 from meshgate.dialects.chat_dialect import StreamReader
 from meshgate.dialects.grammar import EventGrammar, GrammarError
-from meshgate.dialects.neutral import ChatEvent, Finished
+from meshgate.dialects.neutral import ChatEvent, Finished, ToolCallDelta
 from meshgate.dialects.translation import CALLER_DIALECTS, translator
-from meshgate.runtime.errors import UpstreamFailedError
+from meshgate.runtime.errors import UnsupportedError, UpstreamFailedError
 
 
 @dataclass
@@ -77,16 +77,16 @@ def pass_on(recording: Recording, reads: Iterable[bytes]) -> Passage:
 
 
 def like(result: Run, recording: Recording) -> Run:
-    """A run as any other of the same recording is: without the ids that a reader made up."""
-    events = [_with_id_of(event, recording.stream) for event in result.events]
+    """A run as any other of the same recording is: ids that a reader made up are numbered."""
+    made_up: dict[str, str] = {}
+    events = []
+    for event in result.events:
+        told_id = getattr(event, "id", "")
+        if told_id and told_id.encode() not in recording.stream:
+            name = made_up.setdefault(told_id, f"made-up-{len(made_up)}")
+            event = msgspec.structs.replace(event, id=name)  # noqa: PLW2901
+        events.append(event)
     return replace(result, events=events)
-
-
-def _with_id_of(event: ChatEvent, stream: bytes) -> ChatEvent:
-    told_id = getattr(event, "id", "")
-    if told_id and told_id.encode() not in stream:
-        return msgspec.structs.replace(event, id="made up")
-    return event
 
 
 def check(result: Run) -> None:
@@ -113,9 +113,17 @@ def check_for_callers(result: Run) -> None:
     Raises:
         GrammarError: One of them is told what breaks the grammar of its dialect.
     """
+    if not _has_calls_of_their_own(result):
+        return
     for caller in CALLERS:
         if (check_stream := grammar_of(caller)) is not None:
             check_stream(told(caller, result))
+
+
+def _has_calls_of_their_own(result: Run) -> bool:
+    """Whether no two calls have one id: that is passed on, as it is the upstream's own fault."""
+    ids = [event.id for event in result.events if isinstance(event, ToolCallDelta) and event.id]
+    return len(ids) == len({*ids})
 
 
 def told(caller: str, result: Run) -> bytes:
@@ -125,7 +133,7 @@ def told(caller: str, result: Run) -> bytes:
     is_whole = result.error is None
     try:
         written.extend(writer.write([event]) for event in result.events)
-    except AnswerError:  # what the upstream says cannot be told: its fault, too
+    except (AnswerError, UnsupportedError):  # what the upstream says cannot be told
         is_whole = False
     if not is_whole:
         written.append(_error_event(caller, written))
