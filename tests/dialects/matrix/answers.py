@@ -16,11 +16,7 @@ from meshgate.dialects.translation import CALLER_DIALECTS, translator
 from meshgate.runtime.errors import UnsupportedError
 
 LEFT_OUT: dict[str, dict[str, str]] = {
-    "signatures": {
-        "openai_chat": "messages of OpenAI's chat completions have no place for them",
-    },
     "redacted": {
-        "openai_chat": "messages of OpenAI's chat completions have no place for them",
         "openai_responses": "they are told as what they are to the caller: encrypted",
         "gemini_generate": "Gemini's signatures are all of that kind",
     },

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from dialects.matrix import corpora
-from dialects.matrix.answers import LEFT_OUT
 from dialects.matrix.judgement import Judgement, Outcome
 
 from meshgate.dialects.translation import translator
@@ -32,8 +31,6 @@ def judged_echo(caller: str, upstream: str, name: str) -> Judgement:
     sent = sent_back(caller, upstream, name, upstream)
     if SIGNED[upstream][name] in sent:
         return Judgement(Outcome.CARRIED)
-    if caller in LEFT_OUT["signatures"]:
-        return Judgement(Outcome.LEFT_OUT, LEFT_OUT["signatures"][caller])
     return Judgement(Outcome.LOST, f"the signature does not stand in {sent!r}")
 
 

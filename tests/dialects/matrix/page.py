@@ -9,7 +9,8 @@ from dialects.matrix.echoes import SIGNED, judged_echo
 from dialects.matrix.expectations import expected
 from dialects.matrix.features import FEATURES
 from dialects.matrix.judgement import Judgement, Outcome, judged
-from dialects.matrix.pairs import CALLERS, PAIRS
+from dialects.matrix.pairs import CALLERS, PAIRS, TRANSLATED
+from dialects.matrix.refusals import STATUSES, told
 
 from meshgate.dialects.translation import CALLER_DIALECTS, UPSTREAM_DIALECTS
 
@@ -31,6 +32,12 @@ _TITLES = {
     "bedrock_converse": "Bedrock Converse",
     "cohere_chat": "Cohere chat",
     "meshgate_chat": "Meshgate's typed API",
+}
+_WHAT = {
+    "redacted": "that a thought may not be shown",
+    "stop_sequence": "which stop sequence it was",
+    "created": "tokens put into the cache",
+    "reasoning": "tokens of thoughts",
 }
 _ANSWERS = {
     "text": "text",
@@ -185,17 +192,26 @@ def _words(name: str, judgements: dict[str, Judgement]) -> Iterator[str]:
 
 
 def _explanations() -> str:
+    missing = {
+        (what, caller)
+        for caller, upstream in TRANSLATED
+        for name in corpora.answers(upstream)
+        if (judgement := judged_answer(caller, upstream, name)).outcome is Outcome.LEFT_OUT
+        for what in judgement.note.split(", ")
+    }
     left_out = [
-        (what, _TITLES[caller], why)
+        (_WHAT.get(what, what), _TITLES[caller], why)
         for what, callers in LEFT_OUT.items()
         for caller, why in callers.items()
-        if caller in CALLERS
+        if (what, caller) in missing
     ]
     added = [(f"`{_legible(path)}`", why) for path, why in ADDITIONS.items()]
     return "\n".join(
         [
             "\n## What callers are not told\n",
             _table(("What", "Callers", "Why"), left_out),
+            "## Errors of upstreams\n",
+            _errors(),
             "## What upstreams are told that nobody asked for\n",
             _table(("Member of the neutral form", "Why"), added),
             "## What is left out of requests\n",
@@ -203,6 +219,16 @@ def _explanations() -> str:
             "",
         ]
     )
+
+
+def _errors() -> str:
+    callers = [caller for caller in _ordered(CALLERS) if told(caller, STATUSES[0]) is not None]
+    rows = []
+    for status in STATUSES:
+        errors = [told(caller, status) for caller in callers]
+        words = (f"{error.status} `{error.word}`" for error in errors if error is not None)
+        rows.append((str(status), *words))
+    return _table(("An upstream's status", *(_TITLES[caller] for caller in callers)), rows)
 
 
 def _legible(pattern: str) -> str:
