@@ -9,7 +9,7 @@ GOOGLE_PROTOS = $(shell $(BIN)/python -c 'import pathlib, google.rpc as g; print
 DESCRIPTOR_EXTRAS := google/rpc/error_details.proto google/rpc/status.proto
 
 .DEFAULT_GOAL := help
-.PHONY: help run compose-secrets compose-up compose-down compose-check test check gen gen-check envoy envoy-check format lint types layers dependencies protos bench clean
+.PHONY: help run compose-secrets compose-up compose-down compose-check test test-node check gen gen-check envoy envoy-check dialects format lint types layers dependencies protos bench clean
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ TEST_WORKERS ?= 2
 test: $(VENV)/.test  ## run the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
 	  --max-worker-restart 0
+
+tests/node/node_modules/.installed: tests/node/package-lock.json
+	@cd tests/node && npm ci --silent && touch node_modules/.installed
+
+test-node: $(VENV)/.test tests/node/node_modules/.installed  ## run SDKs for Node against the gateway; needs node 20
+	@PYTHONPATH=services:gen:tests $(BIN)/python -m node.judges
 
 bench: $(VENV)/.test  ## measure the gateway beside plain Envoy, on this machine
 	@$(BIN)/python -m bench && $(BIN)/python bench/quota.py
@@ -87,6 +93,10 @@ envoy: $(VENV)/.run  ## render Envoy's configuration for docker-compose.yml
 
 envoy-check: $(VENV)/.run  ## fail if that rendering is stale
 	@$(BIN)/python -m meshgate.edge compose | diff - envoy/envoy.yaml
+
+dialects: $(VENV)/.test  ## write docs/dialects.md from what becomes of every feature
+	@PYTHONPATH=services:gen:tests $(BIN)/python -m dialects.matrix > docs/dialects.md.new && \
+	  mv docs/dialects.md.new docs/dialects.md
 
 protos: $(VENV)/.dev  ## lint the contract
 	@BIN=$(BIN) GOOGLE_PROTOS=$(GOOGLE_PROTOS) sh scripts/lint_protos.sh

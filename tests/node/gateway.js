@@ -1,0 +1,27 @@
+// The gateway that `judges.py` has started, and what the tests know of what is behind it.
+
+export const url = process.env.MESHGATE_URL;
+export const key = process.env.MESHGATE_KEY;
+export const model = "gpt-4o-mini";
+export const oneTry = "one-try"; // the same, asked once
+export const text = "The quick brown fox jumps over the lazy dog.";
+export const parameters = {
+  type: "object",
+  properties: { city: { type: "string" } },
+  required: ["city"],
+  additionalProperties: false,
+};
+
+const dialects = new Set(process.env.MESHGATE_DIALECTS.split(","));
+
+/** Options of a test that needs a dialect which this gateway may not speak yet. */
+export function speaking(dialect) {
+  return { skip: dialects.has(dialect) ? false : `no ${dialect} yet` };
+}
+
+/** All that a stream brings. */
+export async function gathered(stream) {
+  const pieces = [];
+  for await (const piece of stream) pieces.push(piece);
+  return pieces;
+}
