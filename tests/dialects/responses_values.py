@@ -206,7 +206,7 @@ def upstream_stream(behaviour=None, **asked):
     said = fake.compose(body, behaviour, 7, behaviour.text)
     writer = EventWriter(behaviour.framing)
     payloads = fake.payloads(said, behaviour.chunks, usage_asked="no")
-    return [piece for data in payloads for piece in writer.pieces(data, data.name)]
+    return [piece for data in payloads for piece in writer.pieces(data)]
 
 
 CALLS = Behaviour(

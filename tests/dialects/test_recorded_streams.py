@@ -187,7 +187,7 @@ def test_data_on_several_lines_say_the_same(recording):
     assert said_in(result.events) == said_in(whole(recording).events)
 
 
-@pytest.mark.parametrize("dialect", {recording.dialect for recording in SSE})
+@pytest.mark.parametrize("dialect", sorted({recording.dialect for recording in SSE}))
 def test_an_event_without_an_end_is_given_up(dialect):
     megabytes = (b"x" * 1024 * 1024 for _ in range(LARGE_MEGABYTES))
 
