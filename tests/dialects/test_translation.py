@@ -134,4 +134,4 @@ def test_a_pair_without_a_way_between_is_refused():
 
 
 def test_every_chat_dialect_names_its_package():
-    assert set(CHAT_DIALECTS) == {"openai_chat", "meshgate_chat"}
+    assert {"openai_chat", "meshgate_chat", "anthropic_messages"} <= set(CHAT_DIALECTS)
