@@ -175,8 +175,9 @@ thoughts = st.builds(
 
 
 @st.composite
-def responses(draw):
-    parts = draw(st.lists(thoughts | own_thoughts, max_size=2)) + draw(st.lists(texts, max_size=2))
+def responses(draw, most=2):
+    parts = draw(st.lists(thoughts | own_thoughts, max_size=most))
+    parts += draw(st.lists(texts, max_size=most))
     calls = [
         ToolCall(id=f"toolu_{number}", name=draw(names), arguments_json=draw(objects))
         for number in range(draw(st.integers(0, 2)))
