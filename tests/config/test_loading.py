@@ -127,7 +127,7 @@ def provider(fields: str) -> str:
         ("auth: {stale_for: 30}", "auth.stale_for: must be a number and its unit"),
         (provider("kind: anthropic"), "providers.p.kind: anthropic is not supported yet"),
         (provider("kind: opnai"), "did you mean openai?"),
-        (provider("base_url: x"), "providers.p.kind: is missing: use one of deepseek, demo, "),
+        (provider("base_url: x"), "providers.p.kind: is missing: use one of "),
         (provider("kind: openai"), "providers.p.api_key: is missing. The key for the upstream."),
         (provider("kind: openai-compatible"), "providers.p.base_url: is missing."),
         (provider("kind: openai-compatible, base_url: 'ftp://x'"), "begins with http://"),
