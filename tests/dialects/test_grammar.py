@@ -109,3 +109,35 @@ def test_legal_chunk_streams_pass(stream):
 def test_chunk_streams_that_break_the_grammar_are_found(stream):
     with pytest.raises(GrammarError):
         openai_chat.check(stream)
+
+
+def call(index, call_id=None, name=None):
+    return {"index": index, "id": call_id, "function": {"name": name, "arguments": "x"}}
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [call(0)],
+        [call(0, "a")],
+        [call(0, None, "f")],
+        [call(1, "a", "f")],
+        [call(0, "a", "f"), call(0, "a", "f")],
+        [call(0, "a", "f"), call(1, "a", "f")],
+        [call(0, "a", "f"), call(2, "b", "f")],
+    ],
+)
+def test_tool_calls_that_a_client_cannot_put_together_are_found(calls):
+    fragments = [chunk({"tool_calls": [each]}) for each in calls]
+    stream = [chunk({"role": "assistant"}), *fragments, chunk(finish_reason="tool_calls")]
+
+    with pytest.raises(GrammarError, match="tool call"):
+        openai_chat.check(b"".join([*stream, b"data: [DONE]\n\n"]))
+
+
+def test_tool_calls_may_be_told_in_turns():
+    calls = [call(1, "b", "g"), call(0, "a", "f"), call(1), call(0)]
+    stream = [chunk({"role": "assistant"}), *(chunk({"tool_calls": [it]}) for it in calls)]
+    stream += [chunk(finish_reason="tool_calls"), b"data: [DONE]\n\n"]
+
+    openai_chat.check(b"".join(stream))

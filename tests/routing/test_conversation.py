@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from meshgate.dialects.neutral import (
     ChatRequest,
+    Citation,
     Finished,
     FinishReason,
     Image,
@@ -156,6 +157,14 @@ class TestBounds:
         picture = Image(data=b"x" * 100, media_type="image/png")
 
         assert size_of(Message(role=Role.USER, parts=(picture, Text("é")), name="ada")) == 105
+
+    def test_results_with_pictures_and_what_is_cited_have_a_size_as_well(self) -> None:
+        picture = Image(data=b"x" * 100, media_type="image/png")
+        result = ToolResult(tool_call_id="c", content=(Text("é"), picture))
+        cited = Text("so", (Citation(uri="u", title="t", quoted="é"),))
+
+        assert size_of(Message(role=Role.TOOL, parts=(result,))) == 102
+        assert size_of(Message(role=Role.ASSISTANT, parts=(cited,))) == 6
 
     @given(
         st.lists(

@@ -1,6 +1,7 @@
 """Writes chat completion requests from the neutral form.
 
-That thoughts are to be shown is left out: whether an upstream shows them is its own choice here.
+That thoughts are to be shown is left out: whether an upstream shows them is its own choice here. So
+is `user`, where the upstream does not take it: it changes no answer.
 """
 
 from collections.abc import Iterator, Sequence

@@ -56,11 +56,18 @@ class ChoiceGrammar(Generic[C]):
     Args:
         chunk: The dialect's chunks.
         check_first: Checks what a choice says first; raises GrammarError.
+        check_each: Checks all that choices say, in order; raises GrammarError.
     """
 
-    def __init__(self, chunk: type[Chunk[C]], check_first: Callable[[C], None] = _nothing) -> None:
+    def __init__(
+        self,
+        chunk: type[Chunk[C]],
+        check_first: Callable[[C], None] = _nothing,
+        check_each: Callable[[C], None] = _nothing,
+    ) -> None:
         self._chunk = chunk
         self._check_first = check_first
+        self._check_each = check_each
         self._events = sse.EventReader()
         self._identity: tuple[str, str] | None = None
         self._running: set[int] = set()
@@ -117,6 +124,7 @@ class ChoiceGrammar(Generic[C]):
         if choice.index not in self._running:
             self._check_first(choice)
             self._running.add(choice.index)
+        self._check_each(choice)
         if choice.finish_reason is not None:
             self._running.discard(choice.index)
             self._finished.add(choice.index)
