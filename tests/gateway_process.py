@@ -54,13 +54,13 @@ models:
     fallbacks: [gpt-4o-mini]
   responses:
     targets:
-      - {{provider: openai, model: up-1, prices: &prices {{input: 1, cached_input: 0.5, output: 2}}}}
+      - {{provider: openai, model: up-1, prices: &of-responses {{input: 1, cached_input: 0.5, output: 2}}}}
     retries: {{attempts: 1}}
   responses-translated:
-    targets: [{{provider: main, model: up-1, prices: *prices}}]
+    targets: [{{provider: main, model: up-1, prices: *of-responses}}]
     retries: {{attempts: 1}}
   responses-only:
-    targets: [{{provider: responding, model: up-1, prices: *prices}}]
+    targets: [{{provider: responding, model: up-1, prices: *of-responses}}]
     retries: {{attempts: 1}}
   responses-cached:
     targets: [{{provider: openai, model: gpt-4o-mini}}]

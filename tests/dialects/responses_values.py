@@ -12,6 +12,7 @@ from upstream import responses as fake
 from upstream.behaviours import Behaviour, ToolCall
 from upstream.sse import EventWriter
 
+from meshgate.dialects import sse
 from meshgate.dialects.neutral import (
     ChatRequest,
     ChatResponse,
@@ -33,6 +34,7 @@ from meshgate.dialects.neutral import (
     ToolResult,
 )
 from meshgate.dialects.neutral import ToolCall as NeutralCall
+from meshgate.dialects.openai_responses.write_response import StreamWriter
 
 words, names, texts, data = (
     any_dialect.words,
@@ -223,3 +225,11 @@ def events_in(stream):
 
 def body(**members):
     return json.dumps({"model": "m", "input": "Hi"} | members).encode()
+
+
+def written(events):
+    return StreamWriter(created=7, include_usage=True).write(events)
+
+
+def pieces_of(stream):
+    return [sse.write(event) for event in sse.EventReader().feed(stream)]

@@ -304,6 +304,25 @@ class TestReading:
         assert not stream.done
         assert (stream.error.code, stream.error.message) == ("rate_limit_exceeded", "slow")
 
+    @pytest.mark.parametrize("follower", [StreamReader, StreamTracker])
+    def test_what_a_failed_answer_took_is_known(self, follower):
+        response = {"id": "r", "error": {"code": "server_error", "message": "x"}}
+        response["usage"] = {"input_tokens": 5, "output_tokens": 3}
+        event = json.dumps({"type": "response.failed", "response": response}).encode()
+        stream = follower()
+
+        stream.feed(b"data: " + event + b"\n\n")
+
+        assert stream.usage == Usage(input_tokens=5, output_tokens=3)
+
+    def test_what_was_cut_for_a_reason_that_nobody_knows_does_not_look_whole(self):
+        answer = json.loads(golden("incomplete.json"))
+        answer["incomplete_details"] = {"reason": "steered"}
+
+        read = read_response.read(json.dumps(answer).encode())
+
+        assert read.finish_reason is FinishReason.LENGTH
+
     @pytest.mark.parametrize("status", ["failed", "cancelled"])
     def test_a_plain_answer_that_failed_is_none(self, status):
         body = json.dumps({"id": "r", "output": [], "status": status, "error": {"code": "x"}})

@@ -127,6 +127,20 @@ async def test_streams_obey_the_grammar_of_the_api_and_tell_their_cost(
 
 
 @BOTH
+async def test_a_large_answer_is_told_again_at_the_end(
+    client: openai.OpenAI, upstream: RemoteUpstream, model: str
+) -> None:
+    await upstream.script("hello", Behaviour(text="word ", text_bytes=5 * 2**20, chunks=40))
+
+    with client.responses.stream(model=model, input="hello") as stream:
+        pieces = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        final = stream.get_final_response()
+
+    assert len(final.output_text) == 5 * 2**20
+    assert "".join(pieces) == final.output_text
+
+
+@BOTH
 async def test_an_answer_is_parsed_into_a_model(
     client: openai.OpenAI, upstream: RemoteUpstream, model: str
 ) -> None:

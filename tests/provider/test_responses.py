@@ -84,3 +84,29 @@ async def test_what_goes_wrong_is_told_by_its_kind(at, fake, kind, fault, kind_o
             pass
 
     assert raised.value.failure.kind is kind_of_failure
+
+
+async def test_a_translated_answer_that_is_larger_than_may_be_kept_fails_clearly(at, fake):
+    fake.default(Behaviour(text="word ", text_bytes=9 * 2**20, chunks=12))
+
+    passed = []
+
+    async def read():
+        stream = at("openai-compatible").stream(attempt(asking(stream=True), DIALECT))
+        passed.extend([step async for step in stream if isinstance(step, bytes)])
+
+    with pytest.raises(AttemptFailedError) as raised:
+        await read()
+
+    assert not any(b"response.completed" in piece for piece in passed)
+    assert raised.value.failure.kind is FailureKind.SERVER_ERROR
+    assert "too large" in raised.value.failure.message
+
+
+async def test_one_that_passes_through_may_be_larger(at, fake):
+    fake.default(Behaviour(text="word ", text_bytes=9 * 2**20, chunks=12))
+
+    steps = [step async for step in at("openai").stream(attempt(asking(stream=True), DIALECT))]
+
+    assert steps[-1].finish_reason is FinishReason.STOP
+    assert sum(len(step) for step in steps if isinstance(step, bytes)) > 4 * 9 * 2**20

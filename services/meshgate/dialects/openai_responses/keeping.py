@@ -55,13 +55,10 @@ def good_end(body: bytes) -> FinishReason | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     refuses = any(part.type == "refusal" for item in response.output for part in item.content or ())
-    details = response.incomplete_details
-    reason = status.read(
-        response.status,
-        details.reason if details else None,
-        [item.type for item in response.output],
-    )
-    if refuses or wire.error_of_response(response.error) or reason not in _KEPT:
+    why = response.incomplete_details.reason if response.incomplete_details else None
+    reason = status.read(response.status, why, [item.type for item in response.output])
+    is_cut_otherwise = why is not None and why != status.incomplete_reason(FinishReason.LENGTH)
+    if refuses or is_cut_otherwise or wire.error_of_response(response.error) or reason not in _KEPT:
         return None
     return reason
 

@@ -39,9 +39,12 @@ _BETWEEN = "\n\n"  # between the parts of a thought
 
 
 class _Told(Struct):
-    """How much of an item has been told: characters by part, what it cites, and whether all of it."""
+    """How much of an item has been told: characters by part, what it cites, and whether all of it.
 
-    number: int = 0
+    `number` is that of the call that it is; None for what is none.
+    """
+
+    number: int | None = None
     lengths: dict[tuple[str, int], int] = field(default_factory=dict)
     cited: dict[int, int] = field(default_factory=dict)
     is_whole: bool = False
@@ -104,6 +107,17 @@ def finish_reason(response: Response) -> FinishReason:
     return status.read(response.status, details.reason if details else None, types)
 
 
+def failed_usage(data: bytes) -> Usage | None:
+    """What an answer has consumed that failed, where the event says so."""
+    try:
+        response = _EVENT.decode(data).response
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if response is None:
+        return None
+    return usage_object.read(response.usage, response.service_tier)
+
+
 def _parts(item: OutputItem) -> list[Part]:
     if item.type == "message":
         return [part for content in item.content or () if (part := _spoken(content)) is not None]
@@ -111,6 +125,8 @@ def _parts(item: OutputItem) -> list[Part]:
         told = _BETWEEN.join(part.text or "" for part in _thoughts(item))
         signature = (item.encrypted_content or "").encode(errors="replace")
         origin = thought.DIALECT if signature else ""
+        if not (told or signature):
+            return []  # its name alone means nothing, as it was not stored
         return [Reasoning(text=told, signature=signature, origin=origin, id=item.id or "")]
     if item.type in status.CALLS:
         return [
@@ -190,6 +206,7 @@ class StreamReader:
             event_type = wire.type_of(event.data, event.name)
             if event_type in wire.FAILURES:
                 self.error = wire.error_in(event_type, event.data)
+                self.usage = failed_usage(event.data)
             else:
                 content = wire.decoded(_EVENT, event.data)
                 content.type = event_type
@@ -231,16 +248,17 @@ class StreamReader:
         told = self._items.get(index)
         if told is not None:
             return told
-        told = self._items[index] = _Told(self._calls)
+        told = self._items[index] = _Told()
         self._types[index] = item.type
         if item.type in status.CALLS:
             if not item.name:
                 raise MalformedAnswerError("a tool call of the upstream begins without a name")
+            number = told.number = self._calls
             self._calls += 1
-            call_id = item.call_id or item.id or f"call_{told.number}"
+            call_id = item.call_id or item.id or f"call_{number}"
             read.append(
                 ToolCallDelta(
-                    index=told.number,
+                    index=number,
                     id=call_id,
                     name=item.name,
                     is_custom=item.type == "custom_tool_call",
@@ -257,8 +275,6 @@ class StreamReader:
         index = self._index_of(event, event.item_id)
         told = self._items.get(index)
         if told is None:
-            if kind == "call":
-                raise MalformedAnswerError("the upstream adds to a call that has not begun")
             told = self._items[index] = _Told()
         place = event.summary_index if kind == "summary_text" else event.content_index
         if last == "delta":
@@ -281,6 +297,8 @@ class StreamReader:
             read.append(TextDelta(text))
         elif kind == "refusal":
             read.append(RefusalDelta(text))
+        elif told.number is None:
+            raise MalformedAnswerError("the upstream adds to a call that has not begun")
         else:
             read.append(ToolCallDelta(index=told.number, arguments_fragment=text))
         told.lengths[key] = told.lengths.get(key, 0) + len(text)
@@ -324,7 +342,7 @@ class StreamReader:
             kind = "reasoning_text" if item.content else "summary_text"
             self._tell_rest(told, kind, place, content.text or "", read)
         signature = (item.encrypted_content or "").encode(errors="replace")
-        if signature or item.id:
+        if signature or told.lengths:
             origin = thought.DIALECT if signature else ""
             read.append(ReasoningDelta("", signature, origin, id=item.id or ""))
 

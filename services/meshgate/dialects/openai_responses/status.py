@@ -16,9 +16,12 @@ _WORDS = {reason: word for word, reason in _REASONS.items()}
 
 
 def read(status: str | None, reason: str | None, item_types: Iterable[str]) -> FinishReason:
-    """Why the answer ended; UNSPECIFIED for words of an upstream's own."""
+    """Why the answer ended; UNSPECIFIED for states of an upstream's own.
+
+    One that is incomplete for a reason of its own is cut as well, and must not look whole.
+    """
     if status == INCOMPLETE:
-        return _REASONS.get(reason or "", FinishReason.UNSPECIFIED)
+        return _REASONS.get(reason or "", FinishReason.LENGTH)
     if status not in (None, COMPLETED):
         return FinishReason.UNSPECIFIED
     return FinishReason.STOP if CALLS.isdisjoint(item_types) else FinishReason.TOOL_CALLS

@@ -9,7 +9,7 @@ from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_responses import usage as usage_object
 from meshgate.dialects.openai_responses import wire
 from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
-from meshgate.dialects.openai_responses.read_response import finish_reason
+from meshgate.dialects.openai_responses.read_response import failed_usage, finish_reason
 
 
 class _Event(Struct):
@@ -80,6 +80,7 @@ class StreamTracker:
             event_type = wire.type_of(event.data, event.name)
             if event_type in wire.FAILURES:
                 self.error = wire.error_in(event_type, event.data)
+                self.usage = failed_usage(event.data)
                 break
             self._note(event_type, event)
             if self.started:
