@@ -387,6 +387,22 @@ def test_how_hard_to_think_is_told_in_the_models_own_terms(model, effort, expect
     assert body["generationConfig"]["thinkingConfig"] == expected
 
 
+def test_early_models_are_told_once_how_closely_to_look():
+    low, high = (Image(data=b"x", media_type="image/png", detail=it) for it in ("low", "high"))
+
+    early = written(chat(low, low), EARLY)
+    late = written(chat(low, high), LATE)
+
+    assert early["generationConfig"] == {"mediaResolution": "MEDIA_RESOLUTION_LOW"}
+    assert all("mediaResolution" not in part for part in early["contents"][0]["parts"])
+    assert [part["mediaResolution"]["level"] for part in late["contents"][0]["parts"]] == [
+        "MEDIA_RESOLUTION_LOW",
+        "MEDIA_RESOLUTION_HIGH",
+    ]
+    with pytest.raises(UnsupportedError, match="detail"):
+        written(chat(low, high), EARLY)
+
+
 def test_an_answer_by_a_schema_is_asked_for():
     schema = b'{"type":"object","properties":{"b":{},"a":{}}}'
     wanted = ResponseFormat(

@@ -12,6 +12,7 @@ from provider.attempts import (
 )
 
 from meshgate.config.snapshot import DemoProvider
+from meshgate.dialects.gemini_generate import grammar as gemini_grammar
 from meshgate.dialects.grammar import check as check_events
 from meshgate.dialects.meshgate_chat.read_response import StreamReader
 from meshgate.dialects.neutral import FinishReason
@@ -70,6 +71,30 @@ async def test_it_streams_a_completion():
     stream = b"".join(step for step in steps if isinstance(step, bytes))
     completion_grammar.check(stream)
     assert steps[-1].usage.output_tokens == len(SAID.split())
+
+
+async def test_it_speaks_geminis_dialect():
+    contents = [{"parts": [{"text": "hello there"}]}]
+    body = json.dumps({"model": "models/m", "contents": contents}).encode()
+
+    answer = await demo().answer(attempt(body, "gemini_generate"))
+    steps = [step async for step in demo().stream(attempt(body, "gemini_generate"))]
+
+    [candidate] = json.loads(answer.body)["candidates"]
+    assert candidate["content"]["parts"] == [{"text": SAID}]
+    stream = [step for step in steps if isinstance(step, bytes)]
+    gemini_grammar.check(b"".join(stream))
+    assert all(stream)
+
+
+async def test_it_embeds_geminis_contents():
+    requests = [{"content": {"parts": [{"text": "a"}]}, "outputDimensionality": 3}]
+    body = json.dumps({"model": "models/m", "requests": requests}).encode()
+
+    answer = await demo().answer(attempt(body, "gemini_embeddings"))
+
+    [embedding] = json.loads(answer.body)["embeddings"]
+    assert len(embedding["values"]) == 3
 
 
 async def test_it_counts_tokens():

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 from meshgate.config.snapshot import DemoFault, DemoProvider
 from meshgate.dialects.chat_dialect import CallerDialect
+from meshgate.dialects.embeddings_translation import CALLERS as EMBEDDINGS_CALLERS
+from meshgate.dialects.embeddings_translation import EmbeddingsCaller
 from meshgate.dialects.neutral import FinishReason
-from meshgate.dialects.openai_embeddings import read_request as embeddings_request
-from meshgate.dialects.openai_embeddings import write_response as embeddings_response
 from meshgate.dialects.output_cap import capped
 from meshgate.dialects.translation import CALLER_DIALECTS
 from meshgate.provider import failures
@@ -23,7 +23,6 @@ from meshgate.provider.failures import AttemptFailedError, Failure, FailureKind
 from meshgate.provider.phases import PhaseClock, PhaseTimeoutError, PhaseTimeouts
 from meshgate.runtime.errors import UnsupportedError
 
-_EMBEDDINGS = "openai_embeddings"
 _STATUS_OF_KIND = {
     FailureKind.RATE_LIMITED: 429,
     FailureKind.OVERLOADED: 503,
@@ -56,8 +55,8 @@ class DemoUpstream:
             fault = await self._begin(clock)
             if fault == "cut":
                 raise _pretended(FailureKind.CONNECTION)
-            if attempt.dialect == _EMBEDDINGS:
-                return _embeddings(attempt, clock)
+            if (embeddings := EMBEDDINGS_CALLERS.get(attempt.dialect)) is not None:
+                return _embeddings(embeddings, attempt, clock)
             dialect = _chat_dialect(attempt)
             chat = _chat(dialect, attempt)
             await self._wait(self._provider.word_delay_seconds * len(chat.words), clock)
@@ -82,7 +81,8 @@ class DemoUpstream:
                     raise _pretended(FailureKind.CONNECTION)
                 if number > 1:
                     await self._wait(self._provider.word_delay_seconds, clock)
-                yield writer.write([event])
+                if written := writer.write([event]):
+                    yield written
             yield StreamDone(
                 served_model=attempt.model,
                 usage=chat.usage,
@@ -142,11 +142,11 @@ def _chat(dialect: CallerDialect, attempt: Attempt) -> DemoChat:
     return DemoChat(request, attempt.model)
 
 
-def _embeddings(attempt: Attempt, clock: PhaseClock) -> Answer:
-    request = embeddings_request.read(attempt.body)
+def _embeddings(dialect: EmbeddingsCaller, attempt: Attempt, clock: PhaseClock) -> Answer:
+    request = dialect.read_request(attempt.body)
     response = embed(request, attempt.model)
     return Answer(
-        body=embeddings_response.write(response, encoding_format=request.encoding_format),
+        body=dialect.write_response(response, encoding_format=request.encoding_format),
         served_model=attempt.model,
         usage=response.usage,
         finish_reason=FinishReason.UNSPECIFIED,

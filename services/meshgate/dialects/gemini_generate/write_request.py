@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from meshgate.dialects.extras import read_extras
-from meshgate.dialects.gemini_generate import contents
+from meshgate.dialects.gemini_generate import contents, media_resolution
 from meshgate.dialects.gemini_generate.signed_thoughts import DIALECT
 from meshgate.dialects.neutral import (
     ChatRequest,
@@ -59,9 +59,8 @@ def write(
     del stream
     request = capped(request, output_cap)
     is_early = _EARLY.match(model) is not None
-    members: dict[str, object] = {
-        "contents": contents.write(request.messages, signs_calls=not is_early)
-    }
+    said = contents.write(request.messages, signs_calls=not is_early)
+    members: dict[str, object] = {"contents": said}
     if (instruction := contents.write_instruction(request.messages)) is not None:
         members["systemInstruction"] = instruction
     if request.tools:
@@ -76,6 +75,8 @@ def write(
         refused=(),
     )
     config = _config(request, is_early=is_early)
+    if is_early and (level := media_resolution.taken_out(said)) is not None:
+        config["mediaResolution"] = level
     more = extras.pop("generationConfig", None)
     if more is not None:
         config |= _more_config(more, config)
