@@ -37,7 +37,7 @@ def test_a_member_of_another_type_ends_the_stream_or_is_passed_over(recording):
     read = UPSTREAM_DIALECTS[recording.dialect].stream_reader
     for at in range(len(recording.frames)):
         for number, path in enumerate(paths(parsed(recording, at))):
-            values = VALUES if THOROUGH else VALUES[number % 8 :: 8]
+            values = VALUES if THOROUGH else ("", *VALUES[number % 8 :: 8])
             for value in values:
                 result = run(read(), with_member(recording, at, path, value))
 

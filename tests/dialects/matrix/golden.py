@@ -1,4 +1,7 @@
-"""What stands in requests to upstreams whose requests nobody here reads, by their documentation.
+"""What stands in requests to upstreams whose requests nobody here reads.
+
+The forms are those of the documentation below. Where there are several ways, and for all that is
+`InOtherWords` or concerns effort, the way is the one that our writer has chosen: it is kept, not proven.
 
 - Bedrock: the Converse operation of the Amazon Bedrock Runtime API reference, as botocore's service
   model `bedrock-runtime` has it, and what its user guide says of Claude.
