@@ -7,6 +7,7 @@ stream is ended early is a matter of `metering.OutputTally`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from meshgate.dialects.media import MEDIA
 from meshgate.dialects.meshgate_chat import segments as meshgate_chat
 from meshgate.dialects.meshgate_chat.inspected_stream import InspectedStream as MeshgateChatStream
 from meshgate.dialects.openai_chat import segments as openai_chat
@@ -78,4 +79,8 @@ _INSPECTIONS = {
         blocked_answer=openai_embeddings.blocked_answer,
         stream=_no_stream,
     ),
+    **{
+        name: Inspection(media.cut_request, media.cut_answer, media.blocked_answer, media.inspected)
+        for name, media in MEDIA.items()
+    },
 }

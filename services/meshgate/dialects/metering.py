@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from meshgate.dialects.counting import CountableText
+from meshgate.dialects.media import MEDIA
+from meshgate.dialects.media_dialect import MediaDialect
 from meshgate.dialects.meshgate_chat import texts as meshgate_chat_texts
 from meshgate.dialects.meshgate_chat.tally import OutputTally as MeshgateChatTally
 from meshgate.dialects.neutral import FinishReason, Usage
@@ -97,6 +99,17 @@ def _no_tally(*, answer_id: str, served_model: str, created: int) -> OutputTally
     raise UnsupportedError("embeddings are not streamed", field="stream")
 
 
+@dataclass(frozen=True)
+class _MediaTallies:
+    """Begins to count streams that say nothing of who answers."""
+
+    media: MediaDialect
+
+    def __call__(self, *, answer_id: str, served_model: str, created: int) -> OutputTally:
+        del answer_id, served_model, created
+        return self.media.tally()
+
+
 _METERS = {
     "openai_chat": Meter(
         countable_text=openai_chat_texts.countable_text,
@@ -118,4 +131,8 @@ _METERS = {
         answer_texts=openai_embeddings_texts.answer_texts,
         tally=_no_tally,
     ),
+    **{
+        name: Meter(media.countable_text, media.answer_texts, _MediaTallies(media))
+        for name, media in MEDIA.items()
+    },
 }

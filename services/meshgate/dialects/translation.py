@@ -18,6 +18,8 @@ from meshgate.dialects.chat_dialect import (
     StreamWriter,
     UpstreamDialect,
 )
+from meshgate.dialects.media import MEDIA
+from meshgate.dialects.media_dialect import MediaDialect
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_api.output_bound import OutputBound
@@ -101,6 +103,8 @@ def translator(
     Raises:
         UnsupportedError: Nothing does.
     """
+    if caller_dialect == upstream_dialect and (media := MEDIA.get(caller_dialect)):
+        return MediaPassthrough(media)
     if caller_dialect == upstream_dialect and (passthrough := _PASSTHROUGHS.get(caller_dialect)):
         return passthrough(bound)
     caller, upstream = CALLER_DIALECTS.get(caller_dialect), _upstream(upstream_dialect, bound)
@@ -187,6 +191,31 @@ class EmbeddingsPassthrough:
     def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
         """Refuse: embeddings are not streamed."""
         raise UnsupportedError("embeddings are not streamed", field="stream")
+
+
+@dataclass(frozen=True)
+class MediaPassthrough:
+    """Pictures, sounds, judgements and rankings, for an upstream that has the same API."""
+
+    media: MediaDialect
+
+    def request(
+        self, body: bytes, model: str, *, stream: bool, output_cap: int | None = None
+    ) -> UpstreamRequest:
+        """Replace the model's name. Whether to stream stands in the body; nothing can be capped."""
+        del stream, output_cap
+        head = self.media.read_head(body)
+        return UpstreamRequest(self.media.retarget(body, model, head), head)
+
+    def answer(self, body: bytes, *, created: int) -> CallerAnswer:
+        """Pass the answer on."""
+        del created
+        return CallerAnswer(body, self.media.glance(body))
+
+    def stream(self, *, created: int, include_usage: bool) -> AnswerStream:
+        """Follow the stream."""
+        del created
+        return self.media.stream(include_usage)
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,15 @@ class Endpoint:
         translator: Between the caller's dialect and the endpoint's.
         stream_url: Where streams are answered; empty for the same place.
         stream_media_type: What a stream is written in.
+        media_types: How the names of the types begin that answers may have besides, where there are
+            such. The caller is told which it was.
     """
 
     url: str
     translator: Translator
     stream_url: str = ""
     stream_media_type: str = EVENTS
+    media_types: tuple[str, ...] = ()
 
     def address(self, model: str, *, stream: bool) -> str:
         """Where a model answers, plain or streamed."""

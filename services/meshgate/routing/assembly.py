@@ -7,7 +7,7 @@ from typing import Any
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.caching import Caching
-from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.edges import gateway, media, openai, status
 from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
@@ -56,6 +56,9 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
             implementations=(
                 Implementation(
                     openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
+                ),
+                Implementation(
+                    media.SERVICE, media.MediaServicer(pipeline), error_body=openai.error_body
                 ),
                 Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline, conversations)),
                 Implementation(status.SERVICE, statuses),

@@ -102,12 +102,13 @@ def _in_tier(prices: Prices, usage: Usage, tier: str) -> int:
         usage.cached_input_tokens,
         usage.cache_creation_input_tokens,
         usage.output_tokens,
-        parts=NO_PARTS if prices.is_flat else _parts(usage),
+        parts=NO_PARTS if prices.is_flat else parts_of(usage),
         tier=tier,
     )
 
 
-def _parts(usage: Usage) -> Parts:
+def parts_of(usage: Usage) -> Parts:
+    """What few models have prices for."""
     return Parts(
         usage.long_cache_creation_input_tokens,
         usage.reasoning_tokens,
@@ -115,6 +116,10 @@ def _parts(usage: Usage) -> Parts:
         usage.output_audio_tokens,
         usage.input_image_tokens,
         usage.output_image_tokens,
+        usage.images,
+        usage.input_audio_seconds,
+        usage.input_characters,
+        usage.search_units,
     )
 
 

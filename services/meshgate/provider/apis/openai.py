@@ -3,6 +3,7 @@
 from meshgate.dialects.openai_api.output_bound import OutputBound
 from meshgate.dialects.translation import CALLER_DIALECTS, translator
 from meshgate.provider.api import Api, Connection, Endpoint, hidden_texts, joined_headers
+from meshgate.provider.apis.media import media_endpoints
 
 _SHOWN_HEADERS = (
     ("x-request-id", "x-upstream-request-id"),
@@ -33,6 +34,7 @@ def openai_api(connection: Connection, bound: OutputBound = OutputBound.MAX_TOKE
         dialect: Endpoint(f"{base_url}/{path}", translator(dialect, dialect))
         for dialect, path in _PATHS.items()
     }
+    endpoints |= media_endpoints(base_url)
     return Api(
         endpoints=endpoints,
         headers=joined_headers(

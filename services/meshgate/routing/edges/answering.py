@@ -13,13 +13,17 @@ from meshgate.dialects.costing import CostedStream
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.cost_header import cost_header
 from meshgate.routing.edges.costed_answer import CostedChunks
+from meshgate.routing.peers.provider import Headers
 from meshgate.routing.pipeline import Pipeline, ReadHead
 from meshgate.routing.reply import Reply
+from meshgate.routing.uploads.upload import Upload
 from meshgate.runtime.errors import GatewayError
 from meshgate.v1 import provider_service_pb2 as provider_pb
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
+_EVENTS_TYPE = "text/event-stream"
+_CONTENT_TYPE = "content-type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,27 @@ class Endpoint:
 
 
 async def answer(
-    pipeline: Pipeline, endpoint: Endpoint, body: bytes, context: Any
+    pipeline: Pipeline,
+    endpoint: Endpoint,
+    body: bytes,
+    context: Any,
+    upload: Upload | None = None,
 ) -> AsyncGenerator[HttpBody, None]:
     """The model's answer as messages; one if it is plain.
+
+    Args:
+        pipeline: Finds who answers.
+        endpoint: What is called.
+        body: What is asked.
+        context: Of the call.
+        upload: The files that the body announces, if it is a form.
 
     Raises:
         GatewayError: There is none.
     """
     arrival = Arrival.from_context(context, endpoint.method)
     read_head = _with_usage(endpoint.read_head) if arrival.wants_cost else endpoint.read_head
-    reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head)
+    reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head, upload)
     if arrival.wants_cost and reply.chunks is not None and endpoint.costed is not None:
         reply = replace(reply, chunks=CostedChunks(reply.chunks, reply.bill, endpoint.costed()))
     return _bodies(reply, endpoint.error_event, context)
@@ -71,20 +86,36 @@ async def _bodies(
     reply: Reply, error_event: Callable[[GatewayError], bytes], context: Any
 ) -> AsyncGenerator[HttpBody, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
+    media_type, headers = _media_type(reply)
     if reply.chunks is None:
         cost = cost_header(await reply.bill.cost_nanos())
-        await context.send_initial_metadata((*reply.headers, *cost))
-        yield HttpBody(content_type=JSON, data=reply.body)
+        await context.send_initial_metadata((*headers, *cost))
+        yield HttpBody(content_type=media_type, data=reply.body)
         return
     first = True
     async with aclosing(reply.chunks) as chunks:
         try:
             async for chunk in chunks:
                 if first:
-                    await context.send_initial_metadata(reply.headers)
+                    await context.send_initial_metadata(headers)
                     first = False
-                yield HttpBody(content_type=EVENTS, data=chunk)
+                yield HttpBody(content_type=media_type, data=chunk)
         except GatewayError as error:
             if not first:
-                yield HttpBody(content_type=EVENTS, data=error_event(error))
+                yield _broken_off(media_type, error_event(error))
             raise
+
+
+def _media_type(reply: Reply) -> tuple[str, Headers]:
+    """What an answer is written in, and the headers without that: the messages say it."""
+    usual = JSON if reply.chunks is None else EVENTS
+    told = next((value for name, value in reply.headers if name == _CONTENT_TYPE), "")
+    others = tuple(header for header in reply.headers if header[0] != _CONTENT_TYPE)
+    return told or usual, others
+
+
+def _broken_off(media_type: str, event: bytes) -> HttpBody:
+    """What ends a stream that will never be whole."""
+    if media_type.startswith(_EVENTS_TYPE):
+        return HttpBody(content_type=media_type, data=event)
+    return HttpBody(content_type=media_type)
