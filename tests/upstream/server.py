@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
-from upstream import chat, control, legacy, refusals
+from upstream import chat, control, forms, legacy, media, refusals
 from upstream.behaviours import Behaviour, Endless, Lie, Match, Refuse, Script
 from upstream.chat import CREATED, Chat
 from upstream.embeddings import embeddings
@@ -134,8 +134,9 @@ class FakeUpstream:
             method=incoming.method,
             path=incoming.path,
             headers=incoming.headers,
-            raw_body=incoming.body,
-            body=_json(incoming.body),
+            # Files are large, and known by their digests.
+            raw_body=b"" if forms.is_form(incoming.headers) else incoming.body,
+            body=_body(incoming),
         )
         self.records.add(record)
         return record
@@ -153,6 +154,8 @@ class FakeUpstream:
             await performance.refuse(refuse)
         elif record.path in _FORMS:
             await self._chat(performance, record, behaviour)
+        elif record.path in media.NEEDS:
+            await _media(performance, media.answer(record.path, record.body, behaviour))
         else:
             await performance.plain(self._other_body(record, behaviour))
 
@@ -165,6 +168,7 @@ class FakeUpstream:
             "/v1/chat/completions": "messages",
             "/v1/completions": "prompt",
             "/v1/embeddings": "input",
+            **media.NEEDS,
         }
         if record.method == "GET":
             return self._objection_to_reading(record.path)
@@ -200,6 +204,15 @@ class FakeUpstream:
         return msgspec.json.encode(_model(record.path.rpartition("/")[2]))
 
 
+async def _media(performance: Performance, answer: media.Answer) -> None:
+    if answer.events:
+        await performance.streamed(answer.events, done=())
+    elif answer.sound:
+        await performance.sound(answer.media_type, answer.sound)
+    else:
+        await performance.plain(answer.body, answer.media_type)
+
+
 def _payloads(form: Any, chat: Chat, record: Request, behaviour: Behaviour) -> Any:
     if isinstance(behaviour.fault, Endless):
         return form.endless_payloads(chat)
@@ -233,9 +246,11 @@ def _objection_to_body(body: Any, needed: str) -> Refuse | None:
     return None if body.get(needed) else refusals.missing(needed)
 
 
-def _json(body: bytes) -> Any:
+def _body(incoming: Incoming) -> Any:
+    if forms.is_form(incoming.headers):
+        return forms.read(incoming.headers, incoming.body)
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(incoming.body)
     except msgspec.DecodeError:
         return None
 

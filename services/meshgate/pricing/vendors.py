@@ -15,6 +15,7 @@ ADDRESSES: Mapping[str, str] = MappingProxyType(
         "https://api.mistral.ai/v1": "mistral",
         "https://api.cohere.ai/compatibility/v1": "cohere",
         "https://api.cohere.com/compatibility/v1": "cohere",
+        "https://api.cohere.com/v2": "cohere",  # rerank
         "https://api.deepseek.com": "deepseek",
         "https://api.deepseek.com/v1": "deepseek",
         "https://api.x.ai/v1": "xai",
@@ -24,7 +25,7 @@ ADDRESSES: Mapping[str, str] = MappingProxyType(
         "https://api.fireworks.ai/inference/v1": "fireworks",
     }
 )
-"""By address, without a slash at the end. All of them speak OpenAI's dialect."""
+"""By address, without a slash at the end. All of them speak OpenAI's dialect, or have its rerank path."""
 
 _PREFIXES = {"gemini": "models/"}
 """What a vendor lets a model's name begin with, without a difference."""

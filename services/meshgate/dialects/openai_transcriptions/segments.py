@@ -104,15 +104,19 @@ class TranscriptEvent:
             yield Piece(_CHANNEL, SegmentKind.TEXT, text, is_last=self.is_end)
 
     def written(self, released: Sequence[str]) -> bytes:
-        """The event with what was released; called in the order of events."""
+        """The event with what was released; called in the order of events.
+
+        What was held back until the end goes before it.
+        """
         if not self.pieces:
             return sse.write(self._event)
         self._said.append(released[0])
+        late = _delta(released[0]) if self._is_repeated and released[0] else b""
         members = _RAW_MEMBERS.decode(self._event.data)
         text = "".join(self._said) if self.is_end else released[0]
         members[self._member] = Raw(_ENCODER.encode(text))
         members.pop("logprobs", None)
-        return sse.write(sse.Event(_ENCODER.encode(members), self._event.name))
+        return late + sse.write(sse.Event(_ENCODER.encode(members), self._event.name))
 
 
 class TranscriptStream:
@@ -133,6 +137,11 @@ class TranscriptStream:
     def closing(self) -> TranscriptEvent:
         """What ends the text, where the stream is ended before its time."""
         return TranscriptEvent(sse.Event(b'{"type":"transcript.text.done","text":""}'), self._said)
+
+
+def _delta(text: str) -> bytes:
+    event = {"type": "transcript.text.delta", "delta": text}
+    return sse.write(sse.Event(_ENCODER.encode(event)))
 
 
 def read_event(event: sse.Event) -> _Event:

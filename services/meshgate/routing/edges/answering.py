@@ -51,7 +51,7 @@ async def answer(
     body: bytes,
     context: Any,
     upload: Upload | None = None,
-) -> AsyncGenerator[HttpBody, None]:
+) -> AsyncGenerator[HttpBody | Torn, None]:
     """The model's answer as messages; one if it is plain.
 
     Args:
@@ -84,7 +84,7 @@ def _with_usage(read_head: ReadHead) -> ReadHead:
 
 async def _bodies(
     reply: Reply, error_event: Callable[[GatewayError], bytes], context: Any
-) -> AsyncGenerator[HttpBody, None]:
+) -> AsyncGenerator[HttpBody | Torn, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
     media_type, headers = _media_type(reply)
     if reply.chunks is None:
@@ -114,8 +114,19 @@ def _media_type(reply: Reply) -> tuple[str, Headers]:
     return told or usual, others
 
 
-def _broken_off(media_type: str, event: bytes) -> HttpBody:
+class Torn:
+    """Not a message, in place of one: Envoy cannot read it, and cuts the client's connection.
+
+    A status would end the answer well over HTTP/1.1, where half of a sound looks like all of it.
+    """
+
+    @staticmethod
+    def SerializeToString() -> bytes:  # noqa: N802 - as messages have it
+        return b"\xff"
+
+
+def _broken_off(media_type: str, event: bytes) -> HttpBody | Torn:
     """What ends a stream that will never be whole."""
     if media_type.startswith(_EVENTS_TYPE):
         return HttpBody(content_type=media_type, data=event)
-    return HttpBody(content_type=media_type)
+    return Torn()
