@@ -13,6 +13,7 @@ from meshgate.dialects.costing import CostedStream
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.cost_header import cost_header
 from meshgate.routing.edges.costed_answer import CostedChunks
+from meshgate.routing.edges.torn import Torn
 from meshgate.routing.peers.provider import Headers
 from meshgate.routing.pipeline import Pipeline, ReadHead
 from meshgate.routing.reply import Reply
@@ -112,17 +113,6 @@ def _media_type(reply: Reply) -> tuple[str, Headers]:
     told = next((value for name, value in reply.headers if name == _CONTENT_TYPE), "")
     others = tuple(header for header in reply.headers if header[0] != _CONTENT_TYPE)
     return told or usual, others
-
-
-class Torn:
-    """Not a message, in place of one: Envoy cannot read it, and cuts the client's connection.
-
-    A status would end the answer well over HTTP/1.1, where half of a sound looks like all of it.
-    """
-
-    @staticmethod
-    def SerializeToString() -> bytes:  # noqa: N802 - as messages have it
-        return b"\xff"
 
 
 def _broken_off(media_type: str, event: bytes) -> HttpBody | Torn:
