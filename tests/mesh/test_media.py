@@ -1,63 +1,22 @@
-"""Pictures, sounds, judgements and rankings through the gateway, with OpenAI's own client."""
+"""Pictures, speech, judgements and rankings through the gateway, with OpenAI's own client."""
 
-import hashlib
-import io
 import json
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import openai
 import pytest
-from gateway_process import SMALL_KEY, Gateway, running_gateway
-from upstream import Behaviour, Close, ErrorEvent, Match, Refuse, RemoteUpstream
+from gateway_process import ADMIN_KEY, Gateway, running_gateway
+from mesh.administration import Admin
+from mesh.books import recorded, total
+from mesh.media_gateway import MODELS, cost_usd, transcribed
+from upstream import Behaviour, Match, Refuse, RemoteUpstream
 from upstream.media import PICTURE, SOUND_BYTES
 
 pytestmark = pytest.mark.mesh
 
-MODELS = """
-  pictures:
-    targets: [{provider: main, model: gpt-image-1-mini, prices: {input: 2, input_image: 2.5, output: 8}}]
-    retries: {attempts: 1}
-  drawings:
-    targets:
-      - provider: main
-        model: dall-e-3
-        prices:
-          input: 0
-          output: 0
-          per_image: 0.04
-          tiers: {hd-1024x1792: {input: 0, output: 0, per_image: 0.12}}
-    retries: {attempts: 1}
-  ears:
-    targets: [{provider: main, model: whisper-1, prices: {input: 0, output: 0, per_audio_second: 0.0001}}]
-    retries: {attempts: 2, backoff: {initial: 10ms, max: 50ms}}
-  token-ears:
-    targets: [{provider: main, model: gpt-4o-transcribe, prices: {input: 2.5, input_audio: 6, output: 10}}]
-    retries: {attempts: 1}
-  voice:
-    targets: [{provider: main, model: tts-1, prices: {input: 0, output: 0, per_character: 0.000015}}]
-    retries: {attempts: 1}
-  token-voice:
-    targets: [{provider: main, model: gpt-4o-mini-tts, prices: {input: 0.6, output: 12}}]
-    retries: {attempts: 1}
-  judge:
-    targets: [{provider: main, model: omni-moderation-latest, prices: {input: 0, output: 0}}]
-  omni-moderation-latest:
-    targets: [{provider: main, prices: {input: 0, output: 0}}]
-  ranker:
-    targets: [{provider: main, model: rerank-v3.5, prices: {input: 0, output: 0, per_search: 0.002}}]
-    retries: {attempts: 1}
-  guarded-ears:
-    targets: [{provider: main, model: gpt-4o-transcribe}]
-    retries: {attempts: 1}
-    guardrails: [careful]
-  guarded-pictures:
-    targets: [{provider: main, model: dall-e-3}]
-    retries: {attempts: 1}
-    guardrails: [careful]
-"""
-SOUND = b"RIFF" + bytes(range(256)) * 400
-LARGE = (b"\r\n--not the boundary\r\n" + b"\0\xff" * 500) * ((25 << 20) // 1022)
+DRAWINGS = {"model": "drawings", "prompt": "a red fox"}
+SPOKEN = {"model": "voice", "input": "hello", "voice": "alloy"}
 
 
 @pytest.fixture(scope="module", params=["mesh", "compact"])
@@ -68,6 +27,12 @@ def gateway(
     directory = tmp_path_factory.mktemp("media")
     with running_gateway(directory, upstream_origin, *options, models=MODELS) as gateway:
         yield gateway
+
+
+@pytest.fixture
+async def admin(gateway: Gateway) -> AsyncIterator[Admin]:
+    async with gateway.client(ADMIN_KEY) as client:
+        yield Admin(client)
 
 
 @pytest.fixture
@@ -85,10 +50,6 @@ def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
 async def http(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
     async with gateway.client() as client:
         yield client
-
-
-def cost_usd(response: httpx.Response) -> float:
-    return float(response.headers["x-meshgate-cost-usd"])
 
 
 class TestPictures:
@@ -230,211 +191,6 @@ class TestSpeech:
         assert response.json()["error"]["type"] == "server_error"
 
 
-class TestTranscriptions:
-    @pytest.mark.parametrize("way", ["transcriptions", "translations"])
-    async def test_what_was_said_is_told(
-        self, http: httpx.AsyncClient, upstream: RemoteUpstream, way: str
-    ) -> None:
-        response = await http.post(
-            f"/v1/audio/{way}",
-            data={"model": "ears", "prompt": "names: Björk"},
-            files={"file": ("fox é.wav", SOUND, "audio/wav")},
-        )
-
-        assert response.json()["text"] == Behaviour().text
-        [request] = await upstream.requests()
-        assert request.path == f"/v1/audio/{way}"
-        assert request.body == {
-            "model": "whisper-1",
-            "prompt": "names: Björk",
-            "files": [
-                {
-                    "name": "file",
-                    "filename": "fox é.wav",
-                    "content_type": "audio/wav",
-                    "size": len(SOUND),
-                    "sha256": hashlib.sha256(SOUND).hexdigest(),
-                }
-            ],
-        }
-
-    @pytest.mark.parametrize("form", ["json", "verbose_json", "srt"])
-    async def test_seconds_are_paid_for_in_every_format_that_tells_them(
-        self, http: httpx.AsyncClient, form: str
-    ) -> None:
-        response = await http.post(
-            "/v1/audio/transcriptions",
-            data={"model": "ears", "response_format": form},
-            files={"file": ("a.mp3", SOUND)},
-        )
-
-        assert response.status_code == 200
-        assert cost_usd(response) == pytest.approx(91 * 0.0001)
-
-    async def test_text_is_no_json(self, client: openai.OpenAI) -> None:
-        raw = client.audio.transcriptions.with_raw_response.create(
-            model="ears", file=("a.wav", SOUND), response_format="text"
-        )
-
-        assert raw.headers["content-type"].startswith("text/plain")
-        assert raw.text == Behaviour().text + "\n"
-
-    async def test_it_is_streamed(self, client: openai.OpenAI) -> None:
-        stream = client.audio.transcriptions.create(
-            model="token-ears", file=("a.wav", SOUND), stream=True
-        )
-
-        events = list(stream)
-        deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
-        assert "".join(deltas) == Behaviour().text
-        assert events[-1].type == "transcript.text.done"
-
-    async def test_tokens_are_paid_for(self, http: httpx.AsyncClient) -> None:
-        response = await http.post(
-            "/v1/audio/transcriptions",
-            data={"model": "token-ears"},
-            files={"file": ("a.mp3", SOUND)},
-        )
-
-        assert cost_usd(response) == pytest.approx((20 * 2.5 + 900 * 6 + 9 * 10) / 1e6)
-
-    async def test_a_large_file_comes_whole_whatever_is_in_it(
-        self, client: openai.OpenAI, upstream: RemoteUpstream
-    ) -> None:
-        client.audio.transcriptions.create(model="ears", file=("large.wav", io.BytesIO(LARGE)))
-
-        [request] = await upstream.requests()
-        [file] = request.body["files"]
-        assert file["size"] == len(LARGE)
-        assert file["sha256"] == hashlib.sha256(LARGE).hexdigest()
-
-    async def test_a_larger_one_is_refused(
-        self, client: openai.OpenAI, upstream: RemoteUpstream
-    ) -> None:
-        with pytest.raises(openai.APIStatusError) as caught:
-            client.audio.transcriptions.create(model="ears", file=("x.wav", LARGE + b"x" * 65_536))
-
-        assert caught.value.status_code == 413
-        assert await upstream.requests() == []
-
-    async def test_the_model_may_come_after_the_file(
-        self, http: httpx.AsyncClient, upstream: RemoteUpstream
-    ) -> None:
-        body = (
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
-            + SOUND
-            + b'\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nears\r\n--b--\r\n'
-        )
-
-        response = await http.post(
-            "/v1/audio/transcriptions",
-            content=body,
-            headers={"content-type": "multipart/form-data; boundary=b"},
-        )
-
-        assert response.status_code == 200
-        [request] = await upstream.requests()
-        assert request.body["model"] == "whisper-1"
-
-    async def test_a_second_attempt_brings_the_file_again(
-        self, http: httpx.AsyncClient, upstream: RemoteUpstream
-    ) -> None:
-        await upstream.script("once more", Behaviour(fault=Close()), times=1)
-
-        response = await http.post(
-            "/v1/audio/transcriptions",
-            data={"model": "ears", "prompt": "once more"},
-            files={"file": ("a.mp3", SOUND)},
-        )
-
-        assert response.status_code == 200
-        first, second = await upstream.requests()
-        assert first.body["files"] == second.body["files"]
-
-    async def test_an_upstream_that_refuses_says_why(
-        self, http: httpx.AsyncClient, upstream: RemoteUpstream
-    ) -> None:
-        refuse = Refuse(400, message="Invalid file format.", param="file")
-        await upstream.script("wrong file", Behaviour(fault=refuse))
-
-        response = await http.post(
-            "/v1/audio/transcriptions",
-            data={"model": "ears", "prompt": "wrong file"},
-            files={"file": ("a.xyz", SOUND)},
-        )
-
-        assert response.status_code == 400
-        assert response.json()["error"]["message"] == "Invalid file format."
-
-    async def test_an_error_in_a_stream_reaches_the_client(
-        self, client: openai.OpenAI, upstream: RemoteUpstream
-    ) -> None:
-        behaviour = Behaviour(fault=ErrorEvent(after_events=3), event_delay_seconds=0.05)
-        await upstream.script("break", behaviour)
-
-        stream = client.audio.transcriptions.create(
-            model="token-ears", file=("a.wav", SOUND), prompt="break", stream=True
-        )
-
-        with pytest.raises(openai.APIError):
-            list(stream)
-
-    async def test_what_was_said_is_masked_streamed_and_plain(
-        self, client: openai.OpenAI, upstream: RemoteUpstream
-    ) -> None:
-        said = "Write to jane.doe@example.com, please."
-        await upstream.script("mail", Behaviour(text=said, chunks=6))
-
-        plain = client.audio.transcriptions.create(
-            model="guarded-ears", file=("a.wav", SOUND), prompt="mail"
-        )
-        stream = client.audio.transcriptions.create(
-            model="guarded-ears", file=("a.wav", SOUND), prompt="mail", stream=True
-        )
-
-        events = list(stream)
-        deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
-        [done] = [event.text for event in events if event.type == "transcript.text.done"]
-        assert "jane" not in plain.text
-        assert plain.text.startswith("Write to ")
-        assert "".join(deltas) == done == plain.text
-
-    @pytest.mark.parametrize(
-        ("content_type", "body"),
-        [
-            ("multipart/form-data; boundary=b", b"--b\r\nnothing"),
-            ("multipart/form-data", b"--b--"),
-            ("application/json", b"{}"),
-            ("multipart/form-data; boundary=b", b""),
-        ],
-    )
-    async def test_what_is_no_form_is_a_400(
-        self, http: httpx.AsyncClient, content_type: str, body: bytes
-    ) -> None:
-        response = await http.post(
-            "/v1/audio/transcriptions", content=body, headers={"content-type": content_type}
-        )
-
-        assert response.status_code == 400
-        assert response.json()["error"]["type"] == "invalid_request_error"
-
-    async def test_a_stranger_brings_nothing(self, gateway: Gateway) -> None:
-        async with gateway.client("wrong-key") as http:
-            response = await http.post(
-                "/v1/audio/transcriptions", data={"model": "ears"}, files={"file": ("a", SOUND)}
-            )
-
-        assert response.status_code == 401
-
-    async def test_a_key_for_other_models_is_refused(self, gateway: Gateway) -> None:
-        async with gateway.client(SMALL_KEY) as http:
-            response = await http.post(
-                "/v1/audio/transcriptions", data={"model": "ears"}, files={"file": ("a", SOUND)}
-            )
-
-        assert response.status_code == 403
-
-
 class TestModerations:
     async def test_texts_are_judged_for_nothing(self, client: openai.OpenAI) -> None:
         raw = client.moderations.with_raw_response.create(model="judge", input=["harm", "peace"])
@@ -487,3 +243,52 @@ class TestRankings:
 
         assert response.status_code == 400
         assert response.json()["error"]["param"] == missing
+
+
+class TestLimits:
+    async def test_a_budget_holds_for_pictures_before_they_are_made(
+        self, gateway: Gateway, admin: Admin, upstream: RemoteUpstream
+    ) -> None:
+        key_id, key = await admin.key(total("COST", 100_000_000))
+
+        async with gateway.client(key) as http:
+            answers = [
+                await http.post("/v1/images/generations", json=DRAWINGS | {"n": count})
+                for count in (3, 2, 1)
+            ]
+
+        assert [answer.status_code for answer in answers] == [429, 200, 429]
+        assert answers[0].json()["error"]["code"] == "insufficient_quota"
+        assert len(await upstream.requests()) == 1
+        [record] = await recorded(gateway, key_id)
+        [charge] = record.charges
+        assert (charge.usage.images, charge.cost_nanos, charge.estimated) == (2, 80_000_000, False)
+        assert record.dialect == "openai_images"
+
+    async def test_requests_are_counted_whatever_they_bring(
+        self, gateway: Gateway, admin: Admin
+    ) -> None:
+        _, key = await admin.key(total("REQUESTS", 2))
+
+        async with gateway.client(key) as http:
+            statuses = [
+                (await http.post("/v1/audio/speech", json=SPOKEN)).status_code,
+                (await transcribed(http)).status_code,
+                (await transcribed(http)).status_code,
+            ]
+
+        assert statuses == [200, 200, 429]
+
+    async def test_characters_are_booked_where_sound_tells_nothing(
+        self, gateway: Gateway, admin: Admin
+    ) -> None:
+        key_id, key = await admin.key(total("COST", 1_000_000_000))
+
+        async with gateway.client(key) as http:
+            await http.post("/v1/audio/speech", json=SPOKEN)
+
+        [record] = await recorded(gateway, key_id)
+        [charge] = record.charges
+        assert charge.usage.input_characters == len(SPOKEN["input"])
+        assert charge.cost_nanos == 15_000 * len(SPOKEN["input"])
+        assert charge.estimated

@@ -13,6 +13,7 @@ from meshgate.routing.edges.answering import Endpoint, answer
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.question import DIALECT_NAMES
 from meshgate.routing.uploads.upload import received
+from meshgate.runtime.errors import ServiceUnavailableError
 from meshgate.v1 import media_service_pb2 as pb
 from meshgate.v1 import media_service_pb2_grpc as rpc
 from meshgate.v1 import provider_service_pb2 as provider_pb
@@ -35,12 +36,16 @@ _RERANK = _endpoint("Rerank", provider_pb.DIALECT_RERANK)
 
 Bodies = AsyncIterator[HttpBody]
 
+MOST_UPLOADS = 128
+"""At once in this process: each may take 25 MiB of disk."""
+
 
 class MediaServicer(rpc.MediaServiceServicer):
     """MediaService, by way of the pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._uploads = 0
 
     async def GenerateImages(self, request: HttpBody, context: Any) -> Bodies:
         async with aclosing(self._answer(_GENERATE_IMAGES, request, context)) as bodies:
@@ -91,6 +96,19 @@ class MediaServicer(rpc.MediaServiceServicer):
     ) -> AsyncGenerator[HttpBody, None]:
         # Before anything is read: strangers fill no disk.
         await self._pipeline.authenticate(Arrival.from_context(context, endpoint.method))
+        if self._uploads >= MOST_UPLOADS:
+            raise ServiceUnavailableError("too many uploads are under way", retry_after_seconds=1)
+        self._uploads += 1
+        try:
+            async with aclosing(self._answer_upload(endpoint, requests, context)) as bodies:
+                async for body in bodies:
+                    yield body
+        finally:
+            self._uploads -= 1
+
+    async def _answer_upload(
+        self, endpoint: Endpoint, requests: Any, context: Any
+    ) -> AsyncGenerator[HttpBody, None]:
         async with received(aiter(requests)) as upload:
             answered = await answer(self._pipeline, endpoint, upload.form, context, upload)
             async with aclosing(answered) as bodies:
