@@ -14,8 +14,8 @@ from meshgate.pricing.ceiling import ceiling
 from meshgate.pricing.cost import NO_PARTS, cost_nanos
 from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices
 from meshgate.routing.chain import Chain
-from meshgate.routing.consumption import parts_of
 from meshgate.routing.question import DIALECT_NAMES, Question
+from meshgate.routing.usage_parts import parts_of
 from meshgate.tokens.estimating import Estimator
 
 STRICT_OUTPUT_TOKENS = 4096
