@@ -16,7 +16,7 @@ from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
 from meshgate.routing.caching import Caching
 from meshgate.routing.conversation import Bounds
-from meshgate.routing.edges import gateway, openai, status
+from meshgate.routing.edges import gateway, media, openai, status
 from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
@@ -41,6 +41,7 @@ from meshgate.v1 import (
     quota_service_pb2,
 )
 from meshgate.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from meshgate.v1.media_service_pb2_grpc import MediaServiceStub
 from meshgate.v1.openai_service_pb2_grpc import OpenAiServiceStub
 from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
 
@@ -67,6 +68,7 @@ class Gateway:
     snapshot: Snapshot
     port: int = 0
     openai: Any = None
+    media: Any = None
     typed: Any = None
     status: Any = None
     quota: Any = None
@@ -110,6 +112,7 @@ async def serving(
         running.port = await stack.enter_async_context(hosted(own, methods))
         channel = await stack.enter_async_context(client_channel(running.port))
         running.openai = OpenAiServiceStub(channel)
+        running.media = MediaServiceStub(channel)
         running.typed = GatewayServiceStub(channel)
         running.status = StatusServiceStub(channel)
         yield running
@@ -143,6 +146,9 @@ def routing(
         for implementation in (
             Implementation(
                 openai.SERVICE, openai.OpenAiServicer(pipeline), error_body=openai.error_body
+            ),
+            Implementation(
+                media.SERVICE, media.MediaServicer(pipeline), error_body=openai.error_body
             ),
             Implementation(
                 gateway.SERVICE, gateway.GatewayServicer(pipeline, running.conversations)

@@ -5,7 +5,7 @@ class Torn:
     """Not a message, in place of one: Envoy cannot read it, and cuts the client's connection.
 
     A status would end the answer well over HTTP/1.1, where half of a sound looks like all of it.
-    A native gRPC client cannot read it either, and sees that the call has failed.
+    A native gRPC client cannot read it either, and gets the status then.
     """
 
     @staticmethod
