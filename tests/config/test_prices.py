@@ -153,6 +153,10 @@ models:
       input_image: 8
       output_image: 9
       request: 0.001
+      per_image: 0.04
+      per_audio_second: 0.0001
+      per_character: 0.000015
+      per_search: 0.002
       steps: [{above: 1000, input: 2, output: 8}]
       tiers:
         flex: {input: 0.5, output: 2, steps: [{above: 1000, input: 1, output: 4}]}
@@ -165,6 +169,8 @@ models:
     assert (prices.input_audio_nanos, prices.output_audio_nanos) == (6 * usd, 7 * usd)
     assert (prices.input_image_nanos, prices.output_image_nanos) == (8 * usd, 9 * usd)
     assert prices.request_nanos == 1_000_000
+    assert (prices.image_nanos, prices.audio_second_nanos) == (40_000_000, 100_000)
+    assert (prices.character_nanos, prices.search_nanos) == (15_000, 2_000_000)
     assert prices.at("", 1001).input_nanos == 2 * usd
     assert prices.at("flex", 1000).output_nanos == 2 * usd
     assert prices.at("flex", 1001).output_nanos == 4 * usd

@@ -109,6 +109,36 @@ class TestKnownAnswers:
     def test_a_request_may_cost_something_by_itself(self) -> None:
         assert cost_nanos(Prices(1, 1, 1, 1, request_nanos=5), 0, 0, 0, 0) == 5
 
+    @pytest.mark.parametrize(
+        ("kind", "price"),
+        [
+            ("images", "image_nanos"),
+            ("audio_seconds", "audio_second_nanos"),
+            ("characters", "character_nanos"),
+            ("search_units", "search_nanos"),
+        ],
+    )
+    def test_what_is_no_token_costs_each_and_nothing_where_no_price_is_stated(
+        self, kind: str, price: str
+    ) -> None:
+        prices = Prices(USD, USD, USD, USD, **{price: 7})  # type: ignore[arg-type]
+
+        cost = cost_nanos(prices, 2, 0, 0, 1, parts=Parts(**{kind: 3}))
+
+        assert cost == 3 * 7 + 3 * 1_000
+        assert cost_nanos(Prices(0, 0, 0, 0), 2, 0, 0, 1, parts=Parts(**{kind: 3})) == 0
+
+    def test_quality_and_size_of_a_picture_are_a_tier(self) -> None:
+        hd = Tier("hd-1024x1792", Prices(0, 0, 0, 0, image_nanos=12))
+        prices = Prices(0, 0, 0, 0, image_nanos=4, tiers=(hd,))
+
+        costs = [
+            cost_nanos(prices, 0, 0, 0, 0, parts=Parts(images=2), tier=tier)
+            for tier in ("standard-1024x1024", "hd-1024x1792")
+        ]
+
+        assert costs == [8, 24]
+
     def test_thoughts_may_have_their_own_price(self) -> None:
         prices = Prices(USD, USD, USD, 2 * USD, reasoning_nanos=3 * USD)
 

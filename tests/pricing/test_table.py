@@ -7,17 +7,23 @@ from datetime import date
 import msgspec
 import pytest
 
-from meshgate.pricing.prices import Prices
+from meshgate.pricing.prices import UNIT_PRICES, Prices
 from meshgate.pricing.table import Entry, PriceTable, shipped
 from meshgate.pricing.vendors import ADDRESSES, VENDORS
 
 OPENAI = "https://api.openai.com/v1"
 ENTRIES = {f"{entry.vendor}/{entry.model}": entry for entry in shipped()}
+FREE = {"omni-moderation-latest"}
 
 
 def prices_of(base_url: str, model: str) -> Prices | None:
     entry = shipped().find(base_url, model)
     return None if entry is None else shipped().prices(entry)
+
+
+def units(prices: Prices) -> list[int]:
+    """The prices of what is no token."""
+    return [getattr(prices, name) for name in UNIT_PRICES]
 
 
 def flat(prices: Prices) -> list[Prices]:
@@ -41,13 +47,24 @@ class TestEntries:
         self, entry: Entry
     ) -> None:
         for prices in flat(shipped().prices(entry)):
+            assert any(units(prices)) or prices.input_nanos or entry.model in FREE
+            if not prices.input_nanos:
+                continue
             assert 0 < prices.cached_input_nanos <= prices.input_nanos
             assert prices.cache_creation_nanos >= prices.input_nanos
             long_creation = prices.long_cache_creation_nanos
             assert long_creation is None or long_creation >= prices.cache_creation_nanos
 
-    def test_only_embeddings_write_nothing(self, entry: Entry) -> None:
-        writes = not re.search(r"embed", entry.model)
+    def test_what_is_not_charged_by_the_token_is_charged_by_one_thing(self, entry: Entry) -> None:
+        for prices in flat(shipped().prices(entry)):
+            assert len([price for price in units(prices) if price]) <= 1
+            assert not (any(units(prices)) and prices.input_nanos)
+
+    def test_only_embeddings_and_what_is_not_written_in_tokens_write_nothing(
+        self, entry: Entry
+    ) -> None:
+        by_unit = any(units(shipped().prices(entry)))
+        writes = not (re.search(r"embed|rerank", entry.model) or by_unit or entry.model in FREE)
 
         assert all((prices.output_nanos > 0) == writes for prices in flat(shipped().prices(entry)))
 
@@ -91,7 +108,7 @@ class TestTable:
 
     def test_it_holds_the_models_of_every_vendor(self) -> None:
         assert {entry.vendor for entry in shipped()} == VENDORS
-        assert 60 <= len(shipped().entries) <= 150
+        assert 60 <= len(shipped().entries) <= 200
 
     def test_its_prices_say_which_table_they_are_from(self) -> None:
         found = prices_of(OPENAI, "gpt-4o")
@@ -131,6 +148,7 @@ class TestResolution:
                 (5_000, 500, 6_250, 25_000),
             ),
             ("https://api.mistral.ai/v1", "codestral-latest", (300, 30, 300, 900)),
+            (OPENAI, "gpt-4o-transcribe", (2_500, 2_500, 2_500, 10_000)),
             (
                 "https://generativelanguage.googleapis.com/v1beta/openai",
                 "models/gemini-2.5-pro",

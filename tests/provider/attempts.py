@@ -34,7 +34,7 @@ def typed_chat(text="hello there", **members):
     return request.SerializeToString()
 
 
-def attempt(body, dialect="openai_chat", request_id="", output_cap=None, **timeouts):
+def attempt(body, dialect="openai_chat", request_id="", output_cap=None, upload=None, **timeouts):
     return Attempt(
         model="upstream-model",
         dialect=dialect,
@@ -42,6 +42,7 @@ def attempt(body, dialect="openai_chat", request_id="", output_cap=None, **timeo
         timeouts=PhaseTimeouts(**timeouts),
         request_id=request_id,
         output_cap=output_cap,
+        upload=upload,
     )
 
 

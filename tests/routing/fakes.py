@@ -138,6 +138,7 @@ class FakeProvider(ProviderServiceServicer):
     def __init__(self) -> None:
         self.scripts: dict[str, list[Any]] = defaultdict(list)
         self.requests: list[Any] = []
+        self.uploads: list[bytes] = []
         self.metadata: list[dict[str, Any]] = []
         self.entered = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -170,6 +171,21 @@ class FakeProvider(ProviderServiceServicer):
         except GeneratorExit:
             self.cancelled.set()
             raise
+
+    async def UploadExecute(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        pieces = aiter(request)
+        opening = await anext(pieces)
+        asked = opening.plain if opening.HasField("plain") else opening.streamed
+        files = [piece.chunk async for piece in pieces]
+        self.uploads.append(b"".join(files))
+        if opening.HasField("plain"):
+            response = await self._step(self._next(asked))
+            yield provider_service_pb2.UploadExecuteResponse(response=response)
+            return
+        for step in self._next(asked):
+            response = await self._step(step)
+            if response is not None:
+                yield provider_service_pb2.UploadExecuteResponse(step=response)
 
     async def WatchResults(self, request: Any, context: Any) -> AsyncIterator[Any]:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED)

@@ -16,7 +16,7 @@ from meshgate.config.snapshot import Snapshot
 from meshgate.routing.attempts import Attempts
 from meshgate.routing.caching import Caching
 from meshgate.routing.conversation import Bounds
-from meshgate.routing.edges import anthropic, gateway, openai, status
+from meshgate.routing.edges import anthropic, gateway, media, openai, status
 from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
@@ -42,6 +42,7 @@ from meshgate.v1 import (
 )
 from meshgate.v1.anthropic_service_pb2_grpc import AnthropicServiceStub
 from meshgate.v1.gateway_service_pb2_grpc import GatewayServiceStub
+from meshgate.v1.media_service_pb2_grpc import MediaServiceStub
 from meshgate.v1.openai_service_pb2_grpc import OpenAiServiceStub
 from meshgate.v1.status_service_pb2_grpc import StatusServiceStub
 
@@ -69,6 +70,7 @@ class Gateway:
     port: int = 0
     openai: Any = None
     anthropic: Any = None
+    media: Any = None
     typed: Any = None
     status: Any = None
     quota: Any = None
@@ -113,6 +115,7 @@ async def serving(
         channel = await stack.enter_async_context(client_channel(running.port))
         running.openai = OpenAiServiceStub(channel)
         running.anthropic = AnthropicServiceStub(channel)
+        running.media = MediaServiceStub(channel)
         running.typed = GatewayServiceStub(channel)
         running.status = StatusServiceStub(channel)
         yield running
@@ -151,6 +154,9 @@ def routing(
                 anthropic.SERVICE,
                 anthropic.AnthropicServicer(pipeline),
                 error_body=anthropic.error_body,
+            ),
+            Implementation(
+                media.SERVICE, media.MediaServicer(pipeline), error_body=openai.error_body
             ),
             Implementation(
                 gateway.SERVICE, gateway.GatewayServicer(pipeline, running.conversations)

@@ -95,6 +95,10 @@ class Instance(ProviderServiceServicer):
         self.sessions.cancel(request.session_id, request.tickets)
         return pb.CancelExecutesResponse()
 
+    async def UploadExecute(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        raise AssertionError("nothing is uploaded here")
+        yield
+
     async def WatchResults(self, request: Any, context: Any) -> AsyncIterator[Any]:
         if not self.knows_sessions:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED)

@@ -18,9 +18,10 @@ from routing.metering_values import (
 
 from meshgate.config.snapshot import Model
 from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_COST_NANOS
-from meshgate.pricing.prices import Prices
+from meshgate.pricing.prices import Prices, Tier
 from meshgate.routing.demand import MEDIA_ALLOWANCE, STRICT_OUTPUT_TOKENS, Demands
 from meshgate.routing.question import Question
 from meshgate.tokens.estimating import BYTES_PER_TOKEN, OUTPUT_MARGIN, OUTPUT_TOKENS, Estimator
@@ -43,6 +44,51 @@ def of(question: Question, *models: Model) -> Any:
 
 def body_of(*parts: dict[str, Any]) -> bytes:
     return json.dumps({"model": "m", "messages": [{"role": "user", "content": parts}]}).encode()
+
+
+PICTURES = Usage(images=3, output_tokens=30, output_image_tokens=30)
+PER_PICTURE = Prices(0, 0, 0, 1_000_000_000, image_nanos=40)
+
+
+class TestMedia:
+    def test_what_the_request_asks_for_is_held_at_the_price_of_who_is_dearest(self) -> None:
+        dear = Prices(0, 0, 0, 0, image_nanos=90)
+        answering = model("m", at("one", PER_PICTURE), at("two", dear))
+        question = asked(BODY, chain(limit("cost", 1_000_000)), max_output_tokens=0, asked=PICTURES)
+
+        demand = of(question, answering)
+
+        assert demand.amounts == Amounts(1, USUAL_INPUT, 30, 30 * 1_000 + 3 * 90, 1)
+
+    def test_under_a_strict_limit_it_is_held_too_and_nobody_is_told_to_write_less(self) -> None:
+        question = asked(
+            b"", chain(limit("cost", 1, "strict")), max_output_tokens=0, asked=PICTURES
+        )
+
+        demand = of(question, model("m", at("one", PER_PICTURE)))
+
+        assert demand.is_strict
+        assert demand.output_cap is None
+        assert demand.amounts.cost_nanos >= 30 * 1_000 + 3 * 40
+
+    def test_the_dearer_of_what_may_be_served_is_held(self) -> None:
+        hd = Tier("hd-1024x1792", Prices(0, 0, 0, 0, image_nanos=120))
+        prices = Prices(0, 0, 0, 0, image_nanos=40, tiers=(hd,))
+        held = [
+            of(
+                asked(
+                    BODY,
+                    chain(limit("cost", 1_000_000)),
+                    max_output_tokens=0,
+                    service_tier=tier,
+                    asked=Usage(images=1),
+                ),
+                model("m", at("one", prices)),
+            ).amounts.cost_nanos
+            for tier in ("standard-1024x1024", "hd-1024x1792")
+        ]
+
+        assert held == [40, 120]
 
 
 class TestEstimates:

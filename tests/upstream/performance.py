@@ -72,7 +72,7 @@ class Performance:
         headers, body = refusal(refuse, self._form)
         await self._whole(refuse.status, headers, body)
 
-    async def plain(self, body: bytes) -> None:
+    async def plain(self, body: bytes, media_type: str = JSON_TYPE[1]) -> None:
         """A plain answer."""
         match self.behaviour.fault:
             case Refuse() as fault:
@@ -88,10 +88,34 @@ class Performance:
             case Lie(kind=kind):
                 await self._lie(kind, body)
             case _:
-                await self._whole(200, [JSON_TYPE], body)
+                await self._whole(200, [("content-type", media_type)], body)
 
-    async def streamed(self, payloads: Iterable[bytes], *, says_done: bool = True) -> None:
-        """A stream of events, `[DONE]` added where the API has it."""
+    async def sound(self, media_type: str, pieces: Iterable[bytes]) -> None:
+        """A stream of bytes; each piece is one step, and counts as an event."""
+        if isinstance(self.behaviour.fault, Refuse):
+            await self.refuse(self.behaviour.fault)
+            return
+        await self._head(200, [("content-type", media_type), ("transfer-encoding", "chunked")])
+        for number, piece in enumerate(pieces):
+            if self._breaks_after(number):
+                await self._break_sound()
+            await self._turn(self.behaviour.event_delay_seconds)
+            await self._body(chunk(piece))
+            self._record.events_sent += 1
+            self._records.changed()
+        await self._connection.write(chunk(b""))
+
+    async def _break_sound(self) -> None:
+        fault = self.behaviour.fault
+        if isinstance(fault, Cut) and fault.by != "end":
+            self._break_off(fault.by)
+        if isinstance(fault, Hang):
+            await self._connection.hang()
+        await self._connection.write(chunk(b""))
+        raise BrokenOffError
+
+    async def streamed(self, payloads: Iterable[bytes], done: tuple[bytes, ...] = (DONE,)) -> None:
+        """A stream of events, `[DONE]` added where the API has such an end."""
         match self.behaviour.fault:
             case Refuse() as fault:
                 await self.refuse(fault)
@@ -99,7 +123,7 @@ class Performance:
                 await self._lie(kind, b"")
             case _:
                 await self._head(200, [SSE_TYPE, ("transfer-encoding", "chunked")])
-                await self._events(self._with_done(payloads) if says_done else payloads)
+                await self._events(payloads, done)
 
     async def _lie(self, kind: str, body: bytes) -> None:
         match kind:
@@ -114,12 +138,12 @@ class Performance:
             case _:
                 await self._whole(200, [JSON_TYPE], spoiled(kind, body))
 
-    async def _events(self, payloads: Iterable[bytes]) -> None:
+    async def _events(self, payloads: Iterable[bytes], done: tuple[bytes, ...]) -> None:
         if self._fault_is(Hang, "body"):
             await self._connection.hang()
         writer = EventWriter(self.behaviour.framing)
         number = 0
-        for number, payload in enumerate(payloads):
+        for number, payload in enumerate(self._with_done(payloads, done)):
             if self._breaks_after(number):
                 await self._break_stream(writer)
             await self._turn(self.behaviour.event_delay_seconds)
@@ -129,10 +153,10 @@ class Performance:
         await self._pieces(writer.rest())
         await self._connection.write(chunk(b""))
 
-    def _with_done(self, payloads: Iterable[bytes]) -> Iterator[bytes]:
+    def _with_done(self, payloads: Iterable[bytes], done: tuple[bytes, ...]) -> Iterator[bytes]:
         yield from payloads
         if self._form.ends_with_done and self.behaviour.framing.done == "sent":
-            yield DONE
+            yield from done
 
     def _spoiled(self, number: int, payload: bytes) -> bytes:
         fault = self.behaviour.fault

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import msgspec
 
-from upstream import chat, control, gemini, legacy, messages, refusals, responses
+from upstream import chat, control, forms, gemini, legacy, media, messages, refusals, responses
 from upstream.behaviours import Behaviour, Endless, Lie, Match, Refuse, Script
 from upstream.chat import CREATED, Chat
 from upstream.embeddings import embeddings
@@ -14,6 +14,7 @@ from upstream.http1 import ClientGoneError, Connection, Incoming, Listener, Malf
 from upstream.performance import BrokenOffError, Performance
 from upstream.records import Records, Request
 from upstream.scripts import Scripts
+from upstream.sse import DONE
 
 _FORMS: dict[str, Any] = {
     "/v1/chat/completions": chat,
@@ -140,8 +141,9 @@ class FakeUpstream:
             method=incoming.method,
             path=incoming.path,
             headers=incoming.headers,
-            raw_body=incoming.body,
-            body=_json(incoming.body),
+            # Files are large, and known by their digests.
+            raw_body=b"" if forms.is_form(incoming.headers) else incoming.body,
+            body=_body(incoming),
         )
         self.records.add(record)
         return record
@@ -162,6 +164,8 @@ class FakeUpstream:
             await self._gemini(performance, record)
         elif record.path in _FORMS:
             await self._chat(performance, record, behaviour)
+        elif record.path in media.NEEDS:
+            await _media(performance, media.answer(record.path, record.body, behaviour))
         else:
             await performance.plain(self._other_body(record, behaviour))
 
@@ -182,6 +186,7 @@ class FakeUpstream:
             "/v1/completions": "prompt",
             "/v1/embeddings": "input",
             "/v1/responses": "input",
+            **media.NEEDS,
         }
         if record.method == "GET":
             return self._objection_to_reading(record.path)
@@ -215,8 +220,8 @@ class FakeUpstream:
         swapped = {"json_for_stream": False, "stream_for_plain": True}
         streamed = swapped.get(fault.kind) if isinstance(fault, Lie) else None
         if record.streamed if streamed is None else streamed:
-            done = form is not responses
-            await performance.streamed(_payloads(form, said, record, behaviour), says_done=done)
+            done = () if form is responses else (DONE,)
+            await performance.streamed(_payloads(form, said, record, behaviour), done)
         else:
             await performance.plain(form.whole(said))
 
@@ -229,6 +234,15 @@ class FakeUpstream:
             models = [_model(name) for name in self._models]
             return msgspec.json.encode({"object": "list", "data": models})
         return msgspec.json.encode(_model(record.path.rpartition("/")[2]))
+
+
+async def _media(performance: Performance, answer: media.Answer) -> None:
+    if answer.events:
+        await performance.streamed(answer.events, done=())
+    elif answer.sound:
+        await performance.sound(answer.media_type, answer.sound)
+    else:
+        await performance.plain(answer.body, answer.media_type)
 
 
 def _payloads(form: Any, chat: Chat, record: Request, behaviour: Behaviour) -> Any:
@@ -264,9 +278,11 @@ def _objection_to_body(body: Any, needed: str) -> Refuse | None:
     return None if body.get(needed) else refusals.missing(needed)
 
 
-def _json(body: bytes) -> Any:
+def _body(incoming: Incoming) -> Any:
+    if forms.is_form(incoming.headers):
+        return forms.read(incoming.headers, incoming.body)
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(incoming.body)
     except msgspec.DecodeError:
         return None
 

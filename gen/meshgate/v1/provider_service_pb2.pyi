@@ -56,6 +56,20 @@ class _DialectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dialect.Value
     """What counts the tokens of Gemini's contents."""
     DIALECT_GEMINI_EMBEDDINGS: _Dialect.ValueType  # 10
     """Gemini's batchEmbedContents; the model stands in the body."""
+    DIALECT_OPENAI_IMAGES: _Dialect.ValueType  # 20
+    """OpenAI's image generations."""
+    DIALECT_OPENAI_IMAGE_EDITS: _Dialect.ValueType  # 21
+    """OpenAI's image edits: an upload."""
+    DIALECT_OPENAI_TRANSCRIPTIONS: _Dialect.ValueType  # 22
+    """OpenAI's transcriptions: an upload."""
+    DIALECT_OPENAI_TRANSLATIONS: _Dialect.ValueType  # 23
+    """OpenAI's translations of speech: an upload."""
+    DIALECT_OPENAI_SPEECH: _Dialect.ValueType  # 24
+    """OpenAI's speech; the answer is sound."""
+    DIALECT_OPENAI_MODERATIONS: _Dialect.ValueType  # 25
+    """OpenAI's moderations."""
+    DIALECT_RERANK: _Dialect.ValueType  # 26
+    """Cohere's rerank, as Jina, Voyage and vLLM have it too."""
 
 class Dialect(_Dialect, metaclass=_DialectEnumTypeWrapper):
     """Dialect is the wire format of one API."""
@@ -86,6 +100,20 @@ DIALECT_GEMINI_TOKEN_COUNT: Dialect.ValueType  # 9
 """What counts the tokens of Gemini's contents."""
 DIALECT_GEMINI_EMBEDDINGS: Dialect.ValueType  # 10
 """Gemini's batchEmbedContents; the model stands in the body."""
+DIALECT_OPENAI_IMAGES: Dialect.ValueType  # 20
+"""OpenAI's image generations."""
+DIALECT_OPENAI_IMAGE_EDITS: Dialect.ValueType  # 21
+"""OpenAI's image edits: an upload."""
+DIALECT_OPENAI_TRANSCRIPTIONS: Dialect.ValueType  # 22
+"""OpenAI's transcriptions: an upload."""
+DIALECT_OPENAI_TRANSLATIONS: Dialect.ValueType  # 23
+"""OpenAI's translations of speech: an upload."""
+DIALECT_OPENAI_SPEECH: Dialect.ValueType  # 24
+"""OpenAI's speech; the answer is sound."""
+DIALECT_OPENAI_MODERATIONS: Dialect.ValueType  # 25
+"""OpenAI's moderations."""
+DIALECT_RERANK: Dialect.ValueType  # 26
+"""Cohere's rerank, as Jina, Voyage and vLLM have it too."""
 Global___Dialect: _TypeAlias = Dialect  # noqa: Y015
 
 class _FailureKind:
@@ -753,6 +781,77 @@ class StreamExecuteRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamExecuteRequest: _TypeAlias = StreamExecuteRequest  # noqa: Y015
+
+@_typing.final
+class UploadExecuteRequest(_message.Message):
+    """UploadExecuteRequest is a piece of an attempt that brings files."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAIN_FIELD_NUMBER: _builtins.int
+    STREAMED_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """More of the files, at most 1 MiB."""
+    @_builtins.property
+    def plain(self) -> Global___ExecuteRequest:
+        """What is asked, for a plain answer. The body is the form: a JSON list of its
+        fields in order, `{"name", "value"}`, and of its files, `{"name", "filename",
+        "content_type", "size"}`.
+        """
+
+    @_builtins.property
+    def streamed(self) -> Global___StreamExecuteRequest:
+        """The same, for a streamed answer."""
+
+    def __init__(
+        self,
+        *,
+        plain: Global___ExecuteRequest | None = ...,
+        streamed: Global___StreamExecuteRequest | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "piece", b"piece", "plain", b"plain", "streamed", b"streamed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "piece", b"piece", "plain", b"plain", "streamed", b"streamed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["plain", "streamed", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
+
+Global___UploadExecuteRequest: _TypeAlias = UploadExecuteRequest  # noqa: Y015
+
+@_typing.final
+class UploadExecuteResponse(_message.Message):
+    """UploadExecuteResponse is what comes of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___ExecuteResponse:
+        """The plain answer."""
+
+    @_builtins.property
+    def step(self) -> Global___StreamExecuteResponse:
+        """A step of the streamed one."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___ExecuteResponse | None = ...,
+        step: Global___StreamExecuteResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "response", b"response", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "response", b"response", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["response", "step"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
+
+Global___UploadExecuteResponse: _TypeAlias = UploadExecuteResponse  # noqa: Y015
 
 @_typing.final
 class StreamExecuteResponse(_message.Message):

@@ -61,6 +61,11 @@ class ProviderServiceStub:
                 request_serializer=meshgate_dot_v1_dot_provider__service__pb2.StreamExecuteRequest.SerializeToString,
                 response_deserializer=meshgate_dot_v1_dot_provider__service__pb2.StreamExecuteResponse.FromString,
                 _registered_method=True)
+        self.UploadExecute = channel.stream_stream(
+                '/meshgate.v1.ProviderService/UploadExecute',
+                request_serializer=meshgate_dot_v1_dot_provider__service__pb2.UploadExecuteRequest.SerializeToString,
+                response_deserializer=meshgate_dot_v1_dot_provider__service__pb2.UploadExecuteResponse.FromString,
+                _registered_method=True)
         self.ListTargets = channel.unary_unary(
                 '/meshgate.v1.ProviderService/ListTargets',
                 request_serializer=meshgate_dot_v1_dot_provider__service__pb2.ListTargetsRequest.SerializeToString,
@@ -127,6 +132,16 @@ class ProviderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadExecute(self, request_iterator, context):
+        """UploadExecute runs a request that brings files: the first message says what is
+        asked, the others hold the files one after the other, as its body announces
+        them. They are passed on as they come. Otherwise as Execute where the answer
+        is plain, with one message; and as StreamExecute where it is streamed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTargets(self, request, context):
         """ListTargets tells which upstreams this service can reach and how they fare.
         Changes nothing. Callers do without on failure.
@@ -162,6 +177,11 @@ def add_ProviderServiceServicer_to_server(servicer, server):
                     servicer.StreamExecute,
                     request_deserializer=meshgate_dot_v1_dot_provider__service__pb2.StreamExecuteRequest.FromString,
                     response_serializer=meshgate_dot_v1_dot_provider__service__pb2.StreamExecuteResponse.SerializeToString,
+            ),
+            'UploadExecute': grpc.stream_stream_rpc_method_handler(
+                    servicer.UploadExecute,
+                    request_deserializer=meshgate_dot_v1_dot_provider__service__pb2.UploadExecuteRequest.FromString,
+                    response_serializer=meshgate_dot_v1_dot_provider__service__pb2.UploadExecuteResponse.SerializeToString,
             ),
             'ListTargets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTargets,
@@ -306,6 +326,33 @@ class ProviderService:
             '/meshgate.v1.ProviderService/StreamExecute',
             meshgate_dot_v1_dot_provider__service__pb2.StreamExecuteRequest.SerializeToString,
             meshgate_dot_v1_dot_provider__service__pb2.StreamExecuteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadExecute(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/meshgate.v1.ProviderService/UploadExecute',
+            meshgate_dot_v1_dot_provider__service__pb2.UploadExecuteRequest.SerializeToString,
+            meshgate_dot_v1_dot_provider__service__pb2.UploadExecuteResponse.FromString,
             options,
             channel_credentials,
             insecure,

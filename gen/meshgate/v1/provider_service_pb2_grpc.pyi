@@ -52,6 +52,12 @@ class ProviderServiceStub:
     A stream that the upstream cut is a failure, never a `done`. Otherwise as
     Execute.
     """
+    UploadExecute: _aio.StreamStreamMultiCallable[_provider_service_pb2.UploadExecuteRequest, _provider_service_pb2.UploadExecuteResponse]
+    """UploadExecute runs a request that brings files: the first message says what is
+    asked, the others hold the files one after the other, as its body announces
+    them. They are passed on as they come. Otherwise as Execute where the answer
+    is plain, with one message; and as StreamExecute where it is streamed.
+    """
     ListTargets: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.ListTargetsRequest, _provider_service_pb2.ListTargetsResponse]
     """ListTargets tells which upstreams this service can reach and how they fare.
     Changes nothing. Callers do without on failure.
@@ -124,6 +130,18 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         chunks as they come, then `done`; or a `failure` at any time, as the last.
         A stream that the upstream cut is a failure, never a `done`. Otherwise as
         Execute.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadExecute(
+        self,
+        request_iterator: _abc.AsyncIterator[_provider_service_pb2.UploadExecuteRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_provider_service_pb2.UploadExecuteRequest], _abc.AsyncIterator[_provider_service_pb2.UploadExecuteResponse]],
+    ) -> _abc.AsyncIterator[_provider_service_pb2.UploadExecuteResponse]:
+        """UploadExecute runs a request that brings files: the first message says what is
+        asked, the others hold the files one after the other, as its body announces
+        them. They are passed on as they come. Otherwise as Execute where the answer
+        is plain, with one message; and as StreamExecute where it is streamed.
         """
 
     @_abc_1.abstractmethod

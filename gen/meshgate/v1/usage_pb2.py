@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17meshgate/v1/usage.proto\x12\x0bmeshgate.v1\"\xc2\x02\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x05\x12\x1b\n\x13\x63\x61\x63hed_input_tokens\x18\x02 \x01(\x05\x12#\n\x1b\x63\x61\x63he_creation_input_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x12\x18\n\x10reasoning_tokens\x18\x05 \x01(\x05\x12(\n long_cache_creation_input_tokens\x18\x06 \x01(\x05\x12\x1a\n\x12input_audio_tokens\x18\x07 \x01(\x05\x12\x1b\n\x13output_audio_tokens\x18\x08 \x01(\x05\x12\x1a\n\x12input_image_tokens\x18\t \x01(\x05\x12\x1b\n\x13output_image_tokens\x18\n \x01(\x05\x12\x14\n\x0cservice_tier\x18\x0b \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17meshgate/v1/usage.proto\x12\x0bmeshgate.v1\"\x9f\x03\n\x05Usage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x05\x12\x1b\n\x13\x63\x61\x63hed_input_tokens\x18\x02 \x01(\x05\x12#\n\x1b\x63\x61\x63he_creation_input_tokens\x18\x03 \x01(\x05\x12\x15\n\routput_tokens\x18\x04 \x01(\x05\x12\x18\n\x10reasoning_tokens\x18\x05 \x01(\x05\x12(\n long_cache_creation_input_tokens\x18\x06 \x01(\x05\x12\x1a\n\x12input_audio_tokens\x18\x07 \x01(\x05\x12\x1b\n\x13output_audio_tokens\x18\x08 \x01(\x05\x12\x1a\n\x12input_image_tokens\x18\t \x01(\x05\x12\x1b\n\x13output_image_tokens\x18\n \x01(\x05\x12\x14\n\x0cservice_tier\x18\x0b \x01(\t\x12\x0e\n\x06images\x18\x0c \x01(\x05\x12\x1b\n\x13input_audio_seconds\x18\r \x01(\x05\x12\x18\n\x10input_characters\x18\x0e \x01(\x05\x12\x14\n\x0csearch_units\x18\x0f \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'meshgate.v1.usage_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USAGE']._serialized_start=41
-  _globals['_USAGE']._serialized_end=363
+  _globals['_USAGE']._serialized_end=456
 # @@protoc_insertion_point(module_scope)

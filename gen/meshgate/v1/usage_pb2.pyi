@@ -18,7 +18,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Usage(_message.Message):
-    """Usage is what one answer consumed, in tokens as the upstream counts them."""
+    """Usage is what one answer consumed, in tokens as the upstream counts them, and in
+    what else some upstreams charge for.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -33,6 +35,10 @@ class Usage(_message.Message):
     INPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
     OUTPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    INPUT_AUDIO_SECONDS_FIELD_NUMBER: _builtins.int
+    INPUT_CHARACTERS_FIELD_NUMBER: _builtins.int
+    SEARCH_UNITS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Tokens read, cached ones included."""
     cached_input_tokens: _builtins.int
@@ -58,7 +64,16 @@ class Usage(_message.Message):
     service_tier: _builtins.str
     """How the upstream served it, by its own name for that: `default`, `flex`,
     `priority`. Empty where it does not say. Prices may depend on it.
+    Of pictures it is their quality and size, `hd-1024x1792`.
     """
+    images: _builtins.int
+    """Pictures that were made."""
+    input_audio_seconds: _builtins.int
+    """How much sound was listened to, in seconds, rounded up."""
+    input_characters: _builtins.int
+    """Characters of text that were spoken."""
+    search_units: _builtins.int
+    """What rerankers count: a query with up to a hundred documents."""
     def __init__(
         self,
         *,
@@ -73,10 +88,14 @@ class Usage(_message.Message):
         input_image_tokens: _builtins.int = ...,
         output_image_tokens: _builtins.int = ...,
         service_tier: _builtins.str = ...,
+        images: _builtins.int = ...,
+        input_audio_seconds: _builtins.int = ...,
+        input_characters: _builtins.int = ...,
+        search_units: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_creation_input_tokens", b"cache_creation_input_tokens", "cached_input_tokens", b"cached_input_tokens", "input_audio_tokens", b"input_audio_tokens", "input_image_tokens", b"input_image_tokens", "input_tokens", b"input_tokens", "long_cache_creation_input_tokens", b"long_cache_creation_input_tokens", "output_audio_tokens", b"output_audio_tokens", "output_image_tokens", b"output_image_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "service_tier", b"service_tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_creation_input_tokens", b"cache_creation_input_tokens", "cached_input_tokens", b"cached_input_tokens", "images", b"images", "input_audio_seconds", b"input_audio_seconds", "input_audio_tokens", b"input_audio_tokens", "input_characters", b"input_characters", "input_image_tokens", b"input_image_tokens", "input_tokens", b"input_tokens", "long_cache_creation_input_tokens", b"long_cache_creation_input_tokens", "output_audio_tokens", b"output_audio_tokens", "output_image_tokens", b"output_image_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "search_units", b"search_units", "service_tier", b"service_tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -43,6 +43,18 @@ class RatesSection(Section):
     request: Usd | None = Field(
         None, description="Each request, whatever its tokens, in USD; nothing if not given."
     )
+    per_image: Usd | None = Field(
+        None, description="Each picture that is made, in USD; nothing if not given."
+    )
+    per_audio_second: Usd | None = Field(
+        None, description="Each second of sound that is heard, in USD; nothing if not given."
+    )
+    per_character: Usd | None = Field(
+        None, description="Each character that is spoken, in USD; nothing if not given."
+    )
+    per_search: Usd | None = Field(
+        None, description="Each search unit of a reranker, in USD; nothing if not given."
+    )
 
 
 class PriceStepSection(RatesSection):

@@ -36,7 +36,9 @@ class RequestHead(Struct, frozen=True):
 
     `include_usage` says whether the caller wants the usage at the end of a stream.
     `max_output_tokens` is the most that each of the `choices` may take, None where the caller sets
-    no bound. `service_tier` is the one that is asked for, empty where none is.
+    no bound. `service_tier` is the one that is asked for, empty where none is. `asked` is what else
+    the answer will consume, as far as the request says: pictures, characters, tokens of media. It is
+    held, and booked where the upstream reports no usage.
     """
 
     model: str
@@ -45,6 +47,7 @@ class RequestHead(Struct, frozen=True):
     max_output_tokens: int | None = None
     choices: int = 1
     service_tier: str = ""
+    asked: Usage | None = None
 
 
 class AnswerGlance(Struct, frozen=True):

@@ -15,6 +15,7 @@ from meshgate.dialects.anthropic_messages.inspected_stream import (
 from meshgate.dialects.gemini_embeddings import segments as gemini_embeddings
 from meshgate.dialects.gemini_generate import segments as gemini_generate
 from meshgate.dialects.gemini_generate.inspected_stream import InspectedStream as GeminiStream
+from meshgate.dialects.media import MEDIA
 from meshgate.dialects.meshgate_chat import segments as meshgate_chat
 from meshgate.dialects.meshgate_chat.inspected_stream import InspectedStream as MeshgateChatStream
 from meshgate.dialects.openai_chat import segments as openai_chat
@@ -130,4 +131,8 @@ _INSPECTIONS = {
         blocked_answer=gemini_embeddings.blocked_answer,
         stream=_no_stream,
     ),
+    **{
+        name: Inspection(media.cut_request, media.cut_answer, media.blocked_answer, media.inspected)
+        for name, media in MEDIA.items()
+    },
 }

@@ -15,6 +15,8 @@ from meshgate.dialects.gemini_embeddings import texts as gemini_embeddings_texts
 from meshgate.dialects.gemini_generate import texts as gemini_generate_texts
 from meshgate.dialects.gemini_generate import token_count as gemini_token_count
 from meshgate.dialects.gemini_generate.tally import OutputTally as GeminiGenerateTally
+from meshgate.dialects.media import MEDIA
+from meshgate.dialects.media_dialect import MediaDialect
 from meshgate.dialects.meshgate_chat import texts as meshgate_chat_texts
 from meshgate.dialects.meshgate_chat.tally import OutputTally as MeshgateChatTally
 from meshgate.dialects.neutral import FinishReason, Usage
@@ -110,6 +112,17 @@ def _no_count_tally(*, answer_id: str, served_model: str, created: int) -> Outpu
     raise UnsupportedError("counts of tokens are not streamed", field="stream")
 
 
+@dataclass(frozen=True)
+class _MediaTallies:
+    """Begins to count streams that say nothing of who answers."""
+
+    media: MediaDialect
+
+    def __call__(self, *, answer_id: str, served_model: str, created: int) -> OutputTally:
+        del answer_id, served_model, created
+        return self.media.tally()
+
+
 _METERS = {
     "anthropic_messages": Meter(
         countable_text=anthropic_messages_texts.countable_text,
@@ -161,4 +174,8 @@ _METERS = {
         answer_texts=gemini_embeddings_texts.answer_texts,
         tally=_no_tally,
     ),
+    **{
+        name: Meter(media.countable_text, media.answer_texts, _MediaTallies(media))
+        for name, media in MEDIA.items()
+    },
 }

@@ -51,6 +51,8 @@ class Usage(Struct, frozen=True, kw_only=True):
     """What one answer consumed, in tokens; the part fields are contained in the whole ones.
 
     `service_tier` is how the upstream served it, by its own name for that; empty if it did not say.
+    The four before it are no tokens: pictures made, seconds of sound heard, characters spoken, and
+    what rerankers charge for.
     """
 
     input_tokens: int = 0
@@ -63,6 +65,10 @@ class Usage(Struct, frozen=True, kw_only=True):
     output_audio_tokens: int = 0
     input_image_tokens: int = 0
     output_image_tokens: int = 0
+    images: int = 0
+    input_audio_seconds: int = 0
+    input_characters: int = 0
+    search_units: int = 0
     service_tier: str = ""
 
 

@@ -16,6 +16,8 @@ from meshgate.dialects.gemini_embeddings import read_request as read_gemini_embe
 from meshgate.dialects.gemini_generate import passthrough as gemini_generate
 from meshgate.dialects.gemini_generate import read_request as read_gemini_generate
 from meshgate.dialects.gemini_generate import token_count as gemini_token_count
+from meshgate.dialects.media import MEDIA
+from meshgate.dialects.media_dialect import MediaDialect
 from meshgate.dialects.openai_chat import passthrough as openai_chat
 from meshgate.dialects.openai_chat import read_request as read_openai_chat
 from meshgate.dialects.openai_chat.variant import Variant
@@ -91,7 +93,18 @@ def _openai_chat(variant: Variant) -> Passthrough:
     )
 
 
+def _media(media: MediaDialect) -> Passthrough:
+    """Pictures, sounds, judgements and rankings: nothing of them can be capped."""
+    return Passthrough(
+        read_head=media.read_head,
+        retarget=lambda body, model, head, _: media.retarget(body, model, head),
+        glance=media.glance,
+        follow=media.stream,
+    )
+
+
 _PASSTHROUGHS = {
+    **{name: _media(media) for name, media in MEDIA.items()},
     "openai_completions": Passthrough(
         read_head=read_openai_completions.read_head,
         retarget=openai_completions.retarget,

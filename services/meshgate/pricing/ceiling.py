@@ -1,8 +1,10 @@
 """Prices that no charge at any of several targets exceeds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from meshgate.pricing.prices import Prices, Step
+from meshgate.pricing.prices import UNIT_PRICES, Prices, Step
 
 UNTOLD_TIERS = frozenset({"", "auto"})
 """What a request says that leaves the tier to the settings of the upstream's account."""
@@ -34,14 +36,7 @@ def ceiling(choices: Sequence[Prices], asked_tier: str, *, is_bound: bool) -> Pr
     for bound in bounds:
         highest = _dearer(highest, _dearest(offers, bound + 1))
         steps.append(Step(bound, highest))
-    return Prices(
-        lowest.input_nanos,
-        lowest.input_nanos,
-        lowest.input_nanos,
-        lowest.output_nanos,
-        request_nanos=lowest.request_nanos,
-        steps=tuple(steps),
-    )
+    return replace(lowest, steps=tuple(steps))
 
 
 def _offers(prices: Prices, asked_tier: str, *, is_bound: bool) -> list[Prices]:
@@ -61,16 +56,15 @@ def _dearest(offers: Sequence[Prices], input_tokens: int) -> Prices:
     found = [offer.at("", input_tokens) for offer in offers]
     read = max(each.dearest_input_nanos for each in found)
     written = max(each.dearest_output_nanos for each in found)
-    request = max(each.request_nanos for each in found)
-    return Prices(read, read, read, written, request_nanos=request)
+    return Prices(read, read, read, written, **_of_units(found))
 
 
 def _dearer(one: Prices, other: Prices) -> Prices:
     read = max(one.input_nanos, other.input_nanos)
-    return Prices(
-        read,
-        read,
-        read,
-        max(one.output_nanos, other.output_nanos),
-        request_nanos=max(one.request_nanos, other.request_nanos),
-    )
+    written = max(one.output_nanos, other.output_nanos)
+    return Prices(read, read, read, written, **_of_units((one, other)))
+
+
+def _of_units(offers: Sequence[Prices]) -> dict[str, Any]:
+    """The highest prices of what is not charged by the token."""
+    return {name: max(getattr(each, name) for each in offers) for name in UNIT_PRICES}

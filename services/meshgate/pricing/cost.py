@@ -6,7 +6,10 @@ from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices
 
 
 class Parts(NamedTuple):
-    """Tokens of the kinds that few models have prices for, as in usage.proto: parts of wholes."""
+    """What few models have prices for, as in usage.proto: tokens that are parts of wholes.
+
+    The last four are no tokens, and part of nothing.
+    """
 
     long_cache_creation_input: int = 0
     reasoning: int = 0
@@ -14,6 +17,10 @@ class Parts(NamedTuple):
     output_audio: int = 0
     input_image: int = 0
     output_image: int = 0
+    images: int = 0
+    audio_seconds: int = 0
+    characters: int = 0
+    search_units: int = 0
 
 
 NO_PARTS = Parts()
@@ -48,7 +55,17 @@ def cost_nanos(  # noqa: PLR0913 - on the path of every request
         return -(-scaled // TOKENS_PER_PRICE)
     scaled = _read(at, input_tokens, cached_input_tokens, cache_creation_input_tokens, parts)
     scaled += _written(at, output_tokens, parts)
-    return at.request_nanos - (-scaled // TOKENS_PER_PRICE)
+    return at.request_nanos + _counted(at, parts) - (-scaled // TOKENS_PER_PRICE)
+
+
+def _counted(at: Prices, parts: Parts) -> int:
+    """What is not charged by the token."""
+    return (
+        parts.images * at.image_nanos
+        + parts.audio_seconds * at.audio_second_nanos
+        + parts.characters * at.character_nanos
+        + parts.search_units * at.search_nanos
+    )
 
 
 def _read(at: Prices, whole: int, cached: int, creation: int, parts: Parts) -> int:

@@ -5,6 +5,14 @@ from dataclasses import dataclass, field, fields
 
 TOKENS_PER_PRICE = 1_000_000
 VERSION_LENGTH = 12
+UNIT_PRICES = (
+    "request_nanos",
+    "image_nanos",
+    "audio_second_nanos",
+    "character_nanos",
+    "search_nanos",
+)
+"""The prices of what is not charged by the token: nothing where they are not stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,10 @@ class Prices:
         input_image_nanos: Pictures read.
         output_image_nanos: Pictures written.
         request_nanos: What a request costs whatever its tokens, in nano-dollars.
+        image_nanos: What each picture costs that is made, in nano-dollars; so the next three.
+        audio_second_nanos: Each second of sound that is heard.
+        character_nanos: Each character that is spoken.
+        search_nanos: Each search unit of a reranker.
         steps: Other prices for long questions, the shortest first.
         tiers: Other prices in service tiers.
         listed_as: Where the prices come from, if not from the configuration; else empty.
@@ -44,6 +56,10 @@ class Prices:
     input_image_nanos: int | None = None
     output_image_nanos: int | None = None
     request_nanos: int = 0
+    image_nanos: int = 0
+    audio_second_nanos: int = 0
+    character_nanos: int = 0
+    search_nanos: int = 0
     steps: "tuple[Step, ...]" = ()
     tiers: "tuple[Tier, ...]" = ()
     listed_as: str = ""

@@ -31,6 +31,14 @@ class Rates(Protocol):
     def output_image(self) -> int | None: ...
     @property
     def request(self) -> int | None: ...
+    @property
+    def per_image(self) -> int | None: ...
+    @property
+    def per_audio_second(self) -> int | None: ...
+    @property
+    def per_character(self) -> int | None: ...
+    @property
+    def per_search(self) -> int | None: ...
 
 
 class StepRates(Rates, Protocol):
@@ -86,6 +94,10 @@ def _flat(
         input_image_nanos=_nanos(rates.input_image),
         output_image_nanos=_nanos(rates.output_image),
         request_nanos=int(rates.request or 0),
+        image_nanos=int(rates.per_image or 0),
+        audio_second_nanos=int(rates.per_audio_second or 0),
+        character_nanos=int(rates.per_character or 0),
+        search_nanos=int(rates.per_search or 0),
         steps=steps,
         tiers=tiers,
         listed_as=listed_as,

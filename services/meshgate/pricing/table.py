@@ -20,7 +20,7 @@ class Nanos(int):
 
 
 class Rates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Prices in USD, all but `request` per million tokens; the names are those of the configuration."""
+    """Prices in USD, but for `request` and `per_...` per million tokens; the names are those of the configuration."""
 
     input: Nanos
     output: Nanos
@@ -33,6 +33,10 @@ class Rates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     input_image: Nanos | None = None
     output_image: Nanos | None = None
     request: Nanos | None = None
+    per_image: Nanos | None = None
+    per_audio_second: Nanos | None = None
+    per_character: Nanos | None = None
+    per_search: Nanos | None = None
 
 
 class StepRates(Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):

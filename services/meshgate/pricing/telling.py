@@ -17,6 +17,13 @@ _KINDS = (
     ("output_audio", "output_audio_nanos"),
     ("output_image", "output_image_nanos"),
 )
+_UNITS = (
+    ("request", "request_nanos"),
+    ("per_image", "image_nanos"),
+    ("per_audio_second", "audio_second_nanos"),
+    ("per_character", "character_nanos"),
+    ("per_search", "search_nanos"),
+)
 
 
 def rates(prices: Prices) -> dict[str, str]:
@@ -26,9 +33,9 @@ def rates(prices: Prices) -> dict[str, str]:
         for word, name in _KINDS
         if (nanos := getattr(prices, name)) is not None
     }
-    if prices.request_nanos:
-        told["request"] = usd_of_nanos(prices.request_nanos)
-    return told
+    return told | {
+        word: usd_of_nanos(nanos) for word, name in _UNITS if (nanos := getattr(prices, name))
+    }
 
 
 def told(prices: Prices) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import io
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -18,6 +18,7 @@ from meshgate.provider.upstream import (
     ClientOptions,
     ConnectFailedError,
     Headers,
+    StreamedBody,
     UpstreamCallError,
     gathered,
 )
@@ -49,7 +50,9 @@ class AiohttpClient:
         self._open_calls = 0
         self._closing = False
 
-    def post(self, url: str, headers: Headers, body: bytes, clock: PhaseClock) -> "_Call":
+    def post(
+        self, url: str, headers: Headers, body: bytes | StreamedBody, clock: PhaseClock
+    ) -> "_Call":
         return _Call(self, url, headers, body, clock)
 
     async def close(self) -> None:
@@ -58,15 +61,21 @@ class AiohttpClient:
             await self._session.close()
 
     async def send(
-        self, url: str, headers: Headers, body: bytes, connect_seconds: float
+        self, url: str, headers: Headers, body: bytes | StreamedBody, connect_seconds: float
     ) -> aiohttp.ClientResponse:
         """Send a request. Whatever comes of it, `end` must be called."""
         self._open_calls += 1
         # A session belongs to a loop, and clients are made where none runs.
         session = self._session = self._session or self._open_session()
+        data: Any = body
+        if isinstance(body, StreamedBody):
+            data = body.pieces
+            headers = (*headers, ("content-length", str(body.length)))
+        elif len(body) > _ONE_WRITE_BYTES:
+            data = io.BytesIO(body)
         return await session.post(
             self._url(url),
-            data=body if len(body) <= _ONE_WRITE_BYTES else io.BytesIO(body),
+            data=data,
             headers=CIMultiDict(headers),
             allow_redirects=False,
             proxy=self._proxy,
@@ -111,7 +120,12 @@ class _Call:
     __slots__ = ("_body", "_client", "_clock", "_headers", "_response", "_url")
 
     def __init__(
-        self, client: AiohttpClient, url: str, headers: Headers, body: bytes, clock: PhaseClock
+        self,
+        client: AiohttpClient,
+        url: str,
+        headers: Headers,
+        body: bytes | StreamedBody,
+        clock: PhaseClock,
     ) -> None:
         self._client = client
         self._url = url

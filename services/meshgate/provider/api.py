@@ -50,6 +50,8 @@ class Endpoint:
         stream_url: Where streams are answered; empty for the same place.
         stream_media_type: What a stream is written in.
         passed_headers: The headers of the caller that the upstream is told, in place of the usual ones.
+        media_types: How the names of the types begin that answers may have besides, where there are
+            such. The caller is told which it was.
     """
 
     url: str
@@ -57,6 +59,7 @@ class Endpoint:
     stream_url: str = ""
     stream_media_type: str = EVENTS
     passed_headers: tuple[str, ...] = ()
+    media_types: tuple[str, ...] = ()
 
     def address(self, model: str, *, stream: bool) -> str:
         """Where a model answers, plain or streamed."""

@@ -1,6 +1,6 @@
 """One attempt: what is asked of an upstream, and what comes of it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -17,7 +17,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     `dialect` is the format of `body` and of the answer, by its name among the dialects; `model` is
     the upstream's name, which takes the place of the one in the body. The upstream is asked for
     `output_cap` tokens at most, for each choice, if it is given, and told the `traceparent`.
-    `headers` are those of the caller that some upstreams are told.
+    `headers` are those of the caller that some upstreams are told. Where the body is a form, `upload`
+    holds its files, one after the other.
     """
 
     model: str
@@ -28,6 +29,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     traceparent: str = ""
     output_cap: int | None = None
     headers: Headers = ()
+    upload: AsyncIterator[bytes] | None = None
 
 
 class Timings(Struct, frozen=True):

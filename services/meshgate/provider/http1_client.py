@@ -21,6 +21,7 @@ from meshgate.provider.upstream import (
     ClientOptions,
     ConnectFailedError,
     Headers,
+    StreamedBody,
     gathered,
 )
 
@@ -59,9 +60,12 @@ class Http1Client:
         self._idle: defaultdict[Origin, deque[tuple[float, Http1Connection]]] = defaultdict(deque)
         self._closing = False
 
-    def post(self, url: str, headers: Headers, body: bytes, clock: PhaseClock) -> "_Call":
+    def post(
+        self, url: str, headers: Headers, body: bytes | StreamedBody, clock: PhaseClock
+    ) -> "_Call":
         origin, target, host = _parsed(url)
-        return _Call(self, origin, _head(target, host, headers, len(body)), body, clock)
+        length = len(body) if isinstance(body, bytes) else body.length
+        return _Call(self, origin, _head(target, host, headers, length), body, clock)
 
     async def close(self) -> None:
         self._closing = True
@@ -122,7 +126,12 @@ class _Call:
     __slots__ = ("_body", "_client", "_clock", "_connection", "_head", "_origin")
 
     def __init__(
-        self, client: Http1Client, origin: Origin, head: bytes, body: bytes, clock: PhaseClock
+        self,
+        client: Http1Client,
+        origin: Origin,
+        head: bytes,
+        body: bytes | StreamedBody,
+        clock: PhaseClock,
     ) -> None:
         self._client = client
         self._origin = origin
@@ -140,7 +149,10 @@ class _Call:
                         self._origin, self._clock.timeouts.connect_seconds
                     )
                     self._connection = connection
-                await connection.send(self._head, self._body)
+                if isinstance(self._body, bytes):
+                    await connection.send(self._head, self._body)
+                else:
+                    await connection.send_pieces(self._head, self._body.pieces)
                 await connection.head()
         except BaseException:
             if self._connection is not None:

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection to an upstream: one request at a time, answers as they come."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httptools
@@ -40,6 +41,7 @@ class Http1Connection(asyncio.Protocol):
         self._buffered_bytes = 0
         self._broken = False
         self._keep_alive = False
+        self._is_unsent = False
 
     # -- the caller's side
 
@@ -55,6 +57,7 @@ class Http1Connection(asyncio.Protocol):
             and self._keep_alive
             and self.alive
             and not self._broken
+            and not self._is_unsent
             and not self._pieces
             and not self._transport.get_write_buffer_size()
         )
@@ -83,6 +86,25 @@ class Http1Connection(asyncio.Protocol):
             rest = rest[size:]
             while not (self._writable or self._has_head):
                 await self._more()
+
+    async def send_pieces(self, head: bytes, pieces: AsyncIterator[bytes]) -> None:
+        """Send a request whose body comes in pieces, each when the one before is nearly sent.
+
+        Where the answer comes before all of it is sent, the rest is not.
+
+        Raises:
+            BrokenConnectionError: The connection broke before it was sent.
+        """
+        self._begin()
+        self._is_unsent = True
+        self._transport.write(head)
+        async for piece in pieces:
+            if self._has_head or not self.alive:
+                return
+            self._transport.write(piece)
+            while not (self._writable or self._has_head):
+                await self._more()
+        self._is_unsent = False
 
     async def head(self) -> None:
         """Wait for the status and the headers.

@@ -11,7 +11,8 @@ import msgspec
 from meshgate.dialects.answers import AnswerStream, MalformedAnswerError
 from meshgate.dialects.openai_api.errors import read_error
 from meshgate.dialects.translator import CallerAnswer, UpstreamRequest
-from meshgate.provider import failures
+from meshgate.dialects.uploaded_form import multipart
+from meshgate.provider import failures, upload
 from meshgate.provider.api import Api, Endpoint
 from meshgate.provider.attempt import (
     Answer,
@@ -28,6 +29,7 @@ from meshgate.provider.retry_after import bounded_seconds, read_retry_after
 from meshgate.provider.upstream import (
     MIB,
     PLAIN_ANSWER_LIMIT_BYTES,
+    StreamedBody,
     UpstreamClient,
     UpstreamResponse,
 )
@@ -64,13 +66,13 @@ class HttpUpstream:
         url = endpoint.address(attempt.model, stream=False)
         headers = _with_context(_with_passed(self._plain_headers, endpoint, attempt), attempt)
         try:
-            headers = await self._proven(url, headers, request.body, clock)
-            async with self._client.post(url, headers, request.body, clock) as response:
+            headers, body = await self._sent(url, headers, request, attempt, clock)
+            async with self._client.post(url, headers, body, clock) as response:
                 if response.status not in _GOOD:
                     raise self._failed(await _refusal(response))
-                body = await response.read(PLAIN_ANSWER_LIMIT_BYTES)
-                shown = self._shown(response)
-            answer = self._understood(endpoint, request, body)
+                answered = await response.read(PLAIN_ANSWER_LIMIT_BYTES)
+                shown = self._shown(response, endpoint)
+            answer = self._understood(endpoint, request, answered)
         except UPSTREAM_ERRORS as error:
             raise self._failed(failures.of_error(error)) from None
         finally:
@@ -96,15 +98,15 @@ class HttpUpstream:
         own = self._stream_headers(endpoint)
         headers = _with_context(_with_passed(own, endpoint, attempt), attempt)
         try:
-            headers = await self._proven(url, headers, request.body, clock)
-            async with self._client.post(url, headers, request.body, clock) as response:
+            headers, body = await self._sent(url, headers, request, attempt, clock)
+            async with self._client.post(url, headers, body, clock) as response:
                 await self._check_begin(response, endpoint)
                 opened = False
                 async with aclosing(response.chunks()) as chunks:
                     async for piece in _pieces(chunks, answer):
                         if not opened and answer.started and answer.error is None:
                             opened = True
-                            yield StreamHead(self._shown(response))
+                            yield StreamHead(self._shown(response, endpoint))
                         if opened and piece:
                             yield piece
                     if answer.error is not None:
@@ -122,16 +124,36 @@ class HttpUpstream:
         if self._api.credentials is not None:
             await self._api.credentials.close()
 
-    async def _proven(self, url: str, headers: Headers, body: bytes, clock: PhaseClock) -> Headers:
-        """The headers, with what proves the request where a fixed one does not."""
-        if self._api.credentials is None:
-            return headers
-        with clock:
-            return await self._api.credentials.headers(url, headers, body)
+    async def _sent(
+        self,
+        url: str,
+        headers: Headers,
+        request: UpstreamRequest,
+        attempt: Attempt,
+        clock: PhaseClock,
+    ) -> tuple[Headers, bytes | StreamedBody]:
+        """What goes to the upstream: a body, or a form that its files are written into as they come.
+
+        Raises:
+            AttemptFailedError: There is nothing to prove the request with.
+        """
+        body: bytes | StreamedBody = request.body
+        if attempt.upload is not None:
+            form = multipart(request.body)
+            body = upload.streamed(form, attempt.upload)
+            others = (header for header in headers if header[0] != "content-type")
+            headers = (*others, ("content-type", form.content_type))
+        if self._api.credentials is not None:
+            # Nobody who signs the body takes forms.
+            signed = body if isinstance(body, bytes) else b""
+            with clock:
+                headers = await self._api.credentials.headers(url, headers, signed)
+        return headers, body
 
     def _stream_headers(self, endpoint: Endpoint) -> Headers:
         # A compressed stream may be held back until a block of it is full.
-        own = (("accept", endpoint.stream_media_type), ("accept-encoding", "identity"))
+        accepted = "*/*" if endpoint.media_types else endpoint.stream_media_type
+        own = (("accept", accepted), ("accept-encoding", "identity"))
         return (*self._api.headers, *own)
 
     def _endpoint(self, attempt: Attempt) -> Endpoint:
@@ -162,11 +184,14 @@ class HttpUpstream:
         if response.status not in _GOOD:
             raise self._failed(await _refusal(response))
         media_type = response.header("content-type")
-        if media_type and not media_type.lower().startswith(endpoint.stream_media_type):
+        wanted = (endpoint.stream_media_type, *endpoint.media_types)
+        if media_type and not media_type.lower().startswith(wanted):
             raise self._failed(failures.of_good_status(await _error_body(response)))
 
-    def _shown(self, response: UpstreamResponse) -> Headers:
+    def _shown(self, response: UpstreamResponse, endpoint: Endpoint) -> Headers:
         values = [(shown, response.header(name)) for name, shown in self._api.shown_headers]
+        if endpoint.media_types:
+            values.append(("content-type", response.header("content-type")))
         return tuple(header for header in values if header[1] and _SHOWN_VALUE.fullmatch(header[1]))
 
     def _failed(self, failure: Failure) -> AttemptFailedError:

@@ -1,6 +1,6 @@
 """The fallback client: httpx, in Python. Slower by far, and without anything native."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
 
@@ -13,6 +13,7 @@ from meshgate.provider.upstream import (
     ClientOptions,
     ConnectFailedError,
     Headers,
+    StreamedBody,
     gathered,
 )
 
@@ -32,13 +33,21 @@ class HttpxClient:
         self._open_calls = 0
         self._closing = False
 
-    def post(self, url: str, headers: Headers, body: bytes, clock: PhaseClock) -> "_Call":
+    def post(
+        self, url: str, headers: Headers, body: bytes | StreamedBody, clock: PhaseClock
+    ) -> "_Call":
         connect_seconds = min(self._connect_seconds, clock.timeouts.connect_seconds)
         timeout = httpx.Timeout(
             None, connect=None if connect_seconds == UNBOUNDED else connect_seconds
         )
+        content: bytes | AsyncIterator[bytes]
+        if isinstance(body, bytes):
+            content = body
+        else:
+            content = body.pieces
+            headers = (*headers, ("content-length", str(body.length)))
         request = self._client.build_request(
-            "POST", url, headers=list(headers), content=body, timeout=timeout
+            "POST", url, headers=list(headers), content=content, timeout=timeout
         )
         return _Call(self, request, clock)
 

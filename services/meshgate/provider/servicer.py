@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,8 @@ from meshgate.runtime.duration import duration, seconds_of, set_duration
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import provider_service_pb2 as pb
 from meshgate.v1.provider_service_pb2_grpc import ProviderServiceServicer
+
+Files = AsyncIterator[bytes]
 
 DEFAULT_PAGE_SIZE = 100
 MAXIMUM_PAGE_SIZE = 1000
@@ -76,9 +78,11 @@ class ProviderServicer(ProviderServiceServicer):
         """Let each session end after its last result."""
         self._sessions.drain()
 
-    async def _answer(self, request: pb.ExecuteRequest, deadline: Deadline) -> pb.ExecuteResponse:
+    async def _answer(
+        self, request: pb.ExecuteRequest, deadline: Deadline, files: Files | None = None
+    ) -> pb.ExecuteResponse:
         outcome = await self._execution.answer(
-            request.target.provider, _attempt(request, UNBOUNDED, deadline)
+            request.target.provider, _attempt(request, UNBOUNDED, deadline, files)
         )
         if isinstance(outcome, Answer):
             response = pb.ExecuteResponse()
@@ -89,8 +93,32 @@ class ProviderServicer(ProviderServiceServicer):
     async def StreamExecute(
         self, request: pb.StreamExecuteRequest, context: Any
     ) -> AsyncIterator[pb.StreamExecuteResponse]:
+        async with aclosing(self._stream(request, Deadline.from_context(context))) as steps:
+            async for step in steps:
+                yield step
+
+    async def UploadExecute(
+        self, request: Any, context: Any
+    ) -> AsyncIterator[pb.UploadExecuteResponse]:
+        requests, deadline = aiter(request), Deadline.from_context(context)
+        opening = await anext(requests, pb.UploadExecuteRequest())
+        files = _files(requests)
+        match opening.WhichOneof("piece"):
+            case "plain":
+                response = await self._answer(opening.plain, deadline, files)
+                yield pb.UploadExecuteResponse(response=response)
+            case "streamed":
+                async with aclosing(self._stream(opening.streamed, deadline, files)) as steps:
+                    async for step in steps:
+                        yield pb.UploadExecuteResponse(step=step)
+            case _:
+                raise InvalidRequestError("the first message must open the upload", field="piece")
+
+    async def _stream(
+        self, request: pb.StreamExecuteRequest, deadline: Deadline, files: Files | None = None
+    ) -> AsyncGenerator[pb.StreamExecuteResponse, None]:
         between_seconds = _phases(request).between_tokens_seconds
-        attempt = _attempt(request, between_seconds, Deadline.from_context(context))
+        attempt = _attempt(request, between_seconds, deadline, files)
         async with aclosing(self._execution.stream(request.target.provider, attempt)) as steps:
             async for step in steps:
                 yield _step(step)
@@ -108,8 +136,20 @@ class ProviderServicer(ProviderServiceServicer):
         )
 
 
+async def _files(requests: AsyncIterator[pb.UploadExecuteRequest]) -> AsyncIterator[bytes]:
+    """The pieces of an upload's files."""
+    async for request in requests:
+        if request.WhichOneof("piece") != "chunk":
+            raise InvalidRequestError("an upload is opened once", field="piece")
+        if request.chunk:
+            yield request.chunk
+
+
 def _attempt(
-    request: pb.ExecuteRequest | pb.StreamExecuteRequest, between_seconds: float, deadline: Deadline
+    request: pb.ExecuteRequest | pb.StreamExecuteRequest,
+    between_seconds: float,
+    deadline: Deadline,
+    files: Files | None = None,
 ) -> Attempt:
     dialect = _DIALECTS.get(request.dialect)
     if dialect is None:
@@ -136,6 +176,7 @@ def _attempt(
         traceparent=request.context.traceparent,
         output_cap=request.output_cap or None,
         headers=tuple((header.name, header.value) for header in request.headers),
+        upload=files,
     )
 
 

@@ -9,10 +9,12 @@ A phase that takes too long is a PhaseTimeoutError. None of them is a GatewayErr
 them says where the upstream is: the attempt turns them into a failure.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct
 
 from meshgate.provider.phases import UNBOUNDED, PhaseClock
 
@@ -36,6 +38,18 @@ class BrokenConnectionError(UpstreamCallError):
 
 class AnswerTooLargeError(UpstreamCallError):
     """The answer is larger than the gateway takes."""
+
+
+class StreamedBody(Struct, frozen=True):
+    """The body of a request that is not held in memory, and can be sent once.
+
+    Attributes:
+        length: In bytes.
+        pieces: All of it. What they raise ends the call.
+    """
+
+    length: int
+    pieces: AsyncIterator[bytes]
 
 
 class UpstreamResponse(Protocol):
@@ -89,7 +103,7 @@ class UpstreamClient(Protocol):
     """
 
     def post(
-        self, url: str, headers: Headers, body: bytes, clock: PhaseClock
+        self, url: str, headers: Headers, body: bytes | StreamedBody, clock: PhaseClock
     ) -> AbstractAsyncContextManager[UpstreamResponse]:
         """Send a request; entering waits for the head, leaving early closes the connection.
 

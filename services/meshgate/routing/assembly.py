@@ -7,7 +7,7 @@ from typing import Any
 from meshgate.config.opening import open_source
 from meshgate.config.source import ConfigSource
 from meshgate.routing.caching import Caching
-from meshgate.routing.edges import anthropic, gateway, gemini, openai, status
+from meshgate.routing.edges import anthropic, gateway, gemini, media, openai, status
 from meshgate.routing.edges.conversations import Conversations
 from meshgate.routing.guarding import Guarding
 from meshgate.routing.metering import Metering
@@ -66,6 +66,9 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                     gemini.SERVICE,
                     gemini.GeminiServicer(pipeline, counter),
                     error_body=gemini.error_body,
+                ),
+                Implementation(
+                    media.SERVICE, media.MediaServicer(pipeline), error_body=openai.error_body
                 ),
                 Implementation(gateway.SERVICE, gateway.GatewayServicer(pipeline, conversations)),
                 Implementation(status.SERVICE, statuses),

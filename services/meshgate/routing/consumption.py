@@ -12,10 +12,11 @@ from meshgate.dialects.meshgate_chat.usage import set_usage
 from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_COST_NANOS
-from meshgate.pricing.cost import NO_PARTS, Parts, cost_nanos
+from meshgate.pricing.cost import NO_PARTS, cost_nanos
 from meshgate.pricing.prices import Prices
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import DIALECT_NAMES, Question
+from meshgate.routing.usage_parts import parts_of
 from meshgate.v1 import call_context_pb2, guardrails_service_pb2
 from meshgate.v1 import usage_record_pb2 as pb
 
@@ -102,19 +103,8 @@ def _in_tier(prices: Prices, usage: Usage, tier: str) -> int:
         usage.cached_input_tokens,
         usage.cache_creation_input_tokens,
         usage.output_tokens,
-        parts=NO_PARTS if prices.is_flat else _parts(usage),
+        parts=NO_PARTS if prices.is_flat else parts_of(usage),
         tier=tier,
-    )
-
-
-def _parts(usage: Usage) -> Parts:
-    return Parts(
-        usage.long_cache_creation_input_tokens,
-        usage.reasoning_tokens,
-        usage.input_audio_tokens,
-        usage.output_audio_tokens,
-        usage.input_image_tokens,
-        usage.output_image_tokens,
     )
 
 

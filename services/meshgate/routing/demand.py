@@ -7,13 +7,15 @@ from msgspec import Struct
 from meshgate.config.snapshot import Model, Snapshot
 from meshgate.dialects import metering as dialects
 from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.neutral import Usage
 from meshgate.limits.amounts import Amounts
 from meshgate.limits.limit import LARGEST_AMOUNT, LARGEST_COST_NANOS
 from meshgate.pricing.ceiling import ceiling
-from meshgate.pricing.cost import cost_nanos
+from meshgate.pricing.cost import NO_PARTS, cost_nanos
 from meshgate.pricing.prices import TOKENS_PER_PRICE, Prices
 from meshgate.routing.chain import Chain
 from meshgate.routing.question import DIALECT_NAMES, Question
+from meshgate.routing.usage_parts import parts_of
 from meshgate.tokens.estimating import Estimator
 
 STRICT_OUTPUT_TOKENS = 4096
@@ -100,7 +102,7 @@ class Demands:
             output_tokens = self._estimator.output_tokens(head.model, most)
             room = _room(prices, input_tokens, chains)
             output_tokens = max(1, min(output_tokens, room))
-        return Demand(_amounts(prices, input_tokens, output_tokens, chains))
+        return Demand(_amounts(prices, input_tokens, output_tokens, chains, head.asked))
 
     def _upper_bound(self, question: Question, chains: Sequence[Chain]) -> Demand:
         head = question.head
@@ -112,7 +114,7 @@ class Demands:
             room = _room(prices, input_tokens, chains)
             cap = max(1, min(asked, room // head.choices))
         output_tokens = (cap or 0) * head.choices
-        amounts = _amounts(prices, input_tokens, output_tokens, chains)
+        amounts = _amounts(prices, input_tokens, output_tokens, chains, head.asked)
         return Demand(amounts, cap, is_strict=True)
 
     def _dearest_of(self, head: RequestHead, *, is_bound: bool) -> Prices | None:
@@ -129,12 +131,20 @@ class Demands:
 
 
 def _amounts(
-    prices: Prices | None, input_tokens: int, output_tokens: int, chains: Sequence[Chain]
+    prices: Prices | None,
+    input_tokens: int,
+    output_tokens: int,
+    chains: Sequence[Chain],
+    asked: Usage | None,
 ) -> Amounts:
-    cost = 0
+    cost, parts = 0, NO_PARTS
+    if asked is not None:
+        input_tokens += asked.input_tokens
+        output_tokens += asked.output_tokens
+        parts = parts_of(asked)
     for chain in chains:
         if chain.counts_cost and prices is not None:
-            cost = cost_nanos(prices, input_tokens, 0, 0, output_tokens)
+            cost = cost_nanos(prices, input_tokens, 0, 0, output_tokens, parts=parts)
             cost = min(cost, LARGEST_COST_NANOS)  # more cannot be counted
             break
     return Amounts(1, input_tokens, output_tokens, cost, 1)

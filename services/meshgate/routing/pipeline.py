@@ -28,6 +28,7 @@ from meshgate.routing.planning import Plan, Planner, served
 from meshgate.routing.principal import Principal
 from meshgate.routing.question import Question
 from meshgate.routing.reply import Reply
+from meshgate.routing.uploads.upload import Upload
 from meshgate.runtime.errors import ContentBlockedError, GatewayError, LimitExceededError
 from meshgate.runtime.tracing import NO_TRACER, Span, Tracer, error_type
 from meshgate.v1 import provider_service_pb2 as pb
@@ -85,9 +86,14 @@ class Pipeline:
         self._tracer = beside.tracer
 
     async def answer(
-        self, arrival: Arrival, dialect: pb.Dialect.ValueType, body: bytes, read_head: ReadHead
+        self,
+        arrival: Arrival,
+        dialect: pb.Dialect.ValueType,
+        body: bytes,
+        read_head: ReadHead,
+        upload: Upload | None = None,
     ) -> Reply:
-        """The whole way of one request.
+        """The whole way of one request, with the files that its body announces.
 
         Raises:
             GatewayError: It got no answer.
@@ -101,7 +107,9 @@ class Pipeline:
             snapshot = self._snapshot()
             model = _allowed(principal, head.model, snapshot)
             arrival = arrival.within(model.timeouts.total_seconds)  # all attempts together
-            question = Question(arrival, principal, head, dialect, body, snapshot.revision)
+            question = Question(
+                arrival, principal, head, dialect, body, snapshot.revision, upload=upload
+            )
             described(span, question)
             guard = self._guarding.guard(model, snapshot) if model.guardrails else None
             plans = Planner(snapshot).plans(head.model)

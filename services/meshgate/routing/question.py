@@ -5,6 +5,7 @@ from msgspec import Struct
 from meshgate.dialects.answers import RequestHead
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.principal import Principal
+from meshgate.routing.uploads.upload import Upload
 from meshgate.v1 import provider_service_pb2 as pb
 
 DIALECT_NAMES = {
@@ -23,6 +24,7 @@ class Question(Struct, frozen=True):
         body: The request as it came.
         revision: The configuration that it is answered by.
         output_cap: What the upstream is told to write at most, each choice; None for no such bound.
+        upload: The files that the body announces, where it is a form.
     """
 
     arrival: Arrival
@@ -32,3 +34,4 @@ class Question(Struct, frozen=True):
     body: bytes
     revision: str
     output_cap: int | None = None
+    upload: Upload | None = None

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from meshgate.dialects.metering import Meter as DialectMeter
 from meshgate.dialects.neutral import Usage
@@ -55,12 +56,14 @@ class UsageCounter:
         read = await self._counter.count(said.texts, model) + said.other_tokens
         if said.message_count:
             read += chat_overhead_tokens(said.message_count)
-        return Usage(input_tokens=read, output_tokens=await self._tokens_of(written, model))
+        usage = Usage(input_tokens=read, output_tokens=await self._tokens_of(written, model))
+        return _with_asked(usage, question.head.asked)
 
     def estimated(self, question: Question, written: Written = NOTHING_WRITTEN) -> Usage:
         """From lengths alone; at once, and never fails."""
         read = self._estimator.input_tokens(question.head.model, len(question.body))
-        return Usage(input_tokens=read, output_tokens=written.estimated_tokens)
+        usage = Usage(input_tokens=read, output_tokens=written.estimated_tokens)
+        return _with_asked(usage, question.head.asked)
 
     async def _tokens_of(self, written: Written, model: str) -> int:
         if written.size_bytes and not written.kept_bytes:
@@ -70,3 +73,14 @@ class UsageCounter:
             # What was kept stands for the rest.
             return math.ceil(tokens * written.size_bytes / written.kept_bytes)
         return tokens
+
+
+def _with_asked(usage: Usage, asked: Usage | None) -> Usage:
+    """What was counted, and what the request says will be consumed besides."""
+    if asked is None:
+        return usage
+    return replace(
+        asked,
+        input_tokens=usage.input_tokens + asked.input_tokens,
+        output_tokens=usage.output_tokens + asked.output_tokens,
+    )

@@ -16,6 +16,10 @@ _RARE = (
     "output_audio_tokens",
     "input_image_tokens",
     "output_image_tokens",
+    "images",
+    "input_audio_seconds",
+    "input_characters",
+    "search_units",
 )
 _REASON_VALUES = {reason: value for value, reason in _REASONS.items()}
 
@@ -33,6 +37,10 @@ def read_usage(usage: usage_pb2.Usage) -> Usage:
         output_audio_tokens=usage.output_audio_tokens,
         input_image_tokens=usage.input_image_tokens,
         output_image_tokens=usage.output_image_tokens,
+        images=usage.images,
+        input_audio_seconds=usage.input_audio_seconds,
+        input_characters=usage.input_characters,
+        search_units=usage.search_units,
         service_tier=usage.service_tier,
     )
 

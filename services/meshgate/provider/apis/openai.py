@@ -6,6 +6,7 @@ from meshgate.dialects.openai_chat.variant import Variant
 from meshgate.dialects.translation import CALLER_DIALECTS, translator
 from meshgate.dialects.translator import Translator
 from meshgate.provider.api import Api, Connection, Endpoint, hidden_texts, joined_headers
+from meshgate.provider.apis.media import media_endpoints
 from meshgate.runtime.errors import UnsupportedError
 
 _SHOWN_HEADERS = (
@@ -41,7 +42,8 @@ def openai_api(
     base_url, api_key = connection.base_url, connection.api_key
     answers = _preferred(connection, answers)
     return Api(
-        endpoints={
+        endpoints=media_endpoints(base_url)
+        | {
             dialect: endpoint
             for dialect in _CALLERS
             if (endpoint := _endpoint(base_url, dialect, variant, answers)) is not None

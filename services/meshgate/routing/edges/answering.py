@@ -13,13 +13,18 @@ from meshgate.dialects.costing import CostedStream
 from meshgate.routing.arrival import Arrival
 from meshgate.routing.cost_header import cost_header
 from meshgate.routing.edges.costed_answer import CostedChunks
+from meshgate.routing.edges.torn import Torn
+from meshgate.routing.peers.provider import Headers
 from meshgate.routing.pipeline import Pipeline, ReadHead
 from meshgate.routing.reply import Reply
+from meshgate.routing.uploads.upload import Upload
 from meshgate.runtime.errors import GatewayError
 from meshgate.v1 import provider_service_pb2 as provider_pb
 
 JSON = "application/json"
 EVENTS = "text/event-stream; charset=utf-8"
+_EVENTS_TYPE = "text/event-stream"
+_CONTENT_TYPE = "content-type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +51,35 @@ class Endpoint:
 
 
 async def answer(
-    pipeline: Pipeline, endpoint: Endpoint, body: bytes, context: Any
-) -> AsyncGenerator[HttpBody, None]:
+    pipeline: Pipeline,
+    endpoint: Endpoint,
+    body: bytes,
+    context: Any,
+    upload: Upload | None = None,
+) -> AsyncGenerator[HttpBody | Torn, None]:
     """The model's answer as messages; one if it is plain.
+
+    Args:
+        pipeline: Finds who answers.
+        endpoint: What is called.
+        body: What is asked.
+        context: Of the call.
+        upload: The files that the body announces, if it is a form.
 
     Raises:
         GatewayError: There is none.
     """
-    return bodies_of(await reply_to(pipeline, endpoint, body, context), endpoint, context)
+    reply = await reply_to(pipeline, endpoint, body, context, upload)
+    return bodies_of(reply, endpoint, context)
 
 
-async def reply_to(pipeline: Pipeline, endpoint: Endpoint, body: bytes, context: Any) -> Reply:
+async def reply_to(
+    pipeline: Pipeline,
+    endpoint: Endpoint,
+    body: bytes,
+    context: Any,
+    upload: Upload | None = None,
+) -> Reply:
     """The model's answer, which tells its cost at its end where the caller wants that.
 
     Raises:
@@ -64,7 +87,7 @@ async def reply_to(pipeline: Pipeline, endpoint: Endpoint, body: bytes, context:
     """
     arrival = Arrival.from_context(context, endpoint.method)
     read_head = _with_usage(endpoint.read_head) if arrival.wants_cost else endpoint.read_head
-    reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head)
+    reply = await pipeline.answer(arrival, endpoint.dialect, body, read_head, upload)
     if arrival.wants_cost and reply.chunks is not None and endpoint.costed is not None:
         reply = replace(reply, chunks=CostedChunks(reply.chunks, reply.bill, endpoint.costed()))
     return reply
@@ -82,29 +105,41 @@ def _with_usage(read_head: ReadHead) -> ReadHead:
 
 async def bodies_of(
     reply: Reply, endpoint: Endpoint, context: Any
-) -> AsyncGenerator[HttpBody, None]:
+) -> AsyncGenerator[HttpBody | Torn, None]:
     """A reply as messages; headers go out with the first: an error before it is bare."""
+    media_type, headers = _media_type(reply, endpoint)
     if reply.chunks is None:
         cost = cost_header(await reply.bill.cost_nanos())
-        await context.send_initial_metadata((*reply.headers, *cost))
-        yield HttpBody(content_type=JSON, data=reply.body)
+        await context.send_initial_metadata((*headers, *cost))
+        yield HttpBody(content_type=media_type, data=reply.body)
         return
     last: bytes | None = None
-    media_type = endpoint.stream_media_type
     async with aclosing(reply.chunks) as chunks:
         try:
             async for chunk in chunks:
                 if last is None:
-                    await context.send_initial_metadata(reply.headers)
+                    await context.send_initial_metadata(headers)
                 last = chunk
                 yield HttpBody(content_type=media_type, data=chunk)
         except GatewayError as error:
             if last is not None:
-                yield HttpBody(content_type=media_type, data=_error_event(endpoint, error, last))
+                yield _broken_off(endpoint, media_type, error, last)
             raise
 
 
-def _error_event(endpoint: Endpoint, error: GatewayError, last: bytes) -> bytes:
-    if endpoint.error_after is not None:
-        return endpoint.error_after(error, last)
-    return endpoint.error_event(error)
+def _media_type(reply: Reply, endpoint: Endpoint) -> tuple[str, Headers]:
+    """What an answer is written in, and the headers without that: the messages say it."""
+    usual = JSON if reply.chunks is None else endpoint.stream_media_type
+    told = next((value for name, value in reply.headers if name == _CONTENT_TYPE), "")
+    others = tuple(header for header in reply.headers if header[0] != _CONTENT_TYPE)
+    return told or usual, others
+
+
+def _broken_off(
+    endpoint: Endpoint, media_type: str, error: GatewayError, last: bytes
+) -> HttpBody | Torn:
+    """What ends a stream that will never be whole: an event, where it is made of such."""
+    if media_type != endpoint.stream_media_type and not media_type.startswith(_EVENTS_TYPE):
+        return Torn()
+    event = endpoint.error_after(error, last) if endpoint.error_after else None
+    return HttpBody(content_type=media_type, data=event or endpoint.error_event(error))

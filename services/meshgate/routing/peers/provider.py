@@ -16,6 +16,7 @@ from meshgate.dialects.neutral import Usage
 from meshgate.routing.arrival import new_context
 from meshgate.routing.failure import Failure
 from meshgate.routing.peers.sessions import Sessions
+from meshgate.routing.peers.uploads import Uploads
 from meshgate.routing.planning import Plan
 from meshgate.routing.question import Question
 from meshgate.runtime.channel import RemoteChannel
@@ -78,6 +79,7 @@ class Providers:
 
     def __init__(self, channel: Any) -> None:
         self._stub: Any = rpc.ProviderServiceStub(channel)
+        self._uploads = Uploads(self._stub)
         self._sessions = Sessions(channel) if isinstance(channel, RemoteChannel) else None
         self._execute: Execute = self._sessions.execute if self._sessions else self._stub.Execute
         self._plain = _Requests(pb.ExecuteRequest)
@@ -90,7 +92,10 @@ class Providers:
         seconds_left = question.arrival.deadline.seconds_left(plan.model.timeouts.total_seconds)
         request = self._plain.request(question, plan, target)
         try:
-            response = await self._execute(request, timeout=seconds_left)
+            if question.upload is None:
+                response = await self._execute(request, timeout=seconds_left)
+            else:
+                response = await self._uploads.execute(request, question.upload, seconds_left)
         except grpc.aio.AioRpcError as error:
             return _mesh_failure(error_of_call(error, "provider"), target)
         except GatewayError as error:
@@ -116,7 +121,11 @@ class Providers:
         seconds_left = question.arrival.deadline.seconds_left(plan.model.timeouts.total_seconds)
         request = self._streamed.request(question, plan, target)
         try:
-            call = self._stub.StreamExecute(request, timeout=seconds_left)
+            call: Any
+            if question.upload is None:
+                call = self._stub.StreamExecute(request, timeout=seconds_left)
+            else:
+                call = self._uploads.stream(request, question.upload, seconds_left)
             steps = aiter(call)
             step = await anext(steps, None)
         except grpc.aio.AioRpcError as error:

@@ -1,0 +1,1 @@
+"""OpenAI's pictures: generations, and edits, which are uploads."""

@@ -1,0 +1,92 @@
+"""Reads the heads of requests for pictures."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from meshgate.dialects import uploaded_form
+from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.neutral import Usage
+from meshgate.dialects.openai_api.request_body import decode, missing
+
+_MOST_IMAGES = 128
+# By quality, for a square picture and for others: developers.openai.com/api/docs/guides/image-generation.
+_TOKENS = {"low": (272, 408), "medium": (1056, 1584), "high": (4160, 6240)}
+_SQUARE = "1024x1024"
+_WORD = 32
+
+_Word = Annotated[str, Meta(max_length=512)]
+
+
+class _Head(Struct, gc=False):
+    model: _Word
+    prompt: str = ""
+    n: Annotated[int, Meta(ge=1, le=_MOST_IMAGES)] | None = None
+    quality: _Word | None = None
+    size: _Word | None = None
+    stream: bool | None = None
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+def read_head(body: bytes) -> RequestHead:
+    """Read what routing needs of a request for pictures.
+
+    Raises:
+        InvalidRequestError: The body is malformed, or what was read is not as it must be.
+    """
+    head = decode(_HEAD, body)
+    if not head.prompt:
+        raise missing("prompt")
+    return _head(head)
+
+
+def read_form_head(body: bytes) -> RequestHead:
+    """Read what routing needs of a form that asks for an edit.
+
+    Raises:
+        InvalidRequestError: It is not as it must be.
+    """
+    form = uploaded_form.read(body)
+    if not form.files:
+        raise missing("image")
+    fields: Mapping[str, str] = form.values
+    return _head(
+        _Head(
+            model=form.model,
+            n=uploaded_form.whole_number(fields, "n", most=_MOST_IMAGES),
+            quality=fields.get("quality"),
+            size=fields.get("size"),
+            stream=uploaded_form.flag(fields, "stream"),
+        )
+    )
+
+
+def _head(head: _Head) -> RequestHead:
+    if not head.model:
+        raise missing("model")
+    count = head.n or 1
+    quality, size = _word(head.quality, "standard"), _word(head.size, _SQUARE)
+    tokens = count * _tokens(quality, size)
+    return RequestHead(
+        head.model,
+        stream=bool(head.stream),
+        include_usage=True,  # it is always told
+        max_output_tokens=0,  # pictures cannot be cut short: all of them are held for
+        service_tier=f"{quality}-{size}",
+        asked=Usage(images=count, output_tokens=tokens, output_image_tokens=tokens),
+    )
+
+
+def _word(given: str | None, usual: str) -> str:
+    word = (given or "").strip().lower()[:_WORD]
+    return usual if word in {"", "auto"} else word
+
+
+def _tokens(quality: str, size: str) -> int:
+    """What a picture takes; the most there is, where its quality is not known."""
+    square, other = _TOKENS.get(quality, _TOKENS["high"])
+    return square if size == _SQUARE else other

@@ -1,0 +1,1 @@
+"""OpenAI's speech: the answer is sound, or events that hold sound."""

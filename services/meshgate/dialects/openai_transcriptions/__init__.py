@@ -1,0 +1,1 @@
+"""OpenAI's transcriptions of speech, and its translations into English: uploads."""
