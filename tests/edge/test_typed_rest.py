@@ -26,8 +26,9 @@ async def test_answers_have_snake_case_names_and_zero_fields(rest, script):
     assert answer.json() == {
         "id": "answer-1",
         "served_model": "demo",
-        "message": {"role": "ROLE_UNSPECIFIED", "parts": [{"text": "demo"}], "name": ""},
+        "message": {"role": "ROLE_UNSPECIFIED", "parts": [{"text": "demo", "citations": []}], "name": ""},
         "finish_reason": "FINISH_REASON_UNSPECIFIED",
+        "stop_sequence": "",
         "usage": {
             "input_tokens": 5,
             "cached_input_tokens": 0,
@@ -40,6 +41,10 @@ async def test_answers_have_snake_case_names_and_zero_fields(rest, script):
             "input_image_tokens": 0,
             "output_image_tokens": 0,
             "service_tier": "",
+            "images": 0,
+            "input_audio_seconds": 0,
+            "input_characters": 0,
+            "search_units": 0,
         },
     }
 
