@@ -326,6 +326,24 @@ class TestWhatWasSaid:
         assert [piece.text for piece in done.pieces] == ["one two"]
         assert told(done.written(["***"]))[0]["text"] == "***"
 
+    def test_a_speakers_segment_is_a_text_of_its_own(self) -> None:
+        segment = {"type": "transcript.text.segment", "speaker": "A", "text": "one two", "end": 1.5}
+        one, two, whole, done = (
+            inspection("openai_transcriptions")
+            .stream()
+            .take(written([*SAID[:2], segment, SAID[2]]))
+        )
+        [piece] = whole.pieces
+
+        shown = [
+            event.written([text])
+            for event, text in [(one, "one "), (two, "***"), (whole, "one ***"), (done, "")]
+        ]
+
+        assert (piece.channel, piece.text, piece.is_last) == ("segment 1", "one two", True)
+        assert told(shown[2]) == [segment | {"text": "one ***"}]
+        assert told(shown[3])[-1]["text"] == "one ***"
+
     @pytest.mark.parametrize("dialect", ["openai_images", "openai_speech"])
     def test_what_has_no_text_is_shown_as_it_is(self, dialect: str) -> None:
         [event] = inspection(dialect).stream().take(b"\xff\x00")

@@ -80,28 +80,48 @@ class _Event(Struct):
 _EVENT = msgspec.json.Decoder(_Event)
 
 
+class _Said:
+    """What was said in a stream until now.
+
+    Attributes:
+        is_begun: Whether a delta has come.
+        released: What was released of them.
+        segments: How many events have told a text of their own.
+    """
+
+    def __init__(self) -> None:
+        self.is_begun = False
+        self.released: list[str] = []
+        self.segments = 0
+
+
 class TranscriptEvent:
     """One event, and what it says.
 
-    The last one repeats all that was said: it gets all that was released in its place.
+    Deltas are one text. The last event repeats it: it gets all that was released in its place. Any other
+    event that holds a text, as that of a speaker's segment, tells one of its own.
     """
 
-    def __init__(self, event: sse.Event, said: "list[str]") -> None:
+    def __init__(self, event: sse.Event, said: _Said) -> None:
+        told = read_event(event)
         self._event = event
         self._said = said
-        told = read_event(event)
+        self._is_delta = bool(told.delta)
         self.is_end = told.type == DONE_TYPE
-        self._member = "text" if self.is_end or not told.delta else "delta"
-        text = told.delta if self._member == "delta" else told.text
-        # What the last one says has come already, unless nothing has.
-        self._is_repeated = self.is_end and bool(said)
-        self.pieces: Sequence[Piece] = [*self._pieces("" if self._is_repeated else text)]
-        if text and not self.is_end:
-            said.append("")
+        self._is_repeated = self.is_end and said.is_begun
+        self.pieces: Sequence[Piece] = [*self._pieces(told)]
 
-    def _pieces(self, text: str) -> Iterator[Piece]:
-        if text or self.is_end:
-            yield Piece(_CHANNEL, SegmentKind.TEXT, text, is_last=self.is_end)
+    def _pieces(self, told: _Event) -> Iterator[Piece]:
+        if self.is_end:
+            text = "" if self._is_repeated else told.text
+            yield Piece(_CHANNEL, SegmentKind.TEXT, text, is_last=True)
+        elif told.delta:
+            self._said.is_begun = True
+            yield Piece(_CHANNEL, SegmentKind.TEXT, told.delta)
+        elif told.text:
+            self._said.segments += 1
+            channel = f"segment {self._said.segments}"
+            yield Piece(channel, SegmentKind.TEXT, told.text, is_last=True)
 
     def written(self, released: Sequence[str]) -> bytes:
         """The event with what was released; called in the order of events.
@@ -110,11 +130,14 @@ class TranscriptEvent:
         """
         if not self.pieces:
             return sse.write(self._event)
-        self._said.append(released[0])
-        late = _delta(released[0]) if self._is_repeated and released[0] else b""
+        (text,) = released
+        late = _delta(text) if self._is_repeated and text else b""
+        if self._is_delta or self.is_end:
+            self._said.released.append(text)
+        if self.is_end:
+            text = "".join(self._said.released)
         members = _RAW_MEMBERS.decode(self._event.data)
-        text = "".join(self._said) if self.is_end else released[0]
-        members[self._member] = Raw(_ENCODER.encode(text))
+        members["delta" if self._is_delta else "text"] = Raw(_ENCODER.encode(text))
         members.pop("logprobs", None)
         return late + sse.write(sse.Event(_ENCODER.encode(members), self._event.name))
 
@@ -124,7 +147,7 @@ class TranscriptStream:
 
     def __init__(self) -> None:
         self._events = sse.EventReader()
-        self._said: list[str] = []
+        self._said = _Said()
 
     def take(self, chunk: bytes) -> Sequence[TranscriptEvent]:
         """The events of a chunk.
