@@ -223,6 +223,20 @@ async def test_a_question_to_cohere_is_translated_and_booked_as_billed(make_upst
     assert answer.usage == Usage(input_tokens=5, output_tokens=9)
 
 
+async def test_rankings_pass_through_to_cohere_and_are_booked_in_its_units(make_upstream, cloud):
+    asked = {"model": "ranker", "query": "cats", "documents": ["a cat", "a dog"]}
+
+    answer = await make_upstream("cohere", KEY).answer(
+        attempt(json.dumps(asked).encode(), dialect="rerank")
+    )
+
+    [request] = cloud.requests
+    assert request.path == "/v2/rerank"
+    assert request.body == asked | {"model": "upstream-model"}
+    assert [it["index"] for it in json.loads(answer.body)["results"]] == [0, 1]
+    assert answer.usage == Usage(search_units=1)
+
+
 async def test_a_stream_of_coheres_is_translated(make_upstream, cloud):
     got = await streamed(make_upstream("cohere", KEY), attempt(streamed_chat()))
 

@@ -142,6 +142,8 @@ def _usual(path: str, body: dict[str, Any]) -> Reply:
         if body["stream"]:
             return Reply(pieces=cohere.streamed(body), media_type=_EVENTS)
         return Reply(body=cohere.whole(body))
+    if path.endswith("/v2/rerank"):
+        return Reply(body=cohere.ranking(body))
     if "/chat/completions" in path:
         return _openai(body)
     return Reply(404, {"message": f"there is no {path}"})

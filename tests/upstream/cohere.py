@@ -41,3 +41,14 @@ def _event(kind: str, message: Body | None = None, **members: Any) -> bytes:
         members["delta"] = {"message": message}
     data = json.dumps({"type": kind, **members}).encode()
     return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def ranking(body: Body) -> bytes:
+    """A ranking of the documents in the order in which they came."""
+    results = [
+        {"index": number, "relevance_score": round(1 / (number + 1), 3)}
+        for number in range(len(body["documents"]))
+    ]
+    billed = {"search_units": 1}
+    ranked = {"id": "rank-1", "results": results, "meta": {"billed_units": billed}}
+    return json.dumps(ranked).encode()

@@ -16,6 +16,7 @@ ADDRESSES: Mapping[str, str] = MappingProxyType(
         "https://api.mistral.ai/v1": "mistral",
         "https://api.cohere.ai/compatibility/v1": "cohere",
         "https://api.cohere.com/compatibility/v1": "cohere",
+        "https://api.cohere.com": "cohere",
         "https://api.cohere.com/v2": "cohere",  # rerank
         "https://api.deepseek.com": "deepseek",
         "https://api.deepseek.com/v1": "deepseek",

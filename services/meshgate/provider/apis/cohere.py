@@ -14,6 +14,7 @@ def cohere_api(connection: Connection) -> Api:
     """The API of Cohere; the connection's `base_url` is without its version."""
     base_url, api_key = connection.base_url, connection.api_key
     endpoints = dict(chat_endpoints("cohere_chat", f"{base_url}/v2/chat"))
+    endpoints["rerank"] = Endpoint(f"{base_url}/v2/rerank", translator("rerank", "rerank"))
     for dialect in _EMBEDDINGS:
         with suppress(UnsupportedError):
             between = translator(dialect, "cohere_embeddings")
