@@ -62,6 +62,10 @@ class ScriptedProvider:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED)
         yield
 
+    async def UploadExecute(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        raise AssertionError("nothing is uploaded here")
+        yield
+
     async def StreamExecute(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self._enter(request, context)
         match request.target.model:

@@ -134,19 +134,28 @@ def running_cloud() -> Iterator[FakeCloud]:
 
 
 def _usual(path: str, body: dict[str, Any]) -> Reply:
-    if path.endswith("/converse"):
-        return Reply(body=converse.whole(body), headers=[("x-amzn-requestid", "aws-1")])
-    if path.endswith("/converse-stream"):
-        return Reply(pieces=converse.streamed(body), media_type=MEDIA_TYPE)
-    if path.endswith("/v2/chat"):
-        if body["stream"]:
-            return Reply(pieces=cohere.streamed(body), media_type=_EVENTS)
-        return Reply(body=cohere.whole(body))
-    if path.endswith("/v2/rerank"):
-        return Reply(body=cohere.ranking(body))
-    if "/chat/completions" in path:
-        return _openai(body)
+    for ending, answer in _ANSWERS.items():
+        if path.endswith(ending):
+            return answer(body)
     return Reply(404, {"message": f"there is no {path}"})
+
+
+def _converse(body: dict[str, Any]) -> Reply:
+    return Reply(body=converse.whole(body), headers=[("x-amzn-requestid", "aws-1")])
+
+
+def _converse_stream(body: dict[str, Any]) -> Reply:
+    return Reply(pieces=converse.streamed(body), media_type=MEDIA_TYPE)
+
+
+def _cohere(body: dict[str, Any]) -> Reply:
+    if body["stream"]:
+        return Reply(pieces=cohere.streamed(body), media_type=_EVENTS)
+    return Reply(body=cohere.whole(body))
+
+
+def _ranking(body: dict[str, Any]) -> Reply:
+    return Reply(body=cohere.ranking(body))
 
 
 def _openai(body: dict[str, Any]) -> Reply:
@@ -155,6 +164,15 @@ def _openai(body: dict[str, Any]) -> Reply:
         return Reply(body=chat_whole(said))
     events = [b"data: " + it + b"\n\n" for it in payloads(said, 4, usage_asked="yes")]
     return Reply(pieces=[*events, b"data: [DONE]\n\n"], media_type=_EVENTS)
+
+
+_ANSWERS = {
+    "/converse": _converse,
+    "/converse-stream": _converse_stream,
+    "/v2/chat": _cohere,
+    "/v2/rerank": _ranking,
+    "/chat/completions": _openai,
+}
 
 
 def _json(body: bytes) -> Any:
