@@ -135,7 +135,7 @@ def running_cloud() -> Iterator[FakeCloud]:
 
 def _usual(path: str, body: dict[str, Any]) -> Reply:
     for ending, answer in _ANSWERS.items():
-        if path.endswith(ending):
+        if path.partition("?")[0].endswith(ending):
             return answer(body)
     return Reply(404, {"message": f"there is no {path}"})
 
