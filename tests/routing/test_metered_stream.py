@@ -139,7 +139,10 @@ class TestEnding:
 
     @pytest.mark.parametrize(
         ("told", "output_tokens", "is_estimated"),
-        [(Usage(input_tokens=10, cached_input_tokens=4, output_tokens=1), 60, True), (USAGE, 20, False)],
+        [
+            (Usage(input_tokens=10, cached_input_tokens=4, output_tokens=1), 60, True),
+            (USAGE, 20, False),
+        ],
     )
     async def test_of_one_that_breaks_no_less_is_charged_than_was_written(
         self, bench: Bench, told: Usage, output_tokens: int, is_estimated: bool

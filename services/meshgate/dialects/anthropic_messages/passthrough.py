@@ -194,7 +194,7 @@ class StreamTracker:
 
     @property
     def usage(self) -> Usage | None:
-        return self._count.usage
+        return self._count.whole if self.done else self._count.usage
 
     def feed(self, data: bytes) -> bytes:
         """Take what one read brought and return the whole events to pass on, maybe none.
@@ -247,9 +247,9 @@ class StreamTracker:
         if found.type == "message_start" and found.message is not None:
             self.started = True
             self.served_model = self.served_model or found.message.model or ""
-            self._count.take(found.message.usage)
+            self._count.take(found.message.usage, is_end=False)
         elif found.type == "message_delta":
-            self._count.take(found.usage)
+            self._count.take(found.usage, is_end=True)
             if found.delta is not None and found.delta.stop_reason:
                 self._is_told = self.started
                 self.finish_reason = stop_reason.read(found.delta.stop_reason)
