@@ -18,6 +18,8 @@ from meshgate.dialects.anthropic_messages.errors import find_error
 from meshgate.dialects.anthropic_messages.usage import UsageCount
 from meshgate.dialects.anthropic_messages.usage import read as read_usage
 from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.openai_api.model_name import name_model
+from meshgate.dialects.openai_api.output_bound import lower_bounds
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.output_cap import lower
 
@@ -87,7 +89,7 @@ def retarget(body: bytes, model: str, output_cap: int | None = None) -> bytes:
         InvalidRequestError: The body is not a JSON object.
     """
     members = decode(_MEMBERS, body)
-    members["model"] = Raw(_ENCODER.encode(model))
+    name_model(members, model)
     if output_cap is not None:
         _cap(members, output_cap)
     if _SEAL in body and "messages" in members:
@@ -101,6 +103,7 @@ def _cap(members: dict[str, Raw], output_cap: int) -> None:
     except (KeyError, msgspec.DecodeError):
         asked = None
     most = lower(asked, output_cap)
+    lower_bounds(members, output_cap)  # whatever the spelling
     if most == asked:
         return
     members["max_tokens"] = Raw(_ENCODER.encode(most))
