@@ -88,10 +88,10 @@ class JsonCut:
 
     def masked(self, texts: Mapping[str, str]) -> bytes:
         """The body with these texts in place of its own."""
-        changes = dict.fromkeys(self._betraying, b"null") if texts else {}
-        for where, text in texts.items():
-            found = self._found[where]
-            changes[found.path] = found.written(text)
+        found = {self._found[where]: text for where, text in texts.items()}
+        changes = {each.path: each.written(text) for each, text in found.items()}
+        if changes:
+            changes |= dict.fromkeys(self._betraying, b"null")
         return replaced(self._body, changes)
 
 
