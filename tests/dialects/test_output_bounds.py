@@ -186,7 +186,7 @@ def test_a_translated_request_is_capped_and_changed_in_nothing_else(request, out
 
 
 def test_a_cap_holds_for_what_a_typed_request_says_besides():
-    request = typed(max_output_tokens=90, extra_json=b'{"n_predict":70,"top_k":3,"MAX_TOKENS":80}')
+    request = typed(max_output_tokens=90, extra_json=b'{"n_predict":70,"top_k":3,"NUM_PREDICT":80}')
     chat = translator("meshgate_chat", "openai_chat", NEWER)
 
     sent = chat.request(request.SerializeToString(), "m", stream=False, output_cap=50)
@@ -197,7 +197,7 @@ def test_a_cap_holds_for_what_a_typed_request_says_besides():
         "max_completion_tokens": 50,
         "n_predict": 50,
         "top_k": 3,
-        "MAX_TOKENS": 50,
+        "NUM_PREDICT": 50,
     }
     assert sent.head.max_output_tokens == 90
 

@@ -74,6 +74,14 @@ def test_what_is_not_about_the_request_is_told_in_our_words(status):
     assert failure.field == ""
 
 
+@pytest.mark.parametrize("word", ["IncompleteSignatureException", "ExpiredTokenException"])
+def test_what_aws_says_of_a_signature_is_told_in_our_words_whatever_the_status(word):
+    failure = failures.of_answer(400, detail(SECRETIVE, type=word), None)
+
+    assert failure.kind.value == "authentication"
+    assert failure.message == "the upstream refuses the gateway's credential"
+
+
 def test_what_is_about_the_request_is_told_in_the_upstreams_words():
     failure = failures.of_answer(
         422, detail("temperature is too high", code="too_high", param="temperature"), None

@@ -137,6 +137,31 @@ class TestEnding:
 
         assert (await bench.record()).outcome == pb.REQUEST_OUTCOME_FAILED
 
+    @pytest.mark.parametrize(
+        ("told", "output_tokens", "is_estimated"),
+        [
+            (Usage(input_tokens=10, cached_input_tokens=4, output_tokens=1), 60, True),
+            (USAGE, 20, False),
+        ],
+    )
+    async def test_of_one_that_breaks_no_less_is_charged_than_was_written(
+        self, bench: Bench, told: Usage, output_tokens: int, is_estimated: bool
+    ) -> None:
+        cut = UpstreamFailedError("cut", model="m", provider="one", kind="connection")
+        text = "hello" if not is_estimated else "hello" + " hello" * 59
+        chunks = FakeChunks(said(text), cut)
+        chunks.usage = told  # as the beginning of the answer told it
+        stream = await bench.stream(chunks, limit("tokens", 10_000))
+
+        with pytest.raises(UpstreamFailedError):
+            await read(stream)
+
+        charge = (await bench.record()).charges[0]
+        assert charge.usage.input_tokens == 10
+        assert charge.usage.cached_input_tokens == told.cached_input_tokens
+        assert charge.usage.output_tokens == output_tokens
+        assert charge.estimated == is_estimated
+
     async def test_one_that_fails_unexpectedly_is_settled_too(self, bench: Bench) -> None:
         stream = await bench.stream(FakeChunks(said("a"), ValueError("x")), limit("tokens", 10_000))
 

@@ -45,9 +45,10 @@ def read_extras(
     if origin not in ("", dialect):
         return _understood(members, shared)
     for name in members:
-        if name in refused:
+        # Servers written in Go read names without regard to case.
+        if name in refused or name.casefold() in refused:
             raise unsupported(f"extra_json.{name}")
-        if name in expressed:
+        if name in expressed or name.casefold() in expressed:
             raise InvalidRequestError(
                 f"'{name}' has a field of its own and may not stand in extra_json.",
                 field=f"extra_json.{name}",

@@ -4,7 +4,7 @@ What is not replaced keeps its bytes and its order.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -37,6 +37,9 @@ _TOLD = frozenset(
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _ENCODER = msgspec.json.Encoder()
+_OPENING, _CLOSING, _BRACE, _END_BRACE, _COLON, _COMMA = map(
+    Raw, (b"[", b"]", b"{", b"}", b":", b",")
+)
 
 
 class Found(Struct, frozen=True):
@@ -85,10 +88,10 @@ class JsonCut:
 
     def masked(self, texts: Mapping[str, str]) -> bytes:
         """The body with these texts in place of its own."""
-        changes = dict.fromkeys(self._betraying, b"null") if texts else {}
-        for where, text in texts.items():
-            found = self._found[where]
-            changes[found.path] = found.written(text)
+        found = {self._found[where]: text for where, text in texts.items()}
+        changes = {each.path: each.written(text) for each, text in found.items()}
+        if changes:
+            changes |= dict.fromkeys(self._betraying, b"null")
         return replaced(self._body, changes)
 
 
@@ -121,7 +124,7 @@ def in_value(value: object, path: Path) -> Iterator[Found]:
         if value:
             yield Found(path, SegmentKind.TEXT, value)
     elif isinstance(value, dict | list) and value:
-        text = _ENCODER.encode(value).decode()
+        text = _json_of(value)
         if '"' in text:
             yield Found(path, SegmentKind.JSON, text, is_value=True)
 
@@ -156,6 +159,38 @@ def in_items(value: object, path: Path, reader: Reader) -> Iterator[Found]:
         return
     for at, item in enumerate(value):
         yield from reader(item, (*path, at))
+
+
+def _json_of(value: object) -> str:
+    try:
+        return _ENCODER.encode(value).decode()
+    except RecursionError:  # a writer may go less deep than a reader
+        return "".join(_pieces_of(value))
+
+
+def _pieces_of(value: object) -> Iterator[str]:
+    """The JSON of a value, however deep it is nested, piece by piece."""
+    left: list[object] = [value]
+    while left:
+        match left.pop():
+            case Raw() as written:
+                yield bytes(written).decode()
+            case list() as items:
+                left += reversed([_OPENING, *_parted([item] for item in items), _CLOSING])
+            case dict() as members:
+                named = ([_raw(name), _COLON, member] for name, member in members.items())
+                left += reversed([_BRACE, *_parted(named), _END_BRACE])
+            case other:
+                yield _ENCODER.encode(other).decode()
+
+
+def _parted(groups: Iterable[list[object]]) -> Iterator[object]:
+    for at, group in enumerate(groups):
+        yield from (_COMMA, *group) if at else group
+
+
+def _raw(name: object) -> Raw:
+    return Raw(_ENCODER.encode(name))
 
 
 def _step(step: str | int) -> str:

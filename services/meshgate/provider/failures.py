@@ -116,6 +116,25 @@ _IMAGE_WORDS = (
     "failed_to_download_image",
     "image_file_not_found",
 )
+# AWS's for requests that were not proven, with whatever status: what it says then names the access key
+# and the headers that were signed.
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html
+_UNPROVEN_AT_AWS = (
+    "AccessDeniedException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+)
 _KIND_OF_WORD = {
     "rate_limit_exceeded": FailureKind.RATE_LIMITED,
     "rate_limit_error": FailureKind.RATE_LIMITED,
@@ -165,6 +184,7 @@ _KIND_OF_WORD = {
     "internalServerException": FailureKind.SERVER_ERROR,
     "modelStreamErrorException": FailureKind.SERVER_ERROR,
     "validationException": FailureKind.INVALID_REQUEST,
+    **dict.fromkeys(_UNPROVEN_AT_AWS, FailureKind.AUTHENTICATION),
 }
 _KIND_OF_STATUS = {
     400: FailureKind.INVALID_REQUEST,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from meshgate.config.snapshot import Target
 from meshgate.dialects.meshgate_chat.usage import set_usage
@@ -51,6 +51,13 @@ def is_sensible(usage: Usage) -> bool:
     """Whether there can be such a usage: none of it is less than nothing."""
     counts: tuple[int, ...] = astuple(usage)[:-1]  # the last is the service tier
     return min(counts) >= 0
+
+
+def at_least(usage: Usage, output_tokens: int) -> Usage:
+    """The same usage, where so much was written; else with that."""
+    if usage.output_tokens >= output_tokens:
+        return usage
+    return replace(usage, output_tokens=output_tokens)
 
 
 def consumption(

@@ -15,7 +15,7 @@ from meshgate.routing import observation
 from meshgate.routing.attempts import LEAST_SECONDS_AGAIN, Execute
 from meshgate.routing.bill import Bill
 from meshgate.routing.chain import Chain
-from meshgate.routing.consumption import Consumption, Ending, consumption, is_sensible
+from meshgate.routing.consumption import Consumption, Ending, at_least, consumption, is_sensible
 from meshgate.routing.demand import Demand
 from meshgate.routing.failure import Failure
 from meshgate.routing.gauges import Gauges
@@ -252,7 +252,9 @@ class Meter:
 
         Args:
             outcome: How the request ended.
-            usage: What the upstream reported; None to count it here, in the background.
+            usage: What the upstream reported; None to count it here, in the background. Of an answer
+                that broke off it may be what was known at its beginning: what was written since is
+                counted here.
             served_model: Who answered, as the upstream names it.
             written: What was answered, to be counted.
         """
@@ -260,12 +262,13 @@ class Meter:
             return
         self._end()
         self.outcome, self.usage, self.served_model = outcome, usage, served_model
-        if usage is None or not is_sensible(usage):
-            counting = self._count(outcome, served_model, written)
+        told = usage if usage is not None and is_sensible(usage) else None
+        if told is None or (outcome == pb.REQUEST_OUTCOME_FAILED and written.size_bytes):
+            counting = self._count(outcome, served_model, written, told)
             self.bill.counting = self.gauges.quota.later(counting)
         else:
             last = self._attempts[-1]
-            last.consumption = self._consumption(usage, served_model)
+            last.consumption = self._consumption(told, served_model)
             self._soon(self._all_parts, partial(self._conclude, outcome, last.consumption))
 
     def saved(self) -> None:
@@ -329,13 +332,21 @@ class Meter:
             return usage.estimated(self.question, written)
 
     async def _count(
-        self, outcome: pb.RequestOutcome.ValueType, served_model: str, written: Written
+        self,
+        outcome: pb.RequestOutcome.ValueType,
+        served_model: str,
+        written: Written,
+        told: Usage | None,
     ) -> None:
         usage = self.gauges.usage.estimated(self.question, written)
         try:
             usage = await self.count(written)
         finally:
-            self._settle(outcome, self._consumption(usage, served_model, is_estimated=True))
+            if told is not None:
+                usage = at_least(told, usage.output_tokens)
+            is_estimated = usage is not told
+            consumed = self._consumption(usage, served_model, is_estimated=is_estimated)
+            self._settle(outcome, consumed)
 
     def _conclude(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
         """Learn from what the upstream reported, and book it."""

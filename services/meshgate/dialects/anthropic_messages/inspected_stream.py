@@ -9,8 +9,8 @@ from msgspec import Struct
 from meshgate.dialects import sse
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.anthropic_messages import events, signing
-from meshgate.dialects.anthropic_messages.segments import in_block, in_citation
-from meshgate.dialects.json_text import Found, locator, replaced
+from meshgate.dialects.anthropic_messages.segments import in_block, in_citation, in_content
+from meshgate.dialects.json_text import Found, Path, in_members, locator, replaced
 from meshgate.dialects.segments import Piece, SegmentKind
 
 _EVENT = msgspec.json.Decoder(dict[str, object])
@@ -24,6 +24,10 @@ _ADDED = {
 }
 _BLOCKS_END = frozenset({"message_delta", "message_stop"})
 _NOT_SAID = frozenset({"type", "signature"})
+_NOT_SAID_IN_EVENTS = frozenset({"type", "index", "usage", "error"})
+_NOT_SAID_IN_MESSAGES = frozenset(
+    {"id", "type", "role", "model", "usage", "stop_reason", "stop_sequence", "container"}
+)
 _SIGNATURE = ("delta", "signature")
 
 
@@ -141,7 +145,7 @@ class InspectedStream:
 
     def _taken(self, event: sse.Event) -> _Event:
         said = _decoded(event.data)
-        kind, at = said.get("type"), said.get("index")
+        kind, at = str(said.get("type")), said.get("index")
         index = at if isinstance(at, int) else 0
         match kind:
             case "content_block_start":
@@ -149,10 +153,11 @@ class InspectedStream:
             case "content_block_delta":
                 return self._added(event, said.get("delta"), index)
             case "content_block_stop":
+                self._thoughts.pop(index, None)
                 return _Event(self._closed(index), event)
-        if kind in _BLOCKS_END:
-            return _Event(self._closed(None), event, is_end=kind == "message_stop")
-        return _Event((), event)  # nothing is said in it
+        closed = self._closed(None) if kind in _BLOCKS_END else ()
+        found = in_members(said, (), _NOT_SAID_IN_EVENTS, _IN_EVENTS)
+        return _Event(closed, event, list(map(self._whole, found)), is_end=kind == "message_stop")
 
     def _begun(self, block: object, index: int) -> Iterator[tuple[Found, Piece, _Channel | None]]:
         """The texts with which a block begins: those that go on, and others that are whole."""
@@ -167,7 +172,9 @@ class InspectedStream:
             return _Event((), event)
         thought = self._thoughts.setdefault(index, _Thought())
         if delta.get("type") == "signature_delta":
-            return _Event(self._closed(index), event, signs=thought)
+            others = {name: value for name, value in delta.items() if name not in _NOT_SAID}
+            texts = [self._whole(found, index) for found in in_block(others, ("delta",))]
+            return _Event(self._closed(index), event, texts, signs=thought)
         return _Event((), event, list(self._texts(delta, index)))
 
     def _texts(
@@ -190,13 +197,18 @@ class InspectedStream:
     ) -> tuple[Found, Piece, _Channel | None]:
         """A text with its piece, and the channel whose text it adds to."""
         if member is None:
-            self._wholes += 1
-            name = f"{locator(('content', index, *found.path[1:]))}#whole{self._wholes}"
-            return found, Piece(name, found.kind, found.text, is_last=True), None
+            return self._whole(found, index)
         channel = _Channel(index, member, self._thoughts.setdefault(index, _Thought()))
         channel = self._open.setdefault(channel.name, channel)
         channel.thought.say(found.text)
         return found, channel.piece(found.text), channel
+
+    def _whole(self, found: Found, index: int | None = None) -> tuple[Found, Piece, None]:
+        """A text that does not go on, of a block or of none."""
+        self._wholes += 1
+        path = found.path if index is None else ("content", index, *found.path[1:])
+        name = f"{locator(path)}#whole{self._wholes}"
+        return found, Piece(name, found.kind, found.text, is_last=True), None
 
     def _closed(self, index: int | None) -> list[_Channel]:
         """The channels that are open: of a block, or all."""
@@ -204,6 +216,14 @@ class InspectedStream:
         for channel in closed:
             del self._open[channel.name]
         return closed
+
+
+def _in_message(message: object, path: Path) -> Iterator[Found]:
+    """The texts of what begins or ends a message, in which none should stand."""
+    return in_members(message, path, _NOT_SAID_IN_MESSAGES, {"content": in_content})
+
+
+_IN_EVENTS = {"message": _in_message, "delta": _in_message}
 
 
 def _decoded(data: bytes) -> dict[str, object]:

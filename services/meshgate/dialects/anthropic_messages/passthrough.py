@@ -18,6 +18,8 @@ from meshgate.dialects.anthropic_messages.errors import find_error
 from meshgate.dialects.anthropic_messages.usage import UsageCount
 from meshgate.dialects.anthropic_messages.usage import read as read_usage
 from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.openai_api.model_name import name_model
+from meshgate.dialects.openai_api.output_bound import lower_bounds
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.output_cap import lower
 
@@ -87,7 +89,7 @@ def retarget(body: bytes, model: str, output_cap: int | None = None) -> bytes:
         InvalidRequestError: The body is not a JSON object.
     """
     members = decode(_MEMBERS, body)
-    members["model"] = Raw(_ENCODER.encode(model))
+    name_model(members, model)
     if output_cap is not None:
         _cap(members, output_cap)
     if _SEAL in body and "messages" in members:
@@ -101,6 +103,7 @@ def _cap(members: dict[str, Raw], output_cap: int) -> None:
     except (KeyError, msgspec.DecodeError):
         asked = None
     most = lower(asked, output_cap)
+    lower_bounds(members, output_cap)  # whatever the spelling
     if most == asked:
         return
     members["max_tokens"] = Raw(_ENCODER.encode(most))
@@ -194,7 +197,7 @@ class StreamTracker:
 
     @property
     def usage(self) -> Usage | None:
-        return self._count.usage
+        return self._count.whole if self.done else self._count.usage
 
     def feed(self, data: bytes) -> bytes:
         """Take what one read brought and return the whole events to pass on, maybe none.
@@ -247,9 +250,9 @@ class StreamTracker:
         if found.type == "message_start" and found.message is not None:
             self.started = True
             self.served_model = self.served_model or found.message.model or ""
-            self._count.take(found.message.usage)
+            self._count.take(found.message.usage, is_end=False)
         elif found.type == "message_delta":
-            self._count.take(found.usage)
+            self._count.take(found.usage, is_end=True)
             if found.delta is not None and found.delta.stop_reason:
                 self._is_told = self.started
                 self.finish_reason = stop_reason.read(found.delta.stop_reason)

@@ -111,7 +111,7 @@ class StreamReader:
 
     @property
     def usage(self) -> Usage | None:
-        return self._count.usage
+        return self._count.whole if self.done else self._count.usage
 
     def feed(self, data: bytes) -> list[ChatEvent]:
         """Take what one read brought and return what it says.
@@ -174,11 +174,11 @@ class StreamReader:
     def _start(self, message: _Opening, read: list[ChatEvent]) -> None:
         self.started = True
         self.served_model = message.model or ""
-        self._count.take(message.usage)
+        self._count.take(message.usage, is_end=False)
         read.append(Started(id=message.id or "", served_model=self.served_model))
 
     def _end(self, event: _Event) -> None:
-        self._count.take(event.usage)
+        self._count.take(event.usage, is_end=True)
         if self.started and event.delta is not None and event.delta.stop_reason:
             self._is_told = True
             self.finish_reason = stop_reason.read(event.delta.stop_reason)

@@ -16,6 +16,7 @@ _Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
 
 class _Creation(Struct, gc=False):
+    ephemeral_5m_input_tokens: _Count | None = None
     ephemeral_1h_input_tokens: _Count | None = None
 
 
@@ -43,16 +44,30 @@ _TIERS = frozenset({"standard", "priority", "batch"})
 class UsageCount:
     """Puts together what an answer says of its usage: once, or in a stream from time to time.
 
-    Counts in a stream are totals so far, and each event says some of them only.
+    Counts in a stream are totals so far, and each event says some of them only. What the beginning
+    says of the output is next to nothing of it.
+
+    Attributes:
+        usage: All that was said until now.
+        whole: The same once the end has said what was written; None as long as it has not.
     """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self._is_read = self._is_written = False
 
-    def take(self, raw: Raw | bytes) -> None:
+    @property
+    def whole(self) -> Usage | None:
+        return self.usage if self._is_read and self._is_written else None
+
+    def take(self, raw: Raw | bytes, *, is_end: bool) -> None:
         """Take note of a member `usage`; what makes no sense says nothing.
 
         An answer is not thrown away for an unreadable count: it was paid for, and can be estimated.
+
+        Args:
+            raw: The member.
+            is_end: Whether the answer is over, and this counts all of it.
         """
         data = bytes(raw)
         if not data or data == b"null":
@@ -62,13 +77,15 @@ class UsageCount:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         self.usage = _larger(self.usage or Usage(), found)
+        self._is_read |= found.input_tokens is not None
+        self._is_written |= is_end and found.output_tokens is not None
 
 
 def read(raw: Raw | bytes) -> Usage | None:
     """What was consumed; None where the upstream did not say in a way that makes sense."""
     count = UsageCount()
-    count.take(raw)
-    return count.usage
+    count.take(raw, is_end=True)
+    return count.whole
 
 
 def write(usage: Usage) -> dict[str, object]:
@@ -103,19 +120,18 @@ def write_counts(usage: Usage) -> dict[str, object]:
 
 def _larger(known: Usage, found: WireUsage) -> Usage:
     cached = max(known.cached_input_tokens, found.cache_read_input_tokens or 0)
-    created = max(known.cache_creation_input_tokens, found.cache_creation_input_tokens or 0)
+    creation, details = found.cache_creation or _Creation(), found.output_tokens_details
+    short, long = creation.ephemeral_5m_input_tokens or 0, creation.ephemeral_1h_input_tokens or 0
+    created = max(found.cache_creation_input_tokens or 0, short + long)
+    created = max(known.cache_creation_input_tokens, created)
     plain = known.input_tokens - known.cached_input_tokens - known.cache_creation_input_tokens
-    creation, details = found.cache_creation, found.output_tokens_details
     return Usage(
         input_tokens=min(max(plain, found.input_tokens or 0) + cached + created, _LARGEST),
         cached_input_tokens=cached,
         cache_creation_input_tokens=created,
         output_tokens=max(known.output_tokens, found.output_tokens or 0),
         reasoning_tokens=max(known.reasoning_tokens, (details and details.thinking_tokens) or 0),
-        long_cache_creation_input_tokens=max(
-            known.long_cache_creation_input_tokens,
-            (creation and creation.ephemeral_1h_input_tokens) or 0,
-        ),
+        long_cache_creation_input_tokens=max(known.long_cache_creation_input_tokens, long),
         service_tier=_tier(found) or known.service_tier,
     )
 

@@ -27,6 +27,7 @@ from meshgate.dialects.neutral import (
     Tool,
     ToolChoiceMode,
 )
+from meshgate.dialects.openai_api.output_bound import lower_bounds
 from meshgate.dialects.openai_api.request_body import missing, unsupported
 from meshgate.dialects.output_cap import lower
 
@@ -83,6 +84,8 @@ def write(
         expressed=EXPRESSED,
         refused=REFUSED,
     )
+    if output_cap is not None:
+        lower_bounds(extras, output_cap)
     return msgspec.json.encode(members | extras)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects.neutral import Usage
+from meshgate.dialects.openai_api import service_tier as tier_member
 
 _LARGEST = 2**31 - 1
 _Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
@@ -67,6 +68,6 @@ def _input_tokens(usage: _Usage, cache_tokens: int) -> int:
 
 def _tier(raw: Raw) -> str:
     try:
-        return _TIER.decode(raw).type or ""
+        return tier_member.read(_TIER.decode(raw).type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""

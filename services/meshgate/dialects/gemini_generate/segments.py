@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.gemini_generate.member_names import in_camel_case
-from meshgate.dialects.json_text import Found, JsonCut, Path, in_items, in_value
+from meshgate.dialects.json_text import Found, JsonCut, Path, in_items, in_members, in_value
 from meshgate.dialects.openai_api.request_body import decode
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -23,8 +23,12 @@ _NOT_SAID = frozenset(
 _NOT_SAID_IN_PARTS = frozenset(
     {"thought", "thoughtSignature", "inlineData", "fileData", "videoMetadata", "mediaResolution"}
 )
-_NOT_SAID_IN_CALLS = frozenset({"id", "name", "parts", "willContinue", "scheduling"})
-_TELLING_AGAIN = ("groundingMetadata", "citationMetadata", "logprobsResult", "urlContextMetadata")
+_NOT_SAID_IN_CALLS = frozenset({"id", "name", "willContinue", "scheduling"})
+_SOURCES = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
+_TELLING_AGAIN = (*_SOURCES, "logprobsResult")
+_NOT_SAID_IN_CANDIDATES = frozenset(
+    {"finishReason", "index", "safetyRatings", "tokenCount", "avgLogprobs", *_TELLING_AGAIN}
+)
 _KEPT_OF_BLOCKED = frozenset({"usageMetadata", "modelVersion", "responseId", "createTime"})
 
 _OBJECT = msgspec.json.Decoder(dict[str, object])
@@ -48,8 +52,8 @@ def cut_answer(body: bytes) -> JsonCut:
         MalformedAnswerError: It is no generated content.
     """
     candidates = candidates_of(body)
-    path: Path = ("candidates",)
-    return JsonCut(body, in_items(candidates, path, in_candidate), betraying(candidates))
+    found = in_items(candidates, ("candidates",), _in_sourced_candidate)
+    return JsonCut(body, found, betraying(candidates))
 
 
 def blocked_answer(body: bytes) -> bytes:
@@ -102,9 +106,16 @@ def betraying(candidates: Sequence[object]) -> list[Path]:
 
 
 def in_candidate(candidate: object, path: Path) -> Iterator[Found]:
-    """The texts of a candidate, or of a piece of one."""
-    if isinstance(candidate, dict):
-        yield from in_content(candidate.get("content"), (*path, "content"))
+    """The texts of a candidate, or of a piece of one, but for what tells them again."""
+    return in_members(candidate, path, _NOT_SAID_IN_CANDIDATES, {"content": in_content})
+
+
+def _in_sourced_candidate(candidate: object, path: Path) -> Iterator[Found]:
+    """The same and what its sources say, which goes as a whole where anything is masked."""
+    yield from in_candidate(candidate, path)
+    for name in _SOURCES:
+        if isinstance(candidate, dict) and name in candidate:
+            yield from in_value(candidate[name], (*path, name))
 
 
 def _of_request(members: dict[str, object]) -> Iterator[Found]:
@@ -146,5 +157,7 @@ def _in_part(part: object, path: Path) -> Iterator[Found]:
 
 def _in_call(call: dict[str, object], path: Path) -> Iterator[Found]:
     for name, value in call.items():
-        if in_camel_case(name) not in _NOT_SAID_IN_CALLS:
+        if name == "parts":
+            yield from in_items(value, (*path, name), _in_part)
+        elif in_camel_case(name) not in _NOT_SAID_IN_CALLS:
             yield from in_value(value, (*path, name))

@@ -9,6 +9,7 @@ from meshgate.dialects.openai_api.request_body import decode
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ENCODER = msgspec.json.Encoder()
+_MODEL = "model"
 _TRUE = Raw(b"true")
 _USAGE_WANTED = Raw(b'{"include_usage":true}')
 
@@ -27,7 +28,8 @@ def retarget(
 
     All other members keep their bytes and their order. Measured, this is faster than a search for
     the name, and unlike a splice it leaves no second `"model"`, plain or written with escapes, by
-    which a caller could reach a model of its own choice.
+    which a caller could reach a model of its own choice. Neither does it leave a `"Model"` of another
+    one: servers written in Go read names without regard to case.
 
     Raises:
         InvalidRequestError: The body is not a JSON object.
@@ -45,10 +47,19 @@ def retargeted(body: bytes, model: str, head: RequestHead) -> dict[str, Raw]:
         InvalidRequestError: The body is not a JSON object.
     """
     members = decode(_MEMBERS, body)
-    members["model"] = Raw(_ENCODER.encode(model))
+    name_model(members, model)
     if head.stream and not head.include_usage:
         members["stream_options"] = _with_usage(members.get("stream_options"))
     return members
+
+
+def name_model(members: dict[str, Raw], model: str) -> None:
+    """Name another model, in every spelling of the member that some server may read."""
+    named = Raw(_ENCODER.encode(model))
+    for name in members:
+        if name.casefold() == _MODEL:
+            members[name] = named
+    members[_MODEL] = named
 
 
 def _with_usage(options: Raw | None) -> Raw:

@@ -20,9 +20,9 @@ class OutputBound(enum.Enum):
 
 
 _MEMBERS = {bound.value for bound in OutputBound}
-# Servers that are compatible take these as well: llama.cpp, Ollama, and TGI and its like. A caller
-# that may set them could otherwise ask for more than the cap.
-_BOUNDS = _MEMBERS | {"n_predict", "num_predict", "max_new_tokens"}
+# Servers that are compatible take these as well: llama.cpp, Ollama, and TGI and its like; the last is
+# that of responses. A caller that may set them could otherwise ask for more than the cap.
+_BOUNDS = _MEMBERS | {"n_predict", "num_predict", "max_new_tokens", "max_output_tokens"}
 _NULL = b"null"
 
 
@@ -43,7 +43,9 @@ def lower_bounds(members: dict[str, Raw], output_cap: int) -> set[str]:
 
     Names are compared without regard to case, as servers written in Go do.
     """
-    found = {name for name in members if name.lower() in _BOUNDS and bytes(members[name]) != _NULL}
+    found = {
+        name for name in members if name.casefold() in _BOUNDS and bytes(members[name]) != _NULL
+    }
     for name in found:
         members[name] = _number(lower(_read(members[name]), output_cap))
     return found

@@ -18,7 +18,12 @@ from meshgate.dialects.openai_responses.inspected_event import (
     Numbers,
     Place,
 )
-from meshgate.dialects.openai_responses.segments import in_annotation, in_item, logprobs_in_item
+from meshgate.dialects.openai_responses.segments import (
+    in_annotation,
+    in_item,
+    in_part,
+    logprobs_in_item,
+)
 from meshgate.dialects.segments import SegmentKind
 
 _CONTENT = msgspec.json.Decoder(dict[str, object])
@@ -131,6 +136,10 @@ class InspectedStream:
                 channel = self._channel(index, stem, _place(stem, content))
                 channel.item_id = channel.item_id or _word(content.get("item_id"))
                 self._repeat(taken, channel, text, (*path, member))
+        if kind in _PARTS:
+            others = {name: it for name, it in holder.items() if name not in _TEXT_MEMBERS}
+            for found in in_part(others, path):
+                self._whole(taken, found)
 
     def _stem(self, kind: str, content: dict[str, object], member: str) -> str:
         if kind not in _PARTS:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError, RequestHead
+from meshgate.dialects.openai_api.model_name import name_model
 from meshgate.dialects.openai_api.output_bound import lower_bounds
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.openai_responses import stateless, status, thought, wire
@@ -65,7 +66,7 @@ def retarget(body: bytes, model: str, head: RequestHead, output_cap: int | None 
     stateless.check(members)
     if b"item_reference" in body:
         _check_references(members["input"])
-    members["model"] = Raw(_ENCODER.encode(model))
+    name_model(members, model)
     if bytes(members.get("store", Raw(_NULL))) == _NULL:
         members["store"] = _FALSE
         _ask_for_thoughts(members)

@@ -130,10 +130,11 @@ def _items(items: object, path: Path) -> Iterator[Found]:
 
 
 def _parts(parts: object, path: Path) -> Iterator[Found]:
-    return in_items(parts, path, _part)
+    return in_items(parts, path, in_part)
 
 
-def _part(part: object, path: Path) -> Iterator[Found]:
+def in_part(part: object, path: Path) -> Iterator[Found]:
+    """The texts of a part."""
     return in_members(part, path, _NOT_SAID_IN_PARTS, {"annotations": _annotations})
 
 
