@@ -22,13 +22,8 @@ from meshgate.routing.arrival import Arrival
 from meshgate.routing.edges.answering import JSON, Endpoint, answer, bodies_of, reply_to
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.reply import AnswerChunks, Reply
-from meshgate.runtime.errors import (
-    GatewayError,
-    UnsupportedError,
-    UpstreamFailedError,
-)
+from meshgate.runtime.errors import GatewayError, UpstreamFailedError
 from meshgate.runtime.service import ErrorBody
-from meshgate.tokens.counting import TokenCounter, chat_overhead_tokens
 from meshgate.v1 import gemini_service_pb2 as pb
 from meshgate.v1 import gemini_service_pb2_grpc as rpc
 from meshgate.v1 import provider_service_pb2 as provider_pb
@@ -86,16 +81,10 @@ _BATCH_EMBED_CONTENTS = Endpoint(
 
 
 class GeminiServicer(rpc.GeminiServiceServicer):
-    """GeminiService, by way of the pipeline.
+    """GeminiService, by way of the pipeline."""
 
-    Args:
-        pipeline: Answers.
-        counter: Counts tokens where no upstream does.
-    """
-
-    def __init__(self, pipeline: Pipeline, counter: TokenCounter) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._counter = counter
 
     async def GenerateContent(
         self, request: pb.GenerateContentRequest, context: Any
@@ -123,13 +112,7 @@ class GeminiServicer(rpc.GeminiServiceServicer):
         self, request: pb.CountTokensRequest, context: Any
     ) -> AsyncIterator[HttpBody]:
         body = await self._named(request, _COUNT_TOKENS, context)
-        try:
-            reply = await reply_to(self._pipeline, _COUNT_TOKENS, body, context)
-        except UnsupportedError:
-            # The model's upstream cannot count: who may use the model is told an estimate.
-            yield HttpBody(content_type=JSON, data=await self._counted(body))
-            return
-        async with aclosing(bodies_of(reply, _COUNT_TOKENS, context)) as bodies:
+        async with aclosing(await answer(self._pipeline, _COUNT_TOKENS, body, context)) as bodies:
             async for each in bodies:
                 yield each
 
@@ -173,14 +156,6 @@ class GeminiServicer(rpc.GeminiServiceServicer):
         """The body with its model's name; it is not looked at before the caller is known."""
         await self._pipeline.authenticate(Arrival.from_context(context, endpoint.method))
         return named(shaped(request.content.data), request.model)
-
-    async def _counted(self, body: bytes) -> bytes:
-        said = token_count.countable_text(body)
-        model = token_count.read_head(body).model
-        tokens = await self._counter.count(said.texts, model) + said.other_tokens
-        if said.message_count:
-            tokens += chat_overhead_tokens(said.message_count)
-        return token_count.write_answer(tokens)
 
 
 class ArrayChunks:
