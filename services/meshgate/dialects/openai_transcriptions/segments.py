@@ -14,6 +14,8 @@ from meshgate.dialects.segments import Cut, Piece, Segment, SegmentKind
 
 _WHOLE = "text"
 _CHANNEL = "text"
+_SEGMENTS = "segments"
+_SEGMENT_TYPE = "transcript.text.segment"
 _SKIPPED = frozenset({"task", "language", "duration", "usage", "type"})
 _MEMBERS = msgspec.json.Decoder(dict[str, object])
 _RAW_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
@@ -80,28 +82,48 @@ class _Event(Struct):
 _EVENT = msgspec.json.Decoder(_Event)
 
 
+class _Heard:
+    """What has come of a stream.
+
+    Attributes:
+        said: What was shown of it, piece by piece.
+        segment: The last event that told a part again, with who said it; None where there was none.
+    """
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.segment: sse.Event | None = None
+
+
 class TranscriptEvent:
     """One event, and what it says.
 
-    The last one repeats all that was said: it gets all that was released in its place.
+    The last one repeats all that was said: it gets all that was released in its place. Where speakers
+    are told apart, each part comes twice: in deltas, and in a segment that names the speaker.
     """
 
-    def __init__(self, event: sse.Event, said: "list[str]") -> None:
+    def __init__(self, event: sse.Event, heard: _Heard) -> None:
         self._event = event
-        self._said = said
+        self._heard = heard
         told = read_event(event)
         self.is_end = told.type == DONE_TYPE
+        self._is_segment = told.type == _SEGMENT_TYPE
         self._member = "text" if self.is_end or not told.delta else "delta"
         text = told.delta if self._member == "delta" else told.text
         # What the last one says has come already, unless nothing has.
-        self._is_repeated = self.is_end and bool(said)
+        self._is_repeated = self.is_end and bool(heard.said)
         self.pieces: Sequence[Piece] = [*self._pieces("" if self._is_repeated else text)]
-        if text and not self.is_end:
-            said.append("")
+        if self._is_segment:
+            heard.segment = event
+        elif text and not self.is_end:
+            heard.said.append("")
 
     def _pieces(self, text: str) -> Iterator[Piece]:
+        channel = _SEGMENTS if self._is_segment else _CHANNEL
         if text or self.is_end:
-            yield Piece(_CHANNEL, SegmentKind.TEXT, text, is_last=self.is_end)
+            yield Piece(channel, SegmentKind.TEXT, text, is_last=self.is_end)
+        if self.is_end and self._heard.segment is not None:
+            yield Piece(_SEGMENTS, SegmentKind.TEXT, "", is_last=True)
 
     def written(self, released: Sequence[str]) -> bytes:
         """The event with what was released; called in the order of events.
@@ -110,13 +132,16 @@ class TranscriptEvent:
         """
         if not self.pieces:
             return sse.write(self._event)
-        self._said.append(released[0])
+        if self._is_segment:
+            return _with_text(self._event, "text", released[0])
+        said = self._heard.said
+        said.append(released[0])
+        if not self.is_end:
+            return _with_text(self._event, self._member, released[0])
         late = _delta(released[0]) if self._is_repeated and released[0] else b""
-        members = _RAW_MEMBERS.decode(self._event.data)
-        text = "".join(self._said) if self.is_end else released[0]
-        members[self._member] = Raw(_ENCODER.encode(text))
-        members.pop("logprobs", None)
-        return late + sse.write(sse.Event(_ENCODER.encode(members), self._event.name))
+        if self._heard.segment is not None and released[1]:
+            late += _with_text(self._heard.segment, "text", released[1])
+        return late + _with_text(self._event, self._member, "".join(said))
 
 
 class TranscriptStream:
@@ -124,7 +149,7 @@ class TranscriptStream:
 
     def __init__(self) -> None:
         self._events = sse.EventReader()
-        self._said: list[str] = []
+        self._heard = _Heard()
 
     def take(self, chunk: bytes) -> Sequence[TranscriptEvent]:
         """The events of a chunk.
@@ -132,11 +157,20 @@ class TranscriptStream:
         Raises:
             MalformedAnswerError: One of them cannot be understood.
         """
-        return [TranscriptEvent(event, self._said) for event in self._events.feed(chunk)]
+        return [TranscriptEvent(event, self._heard) for event in self._events.feed(chunk)]
 
     def closing(self) -> TranscriptEvent:
         """What ends the text, where the stream is ended before its time."""
-        return TranscriptEvent(sse.Event(b'{"type":"transcript.text.done","text":""}'), self._said)
+        event = sse.Event(b'{"type":"transcript.text.done","text":""}')
+        return TranscriptEvent(event, self._heard)
+
+
+def _with_text(event: sse.Event, member: str, text: str) -> bytes:
+    """The event with a text in place of its own, and nothing that would betray that."""
+    members = _RAW_MEMBERS.decode(event.data)
+    members[member] = Raw(_ENCODER.encode(text))
+    members.pop("logprobs", None)
+    return sse.write(sse.Event(_ENCODER.encode(members), event.name))
 
 
 def _delta(text: str) -> bytes:
