@@ -45,6 +45,23 @@ def test_only_the_models_name_is_replaced_and_the_rest_keeps_its_bytes(dialect: 
     assert request.body == GOOD[dialect].replace(b'"m"', b'"theirs"')
 
 
+@pytest.mark.parametrize(
+    ("dialect", "name", "values"),
+    [
+        ("openai_image_edits", "n", ("10", "1")),
+        ("openai_image_edits", "quality", ("high", "low")),
+        ("openai_transcriptions", "stream", ("true", "false")),
+    ],
+)
+def test_nothing_that_counts_is_said_twice_in_a_form(
+    dialect: str, name: str, values: tuple[str, str]
+) -> None:
+    body = form(("model", "m"), *((name, value) for value in values))
+
+    with pytest.raises(InvalidRequestError, match=f"Duplicate parameter: '{name}'"):
+        translator(dialect, dialect).request(body, "theirs", stream=False)
+
+
 @pytest.mark.parametrize("dialect", sorted(UPLOADS))
 def test_no_other_name_of_a_model_is_left_in_a_form(dialect: str) -> None:
     body = form(("model", "a"), ("x", "1"), ("model", "b"))

@@ -315,6 +315,14 @@ class TestCounts:
         assert await upstream.requests() == []
 
 
+def test_models_are_listed_and_found(client: anthropic.Anthropic) -> None:
+    listed = [model.display_name for model in client.models.list()]
+    found = client.models.retrieve(NATIVE)
+
+    assert {NATIVE, FOREIGN} <= {*listed}
+    assert (found.type, found.id) == ("model", NATIVE)
+
+
 class TestErrors:
     def test_a_key_that_is_not_known(self, gateway: Gateway) -> None:
         with (

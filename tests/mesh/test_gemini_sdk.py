@@ -309,6 +309,20 @@ def test_wrong_keys_and_models_are_told_apart(gateway: Gateway, client: genai.Cl
     assert missing.value.status == "NOT_FOUND"
 
 
+def test_a_key_in_the_url_is_refused_with_words_that_help_and_reaches_no_log(
+    gateway: Gateway,
+) -> None:
+    url = f"{gateway.base_url}/v1beta/models/{GEMINI}:generateContent?key={KEY}"
+
+    answer = httpx.post(url, json={"contents": []}, trust_env=False)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["status"]) == (401, "UNAUTHENTICATED")
+    assert "in the URL is not taken" in error["message"]
+    assert "x-goog-api-key" in error["message"]
+    assert KEY not in answer.text + gateway.logs()
+
+
 @BOTH
 @pytest.mark.parametrize("fault", [Cut(after_events=2), ErrorEvent(after_events=2)])
 async def test_a_stream_that_breaks_off_raises(

@@ -176,7 +176,7 @@ async def test_more_vectors_than_it_makes_are_refused(body):
 
 
 async def test_embeddings_are_not_streamed():
-    with pytest.raises(UnsupportedError):
+    with pytest.raises(UnsupportedError, match="does not answer openai_embeddings"):
         await streamed(demo(), attempt(embeddings(), "openai_embeddings"))
 
 

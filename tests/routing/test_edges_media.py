@@ -1,5 +1,6 @@
 """The media APIs as Envoy meets them: bodies, uploads and answers that are not JSON."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -137,6 +138,22 @@ class TestUploads:
 
         status, error = told(ending)
         assert (status, error["code"]) == (503, "service_unavailable")
+
+    async def test_one_that_does_not_come_in_time_is_given_up(
+        self, gateway: Gateway, provider: FakeProvider
+    ) -> None:
+        async def trickling() -> AsyncIterator[HttpBody]:
+            yield HttpBody(content_type=TYPE, data=FORM[:-4])
+            await asyncio.Event().wait()
+
+        given = credentials()
+        given["metadata"] = (*given["metadata"], ("x-meshgate-timeout", "200ms"))
+
+        ending = await ending_of(gateway.media.Transcribe(trickling(), **given))
+
+        assert ending.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert told(ending)[0] == 504
+        assert provider.tried == []
 
 
 class TestSpeech:

@@ -86,6 +86,23 @@ def test_what_is_written_for_an_upstream_is_read_as_it_was(fields, contents):
     assert read(body, content_type=form.content_type) == (parts, b"".join(contents))
 
 
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("filename*=utf-8''Grü%C3%9Fe.mp3", "Grüße.mp3"),
+        ("filename=\"a.mp3\"; filename*=utf-8''b.mp3", "a.mp3"),
+        ("filename*=a.mp3", "a.mp3"),
+        ("filename*=utf-8'en'%ff.wav", "\ufffd.wav"),
+    ],
+)
+def test_a_files_name_is_read_however_it_is_written(told, name):
+    head = f'--xyz\r\nContent-Disposition: form-data; name="file"; {told}\r\n\r\n'
+
+    [part], _ = read(head.encode() + b"sound\r\n" + END)
+
+    assert part.filename == name
+
+
 def test_what_comes_before_the_first_boundary_and_after_the_last_is_nobodys():
     body = b"a preamble\r\n" + field("model", b"m") + END + b"an epilogue --xyz"
 

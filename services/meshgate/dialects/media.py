@@ -125,16 +125,5 @@ MEDIA: dict[str, MediaDialect] = {
     "rerank": _RERANK,
 }
 
-OPERATIONS = {
-    "openai_images": "image_generation",
-    "openai_image_edits": "image_edit",
-    "openai_transcriptions": "transcription",
-    "openai_translations": "translation",
-    "openai_speech": "speech",
-    "openai_moderations": "moderation",
-    "rerank": "rerank",
-}
-"""What is asked for, in a word; OpenTelemetry has none for these yet."""
-
 UPLOADS = frozenset({"openai_image_edits", "openai_transcriptions", "openai_translations"})
 """Those whose requests bring files."""

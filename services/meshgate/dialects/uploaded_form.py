@@ -29,6 +29,8 @@ _OWN_WORDS = frozenset(
     | {"timestamp_granularities[]", "chunking_strategy", "quality", "background", "output_format"}
     | {"output_compression", "partial_images", "input_fidelity", "user", "mask"}
 )
+# What is held for and paid by. (The model's name is written anew.)
+_ONCE = frozenset({"n", "quality", "size", "stream", "partial_images", "response_format"})
 
 
 class Part(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -53,8 +55,20 @@ class Form:
 
     @cached_property
     def values(self) -> Mapping[str, str]:
-        """The fields; of those that stand twice, the last."""
-        return {part.name: part.value or "" for part in self.parts if part.size is None}
+        """The fields; of those that stand twice, the last.
+
+        Raises:
+            InvalidRequestError: One stands twice of which an upstream might read the other.
+        """
+        values: dict[str, str] = {}
+        for part in self.parts:
+            if part.size is None:
+                if part.name in values and part.name in _ONCE:
+                    raise InvalidRequestError(
+                        f"Duplicate parameter: '{part.name}'.", field=part.name
+                    )
+                values[part.name] = part.value or ""
+        return values
 
     @property
     def files_bytes(self) -> int:

@@ -132,7 +132,7 @@ def _chat_dialect(attempt: Attempt) -> CallerDialect:
     dialect = CALLER_DIALECTS.get(attempt.dialect)
     if dialect is None:
         raise UnsupportedError(
-            f"the demo provider does not stream {attempt.dialect}", dialect=attempt.dialect
+            f"the demo provider does not answer {attempt.dialect}", dialect=attempt.dialect
         )
     return dialect
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from meshgate.config.snapshot import Snapshot
-from meshgate.dialects.media import OPERATIONS
 from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.operations import operation_in
 from meshgate.provider.attempt import Answer, Attempt, StreamDone
 from meshgate.provider.failures import Failure
 from meshgate.runtime.durations import DurationHistogram, Durations
@@ -162,8 +162,7 @@ class Observer:
         return SeenAttempt(attempt, series, span)
 
     def _new_series(self, provider: str, attempt: Attempt) -> _Series:
-        usual = "embeddings" if attempt.dialect.endswith("embeddings") else "chat"
-        operation = OPERATIONS.get(attempt.dialect, usual)
+        operation = operation_in(attempt.dialect)
         if not self._is_configured(provider, attempt.model):
             return _Series((operation, OTHER, OTHER))
         series = _Series((operation, provider, attempt.model))

@@ -64,7 +64,7 @@ async def assemble(env: Environment, peers: Peers) -> AsyncIterator[Service]:
                 ),
                 Implementation(
                     gemini.SERVICE,
-                    gemini.GeminiServicer(pipeline, counter),
+                    gemini.GeminiServicer(pipeline),
                     error_body=gemini.error_body,
                 ),
                 Implementation(

@@ -5,7 +5,7 @@ All of it is seen to when a request is concluded, and nobody waits for it any mo
 
 from collections.abc import Sequence
 
-from meshgate.dialects.media import OPERATIONS
+from meshgate.dialects.operations import operation_in
 from meshgate.routing.consumption import Ending
 from meshgate.routing.metered_attempt import MeteredAttempt
 from meshgate.routing.question import DIALECT_NAMES, Question
@@ -103,10 +103,7 @@ def described(span: Span, question: Question) -> None:
 
 def operation_of(question: Question) -> str:
     """What is asked for, in OpenTelemetry's word."""
-    dialect = DIALECT_NAMES[question.dialect]
-    if dialect in OPERATIONS:
-        return OPERATIONS[dialect]
-    return "embeddings" if dialect.endswith("embeddings") else "chat"
+    return operation_in(DIALECT_NAMES[question.dialect])
 
 
 def _conclude(span: Span, attempts: Sequence[MeteredAttempt], ending: Ending) -> None:

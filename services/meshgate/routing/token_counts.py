@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from meshgate.config.snapshot import Snapshot, Target
 from meshgate.dialects.anthropic_messages import token_count as anthropic_token_count
+from meshgate.dialects.gemini_generate import token_count as gemini_token_count
 from meshgate.dialects.metering import meter
 from meshgate.dialects.neutral import Usage
 from meshgate.routing.failure import Failure
@@ -32,6 +33,7 @@ class Count(Struct, frozen=True):
 
 _COUNTS = {
     pb.DIALECT_ANTHROPIC_TOKEN_COUNT: Count(frozenset({"anthropic"}), anthropic_token_count.write),
+    pb.DIALECT_GEMINI_TOKEN_COUNT: Count(frozenset({"gemini"}), gemini_token_count.write_answer),
 }
 
 

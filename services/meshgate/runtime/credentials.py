@@ -8,6 +8,9 @@ from meshgate.runtime.errors import CredentialInvalidError, CredentialMissingErr
 
 CLIENT_ADDRESS_KEY = "x-envoy-external-address"
 
+HOW_TO_SEND = "send it as `authorization: Bearer KEY`, `x-api-key: KEY` or `x-goog-api-key: KEY`"
+"""Which headers may hold a key, for callers who sent none."""
+
 LONGEST_ADDRESS = 64
 LONGEST_CREDENTIAL = 8_192
 
@@ -35,9 +38,7 @@ class Credential:
         metadata: dict[str, str] = dict(context.invocation_metadata())
         text = credential_in(metadata)
         if text is None:
-            raise CredentialMissingError(
-                "no API key was given: send it as `authorization: Bearer KEY` or `x-api-key: KEY`"
-            )
+            raise CredentialMissingError(f"no API key was given: {HOW_TO_SEND}")
         if len(text) > LONGEST_CREDENTIAL:
             raise CredentialInvalidError("what was given is too long to be an API key")
         return cls(text, metadata.get(CLIENT_ADDRESS_KEY, "")[:LONGEST_ADDRESS])

@@ -4,6 +4,7 @@ What Google says in the URL is put where the rest of the gateway looks for it: t
 and whether to stream into the head. A stream is one JSON array unless it is asked for as events.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
@@ -22,13 +23,8 @@ from meshgate.routing.arrival import Arrival
 from meshgate.routing.edges.answering import JSON, Endpoint, answer, bodies_of, reply_to
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.reply import AnswerChunks, Reply
-from meshgate.runtime.errors import (
-    GatewayError,
-    UnsupportedError,
-    UpstreamFailedError,
-)
+from meshgate.runtime.errors import CredentialMissingError, GatewayError, UpstreamFailedError
 from meshgate.runtime.service import ErrorBody
-from meshgate.tokens.counting import TokenCounter, chat_overhead_tokens
 from meshgate.v1 import gemini_service_pb2 as pb
 from meshgate.v1 import gemini_service_pb2_grpc as rpc
 from meshgate.v1 import provider_service_pb2 as provider_pb
@@ -36,6 +32,7 @@ from meshgate.v1 import provider_service_pb2 as provider_pb
 SERVICE = pb.DESCRIPTOR.services_by_name["GeminiService"]
 
 _EVENTS = "sse"
+_KEY_IN_URL = re.compile(r"[?&]key=")
 
 
 class _Request(Protocol):
@@ -86,16 +83,10 @@ _BATCH_EMBED_CONTENTS = Endpoint(
 
 
 class GeminiServicer(rpc.GeminiServiceServicer):
-    """GeminiService, by way of the pipeline.
+    """GeminiService, by way of the pipeline."""
 
-    Args:
-        pipeline: Answers.
-        counter: Counts tokens where no upstream does.
-    """
-
-    def __init__(self, pipeline: Pipeline, counter: TokenCounter) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._counter = counter
 
     async def GenerateContent(
         self, request: pb.GenerateContentRequest, context: Any
@@ -123,13 +114,7 @@ class GeminiServicer(rpc.GeminiServiceServicer):
         self, request: pb.CountTokensRequest, context: Any
     ) -> AsyncIterator[HttpBody]:
         body = await self._named(request, _COUNT_TOKENS, context)
-        try:
-            reply = await reply_to(self._pipeline, _COUNT_TOKENS, body, context)
-        except UnsupportedError:
-            # The model's upstream cannot count: who may use the model is told an estimate.
-            yield HttpBody(content_type=JSON, data=await self._counted(body))
-            return
-        async with aclosing(bodies_of(reply, _COUNT_TOKENS, context)) as bodies:
+        async with aclosing(await answer(self._pipeline, _COUNT_TOKENS, body, context)) as bodies:
             async for each in bodies:
                 yield each
 
@@ -152,13 +137,11 @@ class GeminiServicer(rpc.GeminiServiceServicer):
                 yield each
 
     async def ListModels(self, request: Any, context: Any) -> HttpBody:
-        names = await self._pipeline.models(
-            Arrival.from_context(context, "GeminiService.ListModels")
-        )
+        names = await self._pipeline.models(_arrival(context, "GeminiService.ListModels"))
         return HttpBody(content_type=JSON, data=model_list.write_models(names))
 
     async def GetModel(self, request: pb.GetGeminiModelRequest, context: Any) -> HttpBody:
-        arrival = Arrival.from_context(context, "GeminiService.GetModel")
+        arrival = _arrival(context, "GeminiService.GetModel")
         name = request.name.removeprefix(read_request.PREFIX)
         name = await self._pipeline.model(arrival, name)
         return HttpBody(content_type=JSON, data=model_list.write_model(name))
@@ -171,16 +154,8 @@ class GeminiServicer(rpc.GeminiServiceServicer):
         shaped: Callable[[bytes], bytes] = bytes,
     ) -> bytes:
         """The body with its model's name; it is not looked at before the caller is known."""
-        await self._pipeline.authenticate(Arrival.from_context(context, endpoint.method))
+        await self._pipeline.authenticate(_arrival(context, endpoint.method))
         return named(shaped(request.content.data), request.model)
-
-    async def _counted(self, body: bytes) -> bytes:
-        said = token_count.countable_text(body)
-        model = token_count.read_head(body).model
-        tokens = await self._counter.count(said.texts, model) + said.other_tokens
-        if said.message_count:
-            tokens += chat_overhead_tokens(said.message_count)
-        return token_count.write_answer(tokens)
 
 
 class ArrayChunks:
@@ -216,6 +191,26 @@ class ArrayChunks:
     def error_element(self, error: GatewayError) -> bytes:
         """The end of an array that broke off."""
         return self._array.write_error(error)
+
+
+def _arrival(context: Any, method: str) -> Arrival:
+    """A call as it comes in.
+
+    Google takes keys in URLs as well. Here they are not taken: our own logs do not have queries, but
+    those of the proxies on the way do, and so has what clients write of a URL that failed.
+
+    Raises:
+        CredentialMissingError: The key stands in the URL.
+    """
+    arrival = Arrival.from_context(context, method)
+    if arrival.credential is None:
+        metadata: dict[str, str] = dict(context.invocation_metadata())
+        if _KEY_IN_URL.search(metadata.get("x-envoy-original-path", "")):
+            raise CredentialMissingError(
+                "a key in the URL is not taken, for URLs are written to logs: send it in the header"
+                " `x-goog-api-key: KEY`"
+            )
+    return arrival
 
 
 def error_body(error: GatewayError) -> ErrorBody:

@@ -94,23 +94,21 @@ class MediaServicer(rpc.MediaServiceServicer):
     async def _uploaded(
         self, endpoint: Endpoint, requests: Any, context: Any
     ) -> AsyncGenerator[HttpBody, None]:
-        # Before anything is read: strangers fill no disk.
-        await self._pipeline.authenticate(Arrival.from_context(context, endpoint.method))
+        arrival = Arrival.from_context(context, endpoint.method)
+        await self._pipeline.authenticate(
+            arrival
+        )  # before anything is read: strangers fill no disk
         if self._uploads >= MOST_UPLOADS:
             raise ServiceUnavailableError("too many uploads are under way", retry_after_seconds=1)
         self._uploads += 1
         try:
-            async with aclosing(self._answer_upload(endpoint, requests, context)) as bodies:
+            async with (
+                received(aiter(requests), arrival.deadline) as upload,
+                aclosing(
+                    await answer(self._pipeline, endpoint, upload.form, context, upload)
+                ) as bodies,
+            ):
                 async for body in bodies:
                     yield body
         finally:
             self._uploads -= 1
-
-    async def _answer_upload(
-        self, endpoint: Endpoint, requests: Any, context: Any
-    ) -> AsyncGenerator[HttpBody, None]:
-        async with received(aiter(requests)) as upload:
-            answered = await answer(self._pipeline, endpoint, upload.form, context, upload)
-            async with aclosing(answered) as bodies:
-                async for body in bodies:
-                    yield body

@@ -1,12 +1,13 @@
 """OpenAI's HTTP API."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
+from meshgate.dialects.anthropic_messages import model_list as anthropic_models
 from meshgate.dialects.gemini_generate import model_list as google_models
 from meshgate.dialects.openai_api import model_list
 from meshgate.dialects.openai_chat import chunks as chat_chunks
@@ -98,19 +99,28 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
         names = await self._pipeline.models(
             Arrival.from_context(context, "OpenAiService.ListModels")
         )
-        lists = google_models if sends_googles_key(context) else model_list
-        return HttpBody(content_type=JSON, data=lists.write_models(names))
+        return HttpBody(content_type=JSON, data=_lists(context).write_models(names))
 
     async def GetModel(self, request: pb.GetOpenAiModelRequest, context: Any) -> HttpBody:
         arrival = Arrival.from_context(context, "OpenAiService.GetModel")
         name = await self._pipeline.model(arrival, request.id)
-        lists = google_models if sends_googles_key(context) else model_list
-        return HttpBody(content_type=JSON, data=lists.write_model(name))
+        return HttpBody(content_type=JSON, data=_lists(context).write_model(name))
 
 
-def sends_googles_key(context: Any) -> bool:
-    """Whether the caller is one of Google's SDKs, the newer of which list models at the same path."""
-    return any(name == "x-goog-api-key" for name, _ in context.invocation_metadata())
+class _Lists(Protocol):
+    """How one API tells of models."""
+
+    def write_models(self, names: Iterable[str]) -> bytes: ...
+
+    def write_model(self, name: str) -> bytes: ...
+
+
+def _lists(context: Any) -> _Lists:
+    """By what its SDK sends, the caller's API: those of Anthropic and Google list models at the same path."""
+    names = {name for name, _ in context.invocation_metadata()}
+    if "x-goog-api-key" in names:
+        return google_models
+    return anthropic_models if "anthropic-version" in names else model_list
 
 
 def error_body(error: GatewayError) -> ErrorBody:

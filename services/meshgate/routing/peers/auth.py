@@ -16,6 +16,7 @@ from meshgate.routing.chain import chains_of
 from meshgate.routing.principal import Principal
 from meshgate.runtime.batching import Batcher
 from meshgate.runtime.cancellation import being_cancelled
+from meshgate.runtime.credentials import HOW_TO_SEND
 from meshgate.runtime.errors import (
     CredentialError,
     CredentialInvalidError,
@@ -121,9 +122,7 @@ class PrincipalCache:
         """
         credential = arrival.credential
         if credential is None:
-            raise CredentialMissingError(
-                "no API key was given: send it as `authorization: Bearer KEY` or `x-api-key: KEY`"
-            )
+            raise CredentialMissingError(f"no API key was given: {HOW_TO_SEND}")
         if len(credential) > _MOST_CREDENTIAL_CHARACTERS:
             raise CredentialInvalidError("what was given is too long to be an API key")
         entry = self._known(credential, arrival.client_address)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from enum import Enum, auto
+from urllib.parse import unquote
 
 from meshgate.dialects.uploaded_form import Part
 from meshgate.runtime.errors import InvalidRequestError, RequestTooLargeError
@@ -186,7 +187,17 @@ def _opened(headers: dict[str, str]) -> Part:
         raise InvalidRequestError("A part of the form has no name, or a very long one.")
     if "filename" not in told and "filename*" not in told:
         return Part(name)
-    return Part(name, None, told.get("filename", "")[:KIB], headers.get("content-type", ""), 0)
+    return Part(name, None, _file_name(told)[:KIB], headers.get("content-type", ""), 0)
+
+
+def _file_name(told: dict[str, str]) -> str:
+    """The name of a file: upstreams tell the kind of a sound by its end.
+
+    Older clients write what is not ASCII as `filename*=utf-8''...`, https://www.rfc-editor.org/rfc/rfc5987.
+    """
+    if "filename" in told:
+        return told["filename"]
+    return unquote(told["filename*"].rpartition("'")[2], errors="replace")
 
 
 def _found(disposition: str) -> list[tuple[str, str, str]]:
