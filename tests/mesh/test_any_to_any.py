@@ -27,6 +27,8 @@ EVERY_VOICE = pytest.mark.parametrize("voice", Voices.NAMES)
 BOTH_FORMS = pytest.mark.parametrize("form", ["plain", "streamed"])
 TOOL = "get_weather"
 SCHEMA = PARAMETERS | {"additionalProperties": False}
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+"""Google's SDK has base64 in the other alphabet, and Google reads both."""
 SIGNATURE = base64.b64encode(MADE_BY_GEMINI + b"\xff\x00").decode()
 CALLING = Behaviour(
     tool_calls=(ToolCall(TOOL, '{"city": "Paris"}'), ToolCall(TOOL, '{"city": "Rome"}')),
@@ -84,7 +86,8 @@ async def test_thoughts_go_back_to_whoever_had_them(
     voices: Voices, upstream: RemoteUpstream, voice: str, model: str, form: Form
 ) -> None:
     await upstream.script("weather", CALLING, times=1)
-    talk = voices.talk(voice, Asking(model=model, form=form, tool=TOOL, thoughts="shown"))
+    thoughts = "by effort" if model in (CHAT, RESPONSES) else "by budget"
+    talk = voices.talk(voice, Asking(model=model, form=form, tool=TOOL, thoughts=thoughts))
 
     wish = talk.say("the weather?")
     results = talk.give(["sunny", "rain"])
@@ -104,7 +107,7 @@ async def test_a_picture_arrives(
 
     assert heard.text == DEFAULT_TEXT
     [request] = await upstream.requests()
-    assert base64.b64encode(PICTURE) in request.raw_body
+    assert base64.b64encode(PICTURE) in request.raw_body.translate(_STANDARD)
 
 
 @EVERY_VOICE
@@ -122,18 +125,29 @@ async def test_an_answer_is_asked_for_by_its_schema(
 
 
 @EVERY_VOICE
-@pytest.mark.parametrize("turns", [(GEMINI, CLAUDE), (CLAUDE, GEMINI), (RESPONSES, CLAUDE)])
+@pytest.mark.parametrize(
+    ("first", "second", "thoughts"),
+    [
+        (GEMINI, CLAUDE, "by budget"),
+        (CLAUDE, GEMINI, "by budget"),
+        (RESPONSES, CLAUDE, "by effort"),
+        (CLAUDE, RESPONSES, "by effort"),
+        (CLAUDE, CHAT, "by effort"),
+    ],
+)
 async def test_thoughts_of_another_provider_do_not_spoil_a_conversation(
-    voices: Voices, upstream: RemoteUpstream, voice: str, turns: tuple[str, str]
+    voices: Voices, upstream: RemoteUpstream, voice: str, first: str, second: str, thoughts: Any
 ) -> None:
     await upstream.script("weather", CALLING, times=1)
-    talk = voices.talk(voice, Asking(model=turns[0], tool=TOOL, thoughts="shown"))
+    talk = voices.talk(voice, Asking(model=first, tool=TOOL, thoughts=thoughts))
     talk.say("the weather?")
 
-    talk.move(turns[1])
+    talk.move(second)
     answer = talk.give(["sunny", "rain"])
+    last = talk.say("thanks")
 
-    assert answer.text == DEFAULT_TEXT
+    assert answer.text == last.text == DEFAULT_TEXT
+    assert _results(second, (await upstream.requests())[1]) == {"Paris": "sunny", "Rome": "rain"}
 
 
 def _results(model: str, request: Request) -> dict[str, str]:
@@ -181,7 +195,8 @@ def _proofs(model: str, request: Request) -> list[str]:
         return [it["signature"] for it in blocks if it["type"] == "thinking"]
     if model == GEMINI:
         parts = [it for content in body["contents"] for it in content["parts"]]
-        return [it["thoughtSignature"] for it in parts if "thoughtSignature" in it]
+        signatures = [it["thoughtSignature"] for it in parts if "thoughtSignature" in it]
+        return [it.encode().translate(_STANDARD).decode() for it in signatures]
     if model == RESPONSES:
         items = [it for it in body["input"] if it.get("type") == "reasoning"]
         return [it["encrypted_content"][:4] for it in items]
@@ -192,7 +207,7 @@ _PROOFS = {
     CLAUDE: [messages.SIGNATURE],
     GEMINI: [SIGNATURE],
     RESPONSES: ["enc:"],
-    CHAT: [],
+    CHAT: ["Two cities."],
 }
 
 

@@ -35,14 +35,14 @@ class Asking:
         form: How answers are asked for.
         tool: The name of one that may be called with PARAMETERS; empty for none.
         schema: What answers are to be in JSON.
-        thoughts: Whether the model is to think, and to show it.
+        thoughts: How the model is told to think and to show it, where the SDK has more than one way.
     """
 
     model: str
     form: Form = "plain"
     tool: str = ""
     schema: dict[str, Any] | None = None
-    thoughts: Literal["shown", "unasked"] = "unasked"
+    thoughts: Literal["unasked", "by budget", "by effort"] = "unasked"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class ChatCompletions:
         if asking.schema:
             named = {"name": "place", "schema": asking.schema, "strict": True}
             self._asked["response_format"] = {"type": "json_schema", "json_schema": named}
-        if asking.thoughts == "shown":
+        if asking.thoughts != "unasked":
             self._asked["reasoning_effort"] = "low"
 
     def say(self, text: str, picture: bytes | None = None) -> Heard:
@@ -151,7 +151,7 @@ class Responses:
         if asking.schema:
             named = {"name": "place", "schema": asking.schema, "strict": True}
             self._asked["text"] = {"format": {"type": "json_schema", **named}}
-        if asking.thoughts == "shown":
+        if asking.thoughts != "unasked":
             self._asked["reasoning"] = {"effort": "low", "summary": "auto"}
 
     def say(self, text: str, picture: bytes | None = None) -> Heard:
@@ -214,8 +214,11 @@ class Messages:
         if asking.schema:
             wanted = {"type": "json_schema", "schema": asking.schema}
             self._asked["output_config"] = {"format": wanted}
-        if asking.thoughts == "shown":
+        if asking.thoughts == "by budget":
             self._asked["thinking"] = {"type": "enabled", "budget_tokens": _BUDGET}
+        if asking.thoughts == "by effort":
+            self._asked["thinking"] = {"type": "adaptive"}
+            self._asked["output_config"] = {"effort": "low"}
 
     def say(self, text: str, picture: bytes | None = None) -> Heard:
         content: Any = text
@@ -271,10 +274,12 @@ class GeneratedContent:
         if asking.schema:
             config.response_mime_type = "application/json"
             config.response_json_schema = asking.schema
-        if asking.thoughts == "shown":
-            config.thinking_config = types.ThinkingConfig(
-                include_thoughts=True, thinking_budget=_BUDGET
-            )
+        if asking.thoughts != "unasked":
+            config.thinking_config = types.ThinkingConfig(include_thoughts=True)
+        if asking.thoughts == "by budget":
+            config.thinking_config.thinking_budget = _BUDGET
+        if asking.thoughts == "by effort":
+            config.thinking_config.thinking_level = types.ThinkingLevel.LOW
         self._client = client
         self._chat = client.chats.create(model=asking.model, config=config)
 

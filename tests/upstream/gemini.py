@@ -79,18 +79,20 @@ def _objection_to_signatures(path: str, contents: list[Body]) -> Refuse | None:
 
     https://ai.google.dev/gemini-api/docs/thought-signatures
     """
-    is_current = True
-    for content in reversed(contents):
+    steps: list[list[Body]] = [[]]
+    for content in contents:
         parts = content.get("parts") or []
         if not all(_is_own(part.get("thoughtSignature", UNSIGNED)) for part in parts):
             return Refuse(status=400, message="Thought signature is not valid")
-        calls = [part for part in parts if "functionCall" in part]
-        is_signed = not calls or "thoughtSignature" in calls[0]
-        if is_current and "gemini-3" in path and not is_signed:
-            message = "Function call is missing a thought_signature in functionCall parts."
-            return Refuse(status=400, message=message)
-        if content.get("role") == "user" and not any("functionResponse" in it for it in parts):
-            is_current = False
+        if content.get("role") == "model":
+            steps[-1] += [part for part in parts if "functionCall" in part]
+        elif any("functionResponse" in part for part in parts):
+            steps.append([])
+        else:
+            steps = [[]]  # another turn
+    if "gemini-3" in path and any(it and "thoughtSignature" not in it[0] for it in steps):
+        message = "Function call is missing a thought_signature in functionCall parts."
+        return Refuse(status=400, message=message)
     return None
 
 

@@ -150,22 +150,22 @@ def _objection_to_thinking(body: Body) -> Refuse | None:
         return _invalid("Thinking may not be enabled when tool_choice forces tool use.")
     if kind == "adaptive":
         return None
-    for at in reversed(range(len(body["messages"]))):
-        message = body["messages"][at]
+    first: tuple[int, list[str]] = (0, [])
+    for at, message in reversed([*enumerate(body["messages"])]):
         blocks = message["content"] if isinstance(message["content"], list) else []
         kinds = [block["type"] for block in blocks]
-        if message["role"] == "user" and "tool_result" not in kinds:
-            return None  # another turn: its thoughts are forgotten
-        if "tool_use" in kinds:
-            if kinds[0] in ("thinking", "redacted_thinking"):
-                return None
-            return _invalid(
-                f"messages.{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found"
-                f" `{kinds[0]}`. When `thinking` is enabled, a final `assistant` message must start"
-                " with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result`"
-                " blocks)."
-            )
-    return None
+        if message["role"] == "assistant":
+            first = (at, kinds)
+        elif "tool_result" not in kinds:
+            break  # another turn: its thoughts are forgotten
+    at, kinds = first
+    if not kinds or kinds[0] in ("thinking", "redacted_thinking"):
+        return None
+    return _invalid(
+        f"messages.{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found"
+        f" `{kinds[0]}`. When `thinking` is enabled, a final `assistant` message must start with a"
+        " thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks)."
+    )
 
 
 def _objection_to_messages(messages: list[Body]) -> Refuse | None:
