@@ -5,6 +5,8 @@ chunks end with CRLF CRLF, the model is that of the URL, ids are short, usage co
 and a call stands in one part, signed where the model thinks.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Iterator
 from itertools import count
@@ -28,6 +30,9 @@ _REASONS = {
     "content_filter": "SAFETY",
 }
 _STREAM = "streamGenerateContent"
+MADE_BY_GEMINI = b"\x00what Gemini thought"
+"""How the signatures begin that this upstream takes for its own."""
+UNSIGNED = "skip_thought_signature_validator"
 NO_KEY = Refuse(
     status=403,
     message="Method doesn't allow unregistered callers. Please use API Key to call this API.",
@@ -66,7 +71,39 @@ def objection(record: Request, api_key: str | None) -> Refuse | None:
     if not body.get(needed) and _method_of(record) != "countTokens":
         message = f"* GenerateContentRequest.{needed}: {needed} is not specified"
         return Refuse(status=400, message=message)
+    return _objection_to_signatures(record.path, body.get("contents") or [])
+
+
+def _objection_to_signatures(path: str, contents: list[Body]) -> Refuse | None:
+    """Models since Gemini 3 want the first call of each step of the current turn signed.
+
+    https://ai.google.dev/gemini-api/docs/thought-signatures
+    """
+    steps: list[list[Body]] = [[]]
+    for content in contents:
+        parts = content.get("parts") or []
+        if not all(_is_own(part.get("thoughtSignature", UNSIGNED)) for part in parts):
+            return Refuse(status=400, message="Thought signature is not valid")
+        if content.get("role") == "model":
+            steps[-1] += [part for part in parts if "functionCall" in part]
+        elif any("functionResponse" in part for part in parts):
+            steps.append([])
+        else:
+            steps = [[]]  # another turn
+    if "gemini-3" in path and any(it and "thoughtSignature" not in it[0] for it in steps):
+        message = "Function call is missing a thought_signature in functionCall parts."
+        return Refuse(status=400, message=message)
     return None
+
+
+def _is_own(signature: str) -> bool:
+    if signature == UNSIGNED:
+        return True
+    try:
+        content = base64.b64decode(signature, altchars=b"-_" if {*"-_"} & {*signature} else None)
+    except binascii.Error:
+        return False
+    return content.startswith(MADE_BY_GEMINI)
 
 
 def plain(record: Request, behaviour: Behaviour, text: str) -> bytes:

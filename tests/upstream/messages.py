@@ -122,7 +122,11 @@ def objection(record: Request, api_key: str | None) -> Refuse | None:
     for name in ("model", "messages", *(["max_tokens"] if record.path == PATH else [])):
         if not body.get(name):
             return _invalid(f"{name}: Field required")
-    return _objection_to_sampling(body, version) or _objection_to_messages(body["messages"])
+    return (
+        _objection_to_sampling(body, version)
+        or _objection_to_messages(body["messages"])
+        or _objection_to_thinking(body)
+    )
 
 
 def _objection_to_sampling(body: Body, version: str) -> Refuse | None:
@@ -132,6 +136,36 @@ def _objection_to_sampling(body: Body, version: str) -> Refuse | None:
     if body.get("temperature", 0) > 1:
         return _invalid("temperature: range: 0..1")
     return None
+
+
+def _objection_to_thinking(body: Body) -> Refuse | None:
+    """Who thinks by a budget wants the thought back with the calls it led to, and cannot be forced.
+
+    Adaptive thinking wants neither back, and cannot be forced either.
+    """
+    kind = (body.get("thinking") or {}).get("type")
+    if kind not in ("enabled", "adaptive"):
+        return None
+    if (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
+        return _invalid("Thinking may not be enabled when tool_choice forces tool use.")
+    if kind == "adaptive":
+        return None
+    first: tuple[int, list[str]] = (0, [])
+    for at, message in reversed([*enumerate(body["messages"])]):
+        blocks = message["content"] if isinstance(message["content"], list) else []
+        kinds = [block["type"] for block in blocks]
+        if message["role"] == "assistant":
+            first = (at, kinds)
+        elif "tool_result" not in kinds:
+            break  # another turn: its thoughts are forgotten
+    at, kinds = first
+    if not kinds or kinds[0] in ("thinking", "redacted_thinking"):
+        return None
+    return _invalid(
+        f"messages.{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found"
+        f" `{kinds[0]}`. When `thinking` is enabled, a final `assistant` message must start with a"
+        " thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks)."
+    )
 
 
 def _objection_to_messages(messages: list[Body]) -> Refuse | None:

@@ -13,7 +13,7 @@ from meshgate.dialects.answers import (
     MalformedAnswerError,
     UpstreamErrorEvent,
 )
-from meshgate.dialects.anthropic_messages import events, signing, stop_reason
+from meshgate.dialects.anthropic_messages import events, signing, stop_reason, tool_round
 from meshgate.dialects.anthropic_messages.errors import find_error
 from meshgate.dialects.anthropic_messages.usage import UsageCount
 from meshgate.dialects.anthropic_messages.usage import read as read_usage
@@ -83,7 +83,8 @@ def retarget(body: bytes, model: str, output_cap: int | None = None) -> bytes:
 
     Where there is an `output_cap`, in tokens, no more is asked for, and no more thought is. Thoughts
     of other upstreams, which the caller got from the gateway in earlier answers, are left out, and
-    Anthropic's own get the signature back that it has written. All else keeps its bytes and its order.
+    Anthropic's own get the signature back that it has written. A round of tools that began with one
+    left out is finished without thinking: see `tool_round`. All else keeps its bytes and its order.
 
     Raises:
         InvalidRequestError: The body is not a JSON object.
@@ -94,7 +95,19 @@ def retarget(body: bytes, model: str, output_cap: int | None = None) -> bytes:
         _cap(members, output_cap)
     if _SEAL in body and "messages" in members:
         members["messages"] = _unsealed(members["messages"])
+        if "thinking" in members and _has_lost_thought(members):
+            del members["thinking"]
     return _ENCODER.encode(members)
+
+
+def _has_lost_thought(members: dict[str, Raw]) -> bool:
+    """Whether thinking by a budget would be refused, as the thought was another upstream's."""
+    try:
+        if _KIND.decode(members["thinking"]).type != "enabled":
+            return False
+        return tool_round.lacks_thought(msgspec.json.decode(members["messages"]))
+    except (*_UNREADABLE, LookupError, TypeError):
+        return False  # the upstream says what is wrong with it
 
 
 def _cap(members: dict[str, Raw], output_cap: int) -> None:

@@ -5,7 +5,8 @@ How what other dialects say becomes what Anthropic takes, beside what `turns` sa
 - `max_tokens` must be given: where the caller sets no bound it is what the model can write, as
   `models` knows it, and 8,192 for a model that is not known.
 - How hard to think: models that decide by themselves are told the effort, and that they may think;
-  older ones a budget (low 4,096, medium 8,192, high 16,384 tokens). `minimal` is `low`.
+  older ones a budget (low 4,096, medium 8,192, high 16,384 tokens). `minimal` is `low`. A round of
+  tools whose first thought did not come back is finished without a budget: see `tool_round`.
 - A JSON schema's name is a label that Anthropic has no place for; its description becomes the
   schema's own, unless that has one.
 - Left out, as they change no answer: `metadata` (but the user's name), hints to cache that stand
@@ -16,7 +17,7 @@ How what other dialects say becomes what Anthropic takes, beside what `turns` sa
 import msgspec
 from msgspec import Raw
 
-from meshgate.dialects.anthropic_messages import turns
+from meshgate.dialects.anthropic_messages import tool_round, turns
 from meshgate.dialects.anthropic_messages.fields import EXPRESSED, REFUSED
 from meshgate.dialects.anthropic_messages.models import Traits, traits_of
 from meshgate.dialects.extras import read_extras
@@ -75,6 +76,8 @@ def write(
     members |= _sampling(request)
     members |= _tools(request)
     members |= _thinking(request, traits, most)
+    if _is_enabled(members) and tool_round.lacks_thought(said.messages):
+        del members["thinking"]
     if stream:
         members["stream"] = True
     extras = read_extras(
@@ -164,6 +167,11 @@ def _thinking(request: ChatRequest, traits: Traits, most: int) -> dict[str, obje
     if config:
         members["output_config"] = config
     return members
+
+
+def _is_enabled(members: dict[str, object]) -> bool:
+    thinking = members.get("thinking")
+    return isinstance(thinking, dict) and thinking["type"] == "enabled"
 
 
 def _mode(request: ChatRequest, traits: Traits, most: int) -> dict[str, object]:

@@ -13,6 +13,7 @@ from meshgate.dialects.answers import (
     MalformedAnswerError,
     UpstreamErrorEvent,
 )
+from meshgate.dialects.gemini_generate import foreign_thoughts
 from meshgate.dialects.gemini_generate import usage as usage_metadata
 from meshgate.dialects.gemini_generate.answers import PromptFeedback, decoded, error_of
 from meshgate.dialects.gemini_generate.finish_reason import read_finish_reason
@@ -65,7 +66,8 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 def retarget(body: bytes, output_cap: int | None = None) -> bytes:
     """Take the model's name out of a body, as the URL names it, and ask for no more than the cap.
 
-    All other members keep their bytes and their order.
+    Signatures of other upstreams, which the caller got from the gateway in earlier answers, are left
+    out. All else keeps its bytes and its order.
 
     Raises:
         InvalidRequestError: The body is not a JSON object.
@@ -75,6 +77,8 @@ def retarget(body: bytes, output_cap: int | None = None) -> bytes:
     if output_cap is not None:
         for name in spellings(members, "generationConfig"):
             members[name] = _capped(members.get(name), output_cap)
+    if foreign_thoughts.may_be_in(body) and "contents" in members:
+        members["contents"] = foreign_thoughts.left_out(members["contents"])
     return msgspec.json.encode(members)
 
 
