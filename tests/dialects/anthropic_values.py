@@ -34,6 +34,7 @@ from meshgate.dialects.neutral import (
 
 OWN = "anthropic_messages"
 MODEL = "claude-opus-5"
+EARLY_MODEL = "claude-opus-4-5"  # which is told how much to think, and not how hard
 
 
 def compact(value):
@@ -139,7 +140,7 @@ def requests(draw):
         is_parallel = draw(st.sampled_from([None, True, False]))
     schema = draw(st.none() | schemas)
     return ChatRequest(
-        model=MODEL,
+        model=EARLY_MODEL if thinking.get("reasoning_budget_tokens") else MODEL,
         messages=draw(conversations()),
         tools=offered,
         tool_choice=chosen,

@@ -90,7 +90,7 @@ def assistant_parts(draw):
         | st.lists(st.builds(Text, texts) | st.builds(Refusal, words), min_size=2, max_size=3)
         | st.lists(st.builds(Refusal, words), max_size=1)
     )
-    calls = draw(st.lists(tool_calls, max_size=2))
+    calls = draw(st.lists(tool_calls, max_size=2, unique_by=lambda call: call.id))
     return (*thoughts, *spoken, *calls)
 
 
@@ -173,7 +173,7 @@ def answer_parts(draw):
     thoughts = draw(st.lists(st.builds(Reasoning, text=words), max_size=1))
     spoken = draw(st.lists(st.builds(Text, words), max_size=1))
     refusals = draw(st.lists(st.builds(Refusal, words), max_size=1))
-    calls = draw(st.lists(tool_calls, max_size=2))
+    calls = draw(st.lists(tool_calls, max_size=2, unique_by=lambda call: call.id))
     return (*thoughts, *spoken, *refusals, *calls)
 
 

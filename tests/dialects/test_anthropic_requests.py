@@ -53,7 +53,7 @@ def said(role, *parts):
 @given(values.requests())
 @settings(deadline=None, max_examples=60)
 def test_a_request_survives(request):
-    written = write_request.write(request, values.MODEL, stream=True)
+    written = write_request.write(request, request.model, stream=True)
 
     assert read_request.read(written) == request
     assert read_request.read_head(written).stream

@@ -278,7 +278,7 @@ def test_strictness_is_of_all_tools_or_none():
     [
         {"verbosity": "low"},
         {"shows_reasoning": False},
-        {"reasoning_effort": "low"},
+        {"reasoning_effort": "xhigh"},
         {"parallel_tool_calls": False, "tools": TOOLS},
         {"tool_choice": ToolChoice(mode=ToolChoiceMode.NAMED, name="x"), "tools": TOOLS},
     ],

@@ -167,7 +167,7 @@ calls = st.builds(
 said = st.tuples(
     st.lists(st.builds(Reasoning, text=names), max_size=1),
     st.lists(st.builds(Text, names), max_size=1),
-    st.lists(calls, max_size=2),
+    st.lists(calls, max_size=2, unique_by=lambda call: call.id),
 ).map(lambda parts: tuple(part for group in parts for part in group))
 
 

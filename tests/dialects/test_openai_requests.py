@@ -254,7 +254,6 @@ def test_results_of_several_tools_become_messages_of_their_own():
             ),
             "messages[0].parts[0].tool_result.content[1].image",
         ),
-        (request(Text("a"), reasoning_budget_tokens=9), "reasoning_budget_tokens"),
         (request(Text("a"), extra_json=b'{"n":2}'), "extra_json.n"),
     ],
 )

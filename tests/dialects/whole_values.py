@@ -63,7 +63,12 @@ results = st.builds(
     is_error=st.booleans(),
 )
 calls = st.builds(ToolCall, id=names, name=names, arguments_json=texts, is_custom=st.booleans())
-answer_parts = st.lists(cited_texts | thoughts | calls, max_size=5).map(tuple)
+# Calls of one answer have ids of their own; all other parts may be alike.
+answer_parts = st.lists(
+    cited_texts | thoughts | calls,
+    max_size=5,
+    unique_by=lambda part: part.id if isinstance(part, ToolCall) else object(),
+).map(tuple)
 messages = (
     st.builds(
         Message,

@@ -2,8 +2,8 @@
 
     Started (TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta)* Finished
 
-The first fragment of a tool call brings its id and name, later ones do not, and calls are numbered
-from 0 without gaps.
+The first fragment of a tool call brings its name and an id that no other has, later ones do not, and
+calls are numbered from 0 without gaps.
 """
 
 from collections.abc import Iterable
@@ -22,6 +22,7 @@ class EventGrammar:
         self._started = False
         self._finished = False
         self._tool_calls = 0
+        self._ids: set[str] = set()
 
     def check(self, event: ChatEvent) -> None:
         """Take the next event.
@@ -54,6 +55,9 @@ class EventGrammar:
             self._tool_calls += 1
             if not (delta.id and delta.name):
                 raise GrammarError(f"tool call {delta.index} begins without id and name")
+            if delta.id in self._ids:
+                raise GrammarError(f"tool call {delta.index} has the id of another one")
+            self._ids.add(delta.id)
         elif delta.id or delta.name:
             raise GrammarError(f"tool call {delta.index} is named twice")
 

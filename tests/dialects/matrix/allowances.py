@@ -15,7 +15,10 @@ ADDITIONS: dict[str, str] = {
 }
 """What a writer may add, by path."""
 
-_REASONING = {"reasoning_effort", "reasoning_budget_tokens", "shows_reasoning"}
+THINKING = ("reasoning_effort", "reasoning_budget_tokens")
+"""The two ways to say how hard, or how much, to think."""
+
+_REASONING = {*THINKING, "shows_reasoning"}
 _FORM = "response_format."
 _HARMLESS_VALUES = {"tool_choice.mode": ("auto",), "response_format.strict": (True,)}
 _HINTS = re.compile(r"\.?(cache_point\..*|ttl|filename)$|^(user|shows_reasoning|metadata\..*)$")

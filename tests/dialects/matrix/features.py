@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from dialects.matrix import thinking
 from dialects.matrix.vocabulary import (
     CALL,
     CALLED,
@@ -241,13 +242,13 @@ def _choice(name: str, mode: ToolChoiceMode, tool: str = "") -> Feature:
 
 def _thoughts() -> list[Feature]:
     group = "Thoughts"
-    thinking = asking(HI, assistant(Reasoning(text="Hm."), Text("Hello!")), HI)
+    thought = asking(HI, assistant(Reasoning(text="Hm."), Text("Hello!")), HI)
     return [
         Feature("thoughts shown", group, asking(shows_reasoning=True), is_hint=True),
         Feature(
             "thoughts of an earlier turn",
             group,
-            thinking,
+            thought,
             asking(HI, assistant(Text("Hello!")), HI),
             is_hint=True,
         ),
@@ -255,8 +256,10 @@ def _thoughts() -> list[Feature]:
             Feature(f"reasoning effort: {effort}", group, asking(reasoning_effort=effort))
             for effort in ("none", "minimal", "low", "medium", "high")
         ),
-        Feature("reasoning budget", group, asking(reasoning_budget_tokens=4096)),
-        Feature("no reasoning", group, asking(reasoning_budget_tokens=0)),
+        *(
+            Feature(name, group, asking(reasoning_budget_tokens=most))
+            for name, most in {**thinking.BUDGETS, "no reasoning": 0}.items()
+        ),
     ]
 
 

@@ -10,74 +10,17 @@ The forms are those of the documentation below. Where there are several ways, an
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from dialects.matrix import thinking
 from dialects.matrix.vocabulary import PDF, PNG, SCHEMA, WAV
+from dialects.matrix.ways import InOtherWords, Json, Lacks, OneOf
 
 _PICTURE = base64.b64encode(PNG).decode()
 _PDF = base64.b64encode(PDF).decode()
 _PROSE = base64.b64encode(b"once upon a time").decode()
 _SOUND = base64.b64encode(WAV).decode()
 _SCHEMA = json.loads(SCHEMA)
-
-
-@dataclass(frozen=True)
-class InOtherWords:
-    """What says nearly the same, and how."""
-
-    words: str
-    golden: Any
-
-    def fits(self, body: Any) -> bool:
-        return holds(body, self.golden)
-
-
-class OneOf:
-    """Any of several ways to say the same."""
-
-    def __init__(self, *ways: Any) -> None:
-        self._ways = ways
-
-    def fits(self, body: Any) -> bool:
-        return any(holds(body, way) for way in self._ways)
-
-
-@dataclass(frozen=True)
-class Json:
-    """A text that says the same JSON."""
-
-    value: Any
-
-    def fits(self, body: Any) -> bool:
-        return isinstance(body, str) and json.loads(body) == self.value
-
-
-@dataclass(frozen=True)
-class Lacks:
-    """Anything without a member of this name."""
-
-    name: str
-
-    def fits(self, body: Any) -> bool:
-        return isinstance(body, Mapping) and self.name not in body
-
-
-def holds(body: Any, golden: Any) -> bool:
-    """Whether a body has all members of the golden one; lists have the same length."""
-    match golden:
-        case InOtherWords() | OneOf() | Json() | Lacks():
-            return golden.fits(body)
-        case Mapping():
-            return isinstance(body, Mapping) and all(
-                name in body and holds(body[name], member) for name, member in golden.items()
-            )
-        case list():
-            is_as_long = isinstance(body, list) and len(body) == len(golden)
-            return is_as_long and all(map(holds, body, golden))
-        case _:
-            return type(body) is type(golden) and bool(body == golden)
 
 
 def _bedrock_says(*content: Any) -> dict[str, Any]:
@@ -208,15 +151,7 @@ _BEDROCK: dict[str, Any] = {
     "temperature above one": {"inferenceConfig": {"temperature": 1.5}},
     "top_p": {"inferenceConfig": {"topP": 0.875}},
     "top_k": {"additionalModelRequestFields": {"top_k": 37}},
-    "reasoning budget": {
-        "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 4096}}
-    },
-    **{
-        f"reasoning effort: {effort}": {"outputConfig": {"effort": effort}}
-        for effort in ("low", "medium", "high")
-    },
-    "reasoning effort: none": {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}},
-    "no reasoning": {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}},
+    **thinking.BEDROCK,
     "metadata": {"requestMetadata": {"team": "blue"}},
     "what to cache of the messages": _bedrock_says(_HI, {"cachePoint": {"type": "default"}}),
     "what to cache of the system prompt": {
@@ -365,10 +300,7 @@ _COHERE: dict[str, Any] = {
         "as the only tool", _cohere_tools(_C_WEATHER, tool_choice="REQUIRED")
     ),
     "tools as the model likes": _cohere_tools(_C_WEATHER, _C_TIME),
-    "reasoning budget": {"thinking": {"type": "enabled", "token_budget": 4096}},
-    "no reasoning": {"thinking": {"type": "disabled"}},
-    "reasoning effort: none": {"thinking": {"type": "disabled"}},
-    "reasoning effort: high": InOtherWords("as thinking", {"thinking": {"type": "enabled"}}),
+    **thinking.COHERE,
     "JSON object": {"response_format": {"type": "json_object"}},
     "JSON schema": {"response_format": _C_SCHEMA},
     "strict JSON schema": {"response_format": _C_SCHEMA},  # every schema is kept to

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dialects.matrix import plain_form
-from dialects.matrix.allowances import approximation, is_addition, is_hint
+from dialects.matrix.allowances import THINKING, approximation, is_addition, is_hint
 from dialects.matrix.features import Feature
-from dialects.matrix.golden import GOLDEN, InOtherWords, holds
+from dialects.matrix.golden import GOLDEN
 from dialects.matrix.vocabulary import HELLO
+from dialects.matrix.ways import InOtherWords, holds
 
 from meshgate.dialects.neutral import ChatRequest
 from meshgate.dialects.translation import CALLER_DIALECTS, UPSTREAM_DIALECTS, translator
@@ -19,7 +20,15 @@ from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
 _TARGET = "target"
 # What may be said beside Converse's own members differs by the model: Claude is told most.
 _NAMED_BY_URL = ("gemini_generate",)
-_TARGETS = {"bedrock_converse": "anthropic.claude-sonnet-4-5-v1:0"}
+# Early models are told how much to think, and later ones how hard.
+_SPOKEN_TO = {
+    "anthropic_messages": ("claude-sonnet-4-5", "claude-opus-5"),
+    "gemini_generate": ("gemini-2.5-pro", "gemini-3-pro"),
+}
+_TARGETS = {
+    "bedrock_converse": "anthropic.claude-sonnet-4-5-v1:0",
+    "anthropic_messages": "claude-sonnet-4-5",
+}
 
 
 class Outcome(enum.Enum):
@@ -98,14 +107,27 @@ def body_of(caller: str, feature: Feature) -> bytes | None:
 
 def _body_of(write: Any, caller: str, feature: Feature) -> bytes | None:
     if feature.request is not None:
-        try:
-            return _written(write, feature.request)
-        except InvalidRequestError:
-            return None
+        return _as_said_best(write, caller, feature, feature.request)
     if caller not in feature.members:
         return None
     body = json.loads(write(HELLO, "public", stream=False))
     return _compact(_merged(body, feature.members[caller]))
+
+
+def _as_said_best(write: Any, caller: str, feature: Feature, request: ChatRequest) -> bytes | None:
+    """What is said to the first model that is told the feature as it is, or else to any."""
+    said: bytes | None = None
+    wanted = plain_form.of_request(request)
+    for model in _SPOKEN_TO.get(caller, ("public",)):
+        try:
+            body = write(request, model, stream=False).replace(model.encode(), b"public", 1)
+            read = CALLER_DIALECTS[caller].read_request(_naming_a_model(caller, body, "public"))
+        except InvalidRequestError:
+            continue
+        if compared(wanted, plain_form.of_request(read)).outcome is Outcome.CARRIED:
+            return body
+        said = said or body
+    return said
 
 
 def _target(upstream: str) -> str:
@@ -139,6 +161,8 @@ def _is_said(feature: Feature, request: ChatRequest) -> bool:
     if feature.request is None:
         return True
     wanted, said = plain_form.of_request(feature.request), plain_form.of_request(request)
+    if any(name in wanted and name not in said for name in THINKING):
+        return False  # but the nearest to it that these callers have words for
     return compared(wanted, said).outcome in (Outcome.CARRIED, Outcome.APPROXIMATED)
 
 
@@ -220,7 +244,8 @@ def _of_unread(upstream: str, feature: Feature, asked: ChatRequest, written: byt
         return _by_golden_members(upstream, feature, written)
     in_words, by_writer = compared(wanted, said), judged_writer(upstream, feature)
     worse = (Outcome.LOST, Outcome.REFUSED, Outcome.LEFT_OUT)
-    return by_writer if by_writer.outcome in worse else in_words
+    is_carried = in_words.outcome is Outcome.CARRIED
+    return by_writer if is_carried or by_writer.outcome in worse else in_words
 
 
 def _by_golden_members(upstream: str, feature: Feature, written: bytes) -> Judgement:

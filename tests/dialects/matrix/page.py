@@ -84,6 +84,13 @@ Hints that change no answer: what is worth being cached, the key of a prompt's c
 whether thoughts are shown; and thoughts of earlier turns, which only the upstream that has made them can read where they
 are signed. A signature goes back to its maker and to nobody else."""
 
+_THINKING = """\
+How hard to think, and how much, is said in words by some and in tokens by others (`reasoning_effort.py`). Where an upstream
+has words only, a budget of 0 tokens is `none`, one below 2,048 `low`, below 8,192 `medium`, and any other `high`; of a
+budget and an effort, the lesser one counts. Where it has budgets only, `minimal` and `low` are 4,096 tokens, `medium` 8,192
+and `high` 16,384; Gemini before the third generation is told what Google makes of these words (1,024, 8,192 and 24,576),
+and Cohere at `high` to think as it likes. It is an approximation, and shown as one."""
+
 
 def written() -> str:
     """The whole page."""
@@ -216,6 +223,8 @@ def _explanations() -> str:
             _table(("Member of the neutral form", "Why"), added),
             "## What is left out of requests\n",
             _HINTS,
+            "\n## How hard to think\n",
+            _THINKING,
             "",
         ]
     )

@@ -22,6 +22,7 @@ from meshgate.dialects.anthropic_messages.streamed_blocks import (
 )
 from meshgate.dialects.anthropic_messages.usage import UsageCount
 from meshgate.dialects.anthropic_messages.usage import read as read_usage
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
@@ -80,10 +81,14 @@ def read(body: bytes) -> ChatResponse:
         MalformedAnswerError: It is not a message, or holds what the neutral form cannot express.
     """
     message = _decoded(_MESSAGE, body)
+    names = CallNames()
     return ChatResponse(
         id=message.id or "",
         served_model=message.model or "",
-        message=Message(role=Role.ASSISTANT, parts=tuple(map(_part, message.content))),
+        message=Message(
+            role=Role.ASSISTANT,
+            parts=tuple(_part(block, at, names) for at, block in enumerate(message.content)),
+        ),
         finish_reason=stop_reason.read(message.stop_reason),
         usage=read_usage(message.usage),
         stop_sequence=message.stop_sequence or "",
@@ -192,7 +197,7 @@ class StreamReader:
         return [*self._blocks.close(), finished]
 
 
-def _part(block: WireBlock) -> Part:
+def _part(block: WireBlock, at: int, names: CallNames) -> Part:
     match block.type:
         case "text":
             text = block.text or ""
@@ -209,7 +214,8 @@ def _part(block: WireBlock) -> Part:
             )
         case "tool_use":
             arguments = bytes(block.input).decode() or "{}"
-            return ToolCall(id=block.id or "", name=block.name or "", arguments_json=arguments)
+            call_id = names.id_of(block.name, block.id, f"toolu_{at}")
+            return ToolCall(id=call_id, name=block.name or "", arguments_json=arguments)
     raise MalformedAnswerError("the upstream's answer holds a block of a type that is not known")
 
 

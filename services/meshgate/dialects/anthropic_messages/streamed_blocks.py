@@ -7,6 +7,7 @@ from msgspec import Raw, Struct
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.anthropic_messages import citations, signing
 from meshgate.dialects.anthropic_messages.citations import WireCitation
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import (
     ChatEvent,
     Citation,
@@ -70,6 +71,7 @@ class StreamedBlocks:
         self._open: dict[int, _Block] = {}
         self._last: int | None = None
         self._calls = 0
+        self._names = CallNames()
         self._text_length = 0
 
     def start(self, index: int | None, wire: WireBlock) -> Iterator[ChatEvent]:
@@ -142,12 +144,11 @@ class StreamedBlocks:
             yield TextDelta(text)
 
     def _call(self, block: _Block, wire: WireBlock) -> ToolCallDelta:
-        if not wire.name:
-            raise MalformedAnswerError("a tool call of the upstream begins without a name")
+        call_id = self._names.id_of(wire.name, wire.id, f"toolu_{self._calls}")
         block.call, self._calls = self._calls, self._calls + 1
         given = bytes(wire.input)
         block.whole_input = b"{}" if given in _NO_INPUT else given
-        return ToolCallDelta(index=block.call, id=wire.id or f"toolu_{block.call}", name=wire.name)
+        return ToolCallDelta(index=block.call, id=call_id, name=wire.name or "")
 
     def _ended(self, block: _Block) -> Iterator[ChatEvent]:
         if block.call is not None and block.whole_input:

@@ -5,8 +5,9 @@ How what other dialects say becomes what Anthropic takes, beside what `turns` sa
 - `max_tokens` must be given: where the caller sets no bound it is what the model can write, as
   `models` knows it, and 8,192 for a model that is not known.
 - How hard to think: models that decide by themselves are told the effort, and that they may think;
-  older ones a budget (low 4,096, medium 8,192, high 16,384 tokens). `minimal` is `low`. A round of
-  tools whose first thought did not come back is finished without a budget: see `tool_round`.
+  older ones a budget. What is said in the other way is told as `reasoning_effort` has it; `minimal`
+  is `low`. A round of tools whose first thought did not come back is finished without a budget: see
+  `tool_round`.
 - A JSON schema's name is a label that Anthropic has no place for; its description becomes the
   schema's own, unless that has one.
 - Left out, as they change no answer: `metadata` (but the user's name), hints to cache that stand
@@ -31,10 +32,10 @@ from meshgate.dialects.neutral import (
 from meshgate.dialects.openai_api.output_bound import lower_bounds
 from meshgate.dialects.openai_api.request_body import missing, unsupported
 from meshgate.dialects.output_cap import lower
+from meshgate.dialects.reasoning_effort import BUDGETS, NONE, budget_of, effort_of
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _LEAST_BUDGET = 1_024
-_BUDGETS = {"minimal": 4_096, "low": 4_096, "medium": 8_192, "high": 16_384}
 _EFFORTS = {"minimal": "low"}
 _OFF: dict[str, object] = {"type": "disabled"}
 _CHOICES = {
@@ -153,14 +154,14 @@ def _thinking(request: ChatRequest, traits: Traits, most: int) -> dict[str, obje
     """How hard to think, and in which form to answer: both stand in one member."""
     members: dict[str, object] = {}
     config: dict[str, object] = {}
-    thinking = _mode(request, traits, most)
+    effort = effort_of(request.reasoning_effort, request.reasoning_budget_tokens)
+    thinking = _adaptive(request, effort) if traits.is_adaptive else _budgeted(request, most=most)
     if thinking:
         if request.shows_reasoning is not None and thinking != _OFF:
             shown = "summarized" if request.shows_reasoning else "omitted"
             thinking = {**thinking, "display": shown}
         members["thinking"] = thinking
-    effort = request.reasoning_effort
-    if effort and effort != "none" and traits.is_adaptive:
+    if effort and effort != NONE and traits.is_adaptive:
         config["effort"] = _EFFORTS.get(effort, effort)
     if request.response_format is not None:
         config |= _format(request.response_format)
@@ -174,24 +175,23 @@ def _is_enabled(members: dict[str, object]) -> bool:
     return isinstance(thinking, dict) and thinking["type"] == "enabled"
 
 
-def _mode(request: ChatRequest, traits: Traits, most: int) -> dict[str, object]:
-    budget, effort = request.reasoning_budget_tokens, request.reasoning_effort
-    if budget == 0 or (budget is None and effort == "none"):
+def _adaptive(request: ChatRequest, effort: str | None) -> dict[str, object]:
+    if effort == NONE:
         return _OFF
-    if budget is None and effort and not traits.is_adaptive:
-        budget = _BUDGETS.get(effort)
-        if budget is None:
-            raise unsupported("reasoning_effort")
-    if budget is not None:
-        # It is a part of what may be written, and less than that. Where there is too little, Anthropic
-        # says so.
-        return {"type": "enabled", "budget_tokens": max(_LEAST_BUDGET, min(budget, most - 1))}
-    if effort or (request.shows_reasoning and traits.is_adaptive):
-        return {"type": "adaptive"}
-    if request.shows_reasoning:
-        budget = max(_LEAST_BUDGET, min(_BUDGETS["low"], most - 1))
-        return {"type": "enabled", "budget_tokens": budget}
-    return {}
+    return {"type": "adaptive"} if effort or request.shows_reasoning else {}
+
+
+def _budgeted(request: ChatRequest, *, most: int) -> dict[str, object]:
+    budget = budget_of(request.reasoning_budget_tokens, request.reasoning_effort)
+    if budget is None and request.reasoning_effort:
+        raise unsupported("reasoning_effort")
+    if budget is None and request.shows_reasoning:
+        budget = BUDGETS["low"]
+    if not budget:
+        return {} if budget is None else _OFF
+    # It is a part of what may be written, and less than that. Where there is too little, Anthropic says
+    # so.
+    return {"type": "enabled", "budget_tokens": max(_LEAST_BUDGET, min(budget, most - 1))}
 
 
 def _format(wanted: ResponseFormat) -> dict[str, object]:

@@ -7,7 +7,7 @@ gateway's asks for one.
 
 import secrets
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -18,6 +18,7 @@ from meshgate.dialects.bedrock_converse.citations import WireCitation
 from meshgate.dialects.bedrock_converse.event_stream import EventStreamReader, StreamMessage
 from meshgate.dialects.bedrock_converse.fields import NAME
 from meshgate.dialects.bedrock_converse.finish_reason import read_finish_reason
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
@@ -44,8 +45,8 @@ _SERVER_TOOL = "server_tool_use"
 
 
 class _ToolUse(Struct, rename="camel"):
-    tool_use_id: str
-    name: str
+    tool_use_id: str | None = None
+    name: str = ""
     input: Raw = Raw(b"{}")
     type: str | None = None
 
@@ -150,6 +151,13 @@ class _Metadata(Struct, rename="camel"):
     service_tier: Raw = Raw()
 
 
+class _Call(NamedTuple):
+    """The number of a call that has begun, and the id that the upstream gave it."""
+
+    number: int
+    said_id: str | None
+
+
 class _Complaint(Struct):
     message: str | None = None
 
@@ -177,8 +185,9 @@ def read(body: bytes) -> ChatResponse:
     answer = _decoded(_ANSWER, body)
     router = answer.trace.prompt_router if answer.trace is not None else None
     parts: list[Part] = []
-    for block in answer.output.message.content or ():
-        parts += _parts(block)
+    names = CallNames()
+    for at, block in enumerate(answer.output.message.content or ()):
+        parts += _parts(block, at, names)
     return ChatResponse(
         id=new_id(),
         served_model=(router.invoked_model_id or "") if router is not None else "",
@@ -205,7 +214,9 @@ class StreamReader:
         self.error: UpstreamErrorEvent | None = None
         self._new_id = new_id
         self._messages = EventStreamReader()
-        self._calls: dict[int, int | None] = {}
+        self._calls: dict[int, _Call | None] = {}
+        self._call_count = 0
+        self._names = CallNames()
         self._finished = False
         self._stop_sequence = ""
         self._readers: dict[str, Callable[[bytes], list[ChatEvent]]] = {
@@ -254,12 +265,16 @@ class StreamReader:
     def _begin_block(self, payload: bytes) -> list[ChatEvent]:
         begun = _decoded(_BLOCK_START, payload)
         use = begun.start.tool_use
+        known = self._calls.get(begun.content_block_index)
         if use is None or use.type == _SERVER_TOOL:
             self._calls[begun.content_block_index] = None
             return []
-        number = sum(known is not None for known in self._calls.values())
-        self._calls[begun.content_block_index] = number
-        return [ToolCallDelta(index=number, id=use.tool_use_id, name=use.name)]
+        if known is not None and known.said_id == use.tool_use_id:
+            return []  # the same once more
+        number, self._call_count = self._call_count, self._call_count + 1
+        self._calls[begun.content_block_index] = _Call(number, use.tool_use_id)
+        call_id = self._names.id_of(use.name, use.tool_use_id, f"call_{number}")
+        return [ToolCallDelta(index=number, id=call_id, name=use.name)]
 
     def _read_delta(self, payload: bytes) -> list[ChatEvent]:
         block = _decoded(_BLOCK_DELTA, payload)
@@ -279,10 +294,10 @@ class StreamReader:
     def _read_fragment(self, block: int, fragment: str) -> list[ChatEvent]:
         if block not in self._calls:
             raise MalformedAnswerError("a tool call of the upstream begins without a name")
-        number = self._calls[block]
-        if number is None or not fragment:
+        call = self._calls[block]
+        if call is None or not fragment:
             return []
-        return [ToolCallDelta(index=number, arguments_fragment=fragment)]
+        return [ToolCallDelta(index=call.number, arguments_fragment=fragment)]
 
     def _stop(self, payload: bytes) -> list[ChatEvent]:
         stop = _decoded(_STOP, payload)
@@ -311,7 +326,7 @@ def _stop_sequence(raw: Raw) -> str:
         return ""
 
 
-def _parts(block: _Block) -> list[Part]:
+def _parts(block: _Block, at: int, names: CallNames) -> list[Part]:
     if block.image is not None:
         raise MalformedAnswerError("the upstream answered with a picture")
     if block.reasoning_content is not None:
@@ -319,7 +334,8 @@ def _parts(block: _Block) -> list[Part]:
     if (use := block.tool_use) is not None:
         if use.type == _SERVER_TOOL:
             return []
-        return [ToolCall(id=use.tool_use_id, name=use.name, arguments_json=_arguments(use.input))]
+        call_id = names.id_of(use.name, use.tool_use_id, f"call_{at}")
+        return [ToolCall(id=call_id, name=use.name, arguments_json=_arguments(use.input))]
     if (cited := block.citations_content) is not None:
         text = "".join(said.text or "" for said in cited.content or ())
         found = [citations.read(it, start=0, end=len(text)) for it in cited.citations or ()]

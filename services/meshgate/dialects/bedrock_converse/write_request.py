@@ -13,7 +13,7 @@ from msgspec import Raw
 from meshgate.dialects.bedrock_converse import model_family
 from meshgate.dialects.bedrock_converse.fields import EXPRESSED, INEXPRESSIBLE, NAME, SHARED
 from meshgate.dialects.bedrock_converse.messages import Conversation, cache_point
-from meshgate.dialects.bedrock_converse.model_family import CLAUDE, Family, family_of
+from meshgate.dialects.bedrock_converse.model_family import Family, family_of
 from meshgate.dialects.extras import read_extras
 from meshgate.dialects.neutral import (
     ChatRequest,
@@ -44,10 +44,10 @@ def write(
         UnsupportedError: Converse, or the model's family, cannot be told something.
     """
     del stream
-    request = capped(request, output_cap)
-    _check(request)
     family = family_of(model)
-    said = Conversation(request.messages, is_claude=family is CLAUDE)
+    request = model_family.in_terms_of(family, capped(request, output_cap))
+    _check(request)
+    said = Conversation(request.messages, is_claude=family.is_claude)
     members: dict[str, object] = {"messages": said.turns}
     if said.system:
         members["system"] = said.system
@@ -57,7 +57,7 @@ def write(
         members["toolConfig"] = tools
     if output := _output(request, family):
         members["outputConfig"] = output
-    if request.stop_sequences and family is CLAUDE:
+    if request.stop_sequences and family.is_claude:
         members["additionalModelResponseFieldPaths"] = ["/stop_sequence"]
     if request.metadata:
         members["requestMetadata"] = request.metadata
@@ -131,7 +131,7 @@ def _output(request: ChatRequest, family: Family) -> dict[str, object]:
     output: dict[str, object] = {}
     if (wanted := request.response_format) is not None:
         output |= _text_format(wanted)
-    if effort := model_family.effort_of(request, family):
+    if effort := model_family.own_effort(request, family):
         output["effort"] = effort
     return output
 

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
 from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.cohere_chat import citations, usage
 from meshgate.dialects.cohere_chat.citations import WireCitation
 from meshgate.dialects.cohere_chat.finish_reason import FAILED, read_finish_reason
@@ -129,6 +130,7 @@ class StreamReader:
         self.error: UpstreamErrorEvent | None = None
         self._events = sse.EventReader()
         self._numbers: dict[int, int] = {}
+        self._names = CallNames()
         self._text_length = 0
         # Where each content begins in all of the text.
         self._offsets: dict[int, int] = {}
@@ -217,14 +219,11 @@ class StreamReader:
                 number = self._numbers[index]
                 read.append(ToolCallDelta(index=number, arguments_fragment=arguments))
             return
-        if not function.name:
-            raise MalformedAnswerError("a tool call of the upstream begins without a name")
         number = self._numbers[index] = len(self._numbers)
-        call_id = call.id or f"call_{number}"
+        call_id = self._names.id_of(function.name, call.id, f"call_{number}")
+        name = function.name or ""
         read.append(
-            ToolCallDelta(
-                index=number, id=call_id, name=function.name, arguments_fragment=arguments
-            )
+            ToolCallDelta(index=number, id=call_id, name=name, arguments_fragment=arguments)
         )
 
 
@@ -243,14 +242,13 @@ def _parts(message: _Message) -> list[Part]:
                 for citation in citations.read(wire)
             ]
             parts.append(Text(content.text, tuple(cited)))
+    names = CallNames()
     for number, call in enumerate(message.tool_calls or ()):
         function = call.function or _Function()
-        if not function.name:
-            raise MalformedAnswerError("a tool call of the upstream has no name")
         parts.append(
             ToolCall(
-                id=call.id or f"call_{number}",
-                name=function.name,
+                id=names.id_of(function.name, call.id, f"call_{number}"),
+                name=function.name or "",
                 arguments_json=function.arguments or "",
             )
         )

@@ -21,8 +21,11 @@ from meshgate.dialects.neutral import (
 )
 from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.output_cap import capped
+from meshgate.dialects.reasoning_effort import BUDGETS, budget_of
 
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_UNBOUNDED = "high"
+_BUDGETS = {word: tokens for word, tokens in BUDGETS.items() if word != _UNBOUNDED}
 _CHOICES = {
     ToolChoiceMode.REQUIRED: "REQUIRED",
     ToolChoiceMode.NAMED: "REQUIRED",
@@ -117,13 +120,14 @@ def _tool(tool: Tool, at: str) -> dict[str, object]:
 
 def _thinking(request: ChatRequest) -> dict[str, object]:
     """There is no thinking, so much at most, and as much as the model likes, which is `high`."""
-    budget, effort = request.reasoning_budget_tokens, request.reasoning_effort
-    if effort not in (None, "none", "high"):
-        raise unsupported("reasoning_effort")
-    if budget == 0 or effort == "none":
+    effort = request.reasoning_effort
+    tokens = budget_of(request.reasoning_budget_tokens, effort, _BUDGETS)
+    if tokens == 0:
         return {"thinking": {"type": "disabled"}}
-    if budget is not None:
-        return {"thinking": {"type": "enabled", "token_budget": budget}}
+    if tokens is not None:
+        return {"thinking": {"type": "enabled", "token_budget": tokens}}
+    if effort not in (None, _UNBOUNDED):
+        raise unsupported("reasoning_effort")
     return {} if effort is None else {"thinking": {"type": "enabled"}}
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class FunctionCall(Struct, rename="camel", gc=False):
     """A call that the model wants."""
 
-    name: str
+    name: str = ""
     id: str | None = None
     args: Raw = Raw()
 

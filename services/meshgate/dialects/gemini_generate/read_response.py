@@ -11,6 +11,7 @@ from msgspec import Raw
 from meshgate.dialects import sse
 from meshgate.dialects.answer_parts import AnswerParts
 from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.gemini_generate import citations, signed_thoughts
 from meshgate.dialects.gemini_generate import usage as usage_metadata
 from meshgate.dialects.gemini_generate.answers import (
@@ -151,6 +152,7 @@ class _Speaker:
         self.finish_reason = FinishReason.UNSPECIFIED
         self._answer_id = answer_id
         self._calls = 0
+        self._names = CallNames()
         self._says_anything = False
         self._text = CitedText()
 
@@ -196,7 +198,7 @@ class _Speaker:
         made = f"call_{self._answer_id}_{index}" if self._answer_id else f"call_{index}"
         return ToolCallDelta(
             index=index,
-            id=call.id or made,
+            id=self._names.id_of(call.name, call.id, made),
             name=call.name,
             arguments_fragment=_arguments(call.args),
         )

@@ -24,6 +24,7 @@ from meshgate.dialects.neutral import (
 )
 from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.output_cap import capped
+from meshgate.dialects.reasoning_effort import budget_of
 from meshgate.runtime.errors import InvalidRequestError
 
 _EXPRESSED = frozenset(
@@ -157,17 +158,15 @@ def _thinking(request: ChatRequest, *, is_early: bool) -> dict[str, object]:
     written: dict[str, object] = {}
     if request.shows_reasoning is not None:
         written["includeThoughts"] = request.shows_reasoning
-    effort, budget = request.reasoning_effort, request.reasoning_budget_tokens
-    if effort is None:
-        return written if budget is None else written | {"thinkingBudget": budget}
-    if budget is not None:
-        raise unsupported("reasoning_effort")  # Gemini takes one of the two
-    if effort == "none":
-        return written | {"thinkingBudget": 0}
-    if effort not in _BUDGETS:
-        raise unsupported("reasoning_effort")
-    if is_early:
-        return written | {"thinkingBudget": _BUDGETS[effort]}
+    effort = request.reasoning_effort
+    budget = budget_of(request.reasoning_budget_tokens, effort, _BUDGETS)
+    if budget is None:
+        if effort is not None:
+            raise unsupported("reasoning_effort")
+        return written
+    # Gemini takes one of the two.
+    if effort is None or is_early or budget == 0 or request.reasoning_budget_tokens is not None:
+        return written | {"thinkingBudget": budget}
     return written | {"thinkingLevel": _LEVELS[effort]}
 
 

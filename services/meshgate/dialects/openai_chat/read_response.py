@@ -7,6 +7,7 @@ from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects import sse
 from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
@@ -52,16 +53,19 @@ class _ToolCall(Struct):
     id: str | None = None
     extra_content: ExtraContent | None = None
 
-    def read(self, index: int) -> ToolCall:
+    def read(self, index: int, names: CallNames) -> ToolCall:
         """The call, whatever kind of tool it is for."""
-        call_id = self.id or f"call_{index}"
         if self.custom is not None:
-            name, text = self.custom.name, self.custom.input or ""
-            return ToolCall(id=call_id, name=name, arguments_json=text, is_custom=True)
-        if self.function is None:
+            name, text = self.custom.name, self.custom.input
+        elif self.function is not None:
+            name, text = self.function.name, self.function.arguments
+        else:
             raise MalformedAnswerError("a tool call of the upstream calls no tool")
         return ToolCall(
-            id=call_id, name=self.function.name, arguments_json=self.function.arguments or ""
+            id=names.id_of(name, self.id, f"call_{index}"),
+            name=name,
+            arguments_json=text or "",
+            is_custom=self.custom is not None,
         )
 
 
@@ -267,10 +271,11 @@ def _parts(message: _Message, addresses: Raw) -> tuple[Part, ...]:
         parts.append(Text(text, cited))
     if message.refusal:
         parts.append(Refusal(message.refusal))
+    names = CallNames()
     for index, call in enumerate(message.tool_calls or ()):
         if (proof := thoughts.call_proof(call.extra_content)) is not None:
             parts.append(proof)
-        parts.append(call.read(index))
+        parts.append(call.read(index, names))
     return tuple(parts)
 
 

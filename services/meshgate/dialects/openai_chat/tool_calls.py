@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import ToolCallDelta
 from meshgate.dialects.openai_chat.thoughts import ExtraContent
 
@@ -56,7 +56,8 @@ class ToolCallFragments:
     """
 
     def __init__(self) -> None:
-        self._ids: list[str] = []
+        self._ids: list[str] = []  # as the upstream says them
+        self._names = CallNames()
         self._number_of_index: dict[int, int] = {}
 
     @property
@@ -73,8 +74,6 @@ class ToolCallFragments:
         function = fragment.called
         number = self._known_number(fragment)
         if number is None:
-            if not function.name:
-                raise MalformedAnswerError("a tool call of the upstream begins without a name")
             return self._begin(fragment, function)
         if not function.arguments:
             return None
@@ -101,7 +100,7 @@ class ToolCallFragments:
         number = self._next_number(fragment)
         return ToolCallDelta(
             index=number,
-            id=self._ids[number],
+            id=self._names.id_of(function.name, fragment.id, f"call_{number}"),
             name=function.name or "",
             arguments_fragment=function.arguments or "",
             is_custom=fragment.custom is not None,

@@ -24,6 +24,7 @@ from meshgate.dialects.openai_chat import messages, wording
 from meshgate.dialects.openai_chat.fields import ALSO_EXTRA, EXPRESSED, INEXPRESSIBLE, SHARED
 from meshgate.dialects.openai_chat.variant import EffortPlace, Variant
 from meshgate.dialects.output_cap import lower
+from meshgate.dialects.reasoning_effort import effort_of
 
 _UNKNOWN = Variant()
 _HINTS = frozenset({"user"})
@@ -95,18 +96,14 @@ def _taken(members: dict[str, object], variant: Variant) -> Iterator[tuple[str, 
 
 def _thinking(request: ChatRequest, variant: Variant) -> dict[str, object]:
     """How hard, and how much, to think."""
-    effort, budget = request.reasoning_effort, request.reasoning_budget_tokens
-    if variant.effort is EffortPlace.REASONING:
-        asked = {"effort": effort, "max_tokens": budget or None}
-        if budget == 0:
-            asked = {"effort": effort or "none"}
-        told = {name: value for name, value in asked.items() if value is not None}
-        return {"reasoning": told} if told else {}
-    if budget:  # this dialect has words for it, and no number
-        raise unsupported("reasoning_budget_tokens")
-    if budget == 0:
-        effort = effort or "none"
-    return {} if effort is None else {"reasoning_effort": effort}
+    budget = request.reasoning_budget_tokens
+    effort = effort_of(request.reasoning_effort, budget)
+    if effort is None:
+        return {}
+    if variant.effort is EffortPlace.REASONING:  # which takes one of the two
+        is_number = budget and request.reasoning_effort is None
+        return {"reasoning": {"max_tokens": budget} if is_number else {"effort": effort}}
+    return {"reasoning_effort": effort}
 
 
 def _parameters(request: ChatRequest) -> dict[str, object]:

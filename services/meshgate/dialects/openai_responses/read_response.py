@@ -4,11 +4,14 @@ Items that the neutral form does not know are those of tools that OpenAI runs it
 translated request asks for: they say nothing to the caller and are passed over.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 from msgspec import Raw, Struct, field
 
 from meshgate.dialects import sse
 from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
@@ -93,7 +96,7 @@ def read(body: bytes) -> ChatResponse:
         served_model=response.model or "",
         message=Message(
             role=Role.ASSISTANT,
-            parts=tuple(part for item in response.output for part in _parts(item)),
+            parts=tuple(_output(response.output)),
         ),
         finish_reason=finish_reason(response),
         usage=usage_object.read(response.usage, response.service_tier),
@@ -118,6 +121,20 @@ def failed_usage(data: bytes) -> Usage | None:
     return usage_object.read(response.usage, response.service_tier)
 
 
+def _output(items: list[OutputItem]) -> Iterator[Part]:
+    names = CallNames()
+    for at, item in enumerate(items):
+        if item.type in status.CALLS:
+            yield ToolCall(
+                id=names.id_of(item.name, item.call_id or item.id, f"call_{at}"),
+                name=item.name or "",
+                arguments_json=item.argument_text,
+                is_custom=item.type == "custom_tool_call",
+            )
+        else:
+            yield from _parts(item)
+
+
 def _parts(item: OutputItem) -> list[Part]:
     if item.type == "message":
         return [part for content in item.content or () if (part := _spoken(content)) is not None]
@@ -128,15 +145,6 @@ def _parts(item: OutputItem) -> list[Part]:
         if not (told or signature):
             return []  # its name alone means nothing, as it was not stored
         return [Reasoning(text=told, signature=signature, origin=origin, id=item.id or "")]
-    if item.type in status.CALLS:
-        return [
-            ToolCall(
-                id=item.call_id or item.id or "",
-                name=item.name or "",
-                arguments_json=item.argument_text,
-                is_custom=item.type == "custom_tool_call",
-            )
-        ]
     return []
 
 
@@ -171,6 +179,7 @@ class StreamReader:
         self._types: dict[int, str] = {}
         self._indices: dict[str, int] = {}
         self._calls = 0
+        self._names = CallNames()
 
     def feed(self, data: bytes) -> list[ChatEvent]:
         """Take what one read brought and return what it says.
@@ -251,16 +260,15 @@ class StreamReader:
         told = self._items[index] = _Told()
         self._types[index] = item.type
         if item.type in status.CALLS:
-            if not item.name:
-                raise MalformedAnswerError("a tool call of the upstream begins without a name")
-            number = told.number = self._calls
+            number = self._calls
+            call_id = self._names.id_of(item.name, item.call_id or item.id, f"call_{number}")
+            told.number = number
             self._calls += 1
-            call_id = item.call_id or item.id or f"call_{number}"
             read.append(
                 ToolCallDelta(
                     index=number,
                     id=call_id,
-                    name=item.name,
+                    name=item.name or "",
                     is_custom=item.type == "custom_tool_call",
                 )
             )

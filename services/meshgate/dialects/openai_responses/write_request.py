@@ -19,6 +19,7 @@ from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.openai_responses import input_items, thought, tools
 from meshgate.dialects.openai_responses.fields import EXPRESSED, INEXPRESSIBLE, SHARED, STORED
 from meshgate.dialects.output_cap import capped
+from meshgate.dialects.reasoning_effort import effort_of
 
 BOUND = "max_output_tokens"
 ENCRYPTED = "reasoning.encrypted_content"
@@ -73,7 +74,6 @@ def _refuse_foreign(request: ChatRequest) -> None:
         "frequency_penalty": bool(request.frequency_penalty),
         "presence_penalty": bool(request.presence_penalty),
         "top_k": request.top_k is not None,
-        "reasoning_budget_tokens": bool(request.reasoning_budget_tokens),
     }
     for name, is_asked in asked.items():
         if is_asked:
@@ -94,10 +94,9 @@ def _parameters(request: ChatRequest) -> dict[str, object]:
 
 def _reasoning(request: ChatRequest) -> dict[str, object]:
     written: dict[str, object] = {}
-    if request.reasoning_effort is not None:
-        written["effort"] = request.reasoning_effort
-    elif request.reasoning_budget_tokens == 0:
-        written["effort"] = "none"
+    effort = effort_of(request.reasoning_effort, request.reasoning_budget_tokens)
+    if effort is not None:
+        written["effort"] = effort
     if request.shows_reasoning:
         written["summary"] = "auto"
     return written

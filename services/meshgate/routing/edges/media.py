@@ -12,7 +12,7 @@ from meshgate.routing.arrival import Arrival
 from meshgate.routing.edges.answering import Endpoint, answer
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.question import DIALECT_NAMES
-from meshgate.routing.uploads.upload import received
+from meshgate.routing.uploads.upload import AT_MOST_SECONDS, received
 from meshgate.runtime.errors import ServiceUnavailableError
 from meshgate.v1 import media_service_pb2 as pb
 from meshgate.v1 import media_service_pb2_grpc as rpc
@@ -95,15 +95,14 @@ class MediaServicer(rpc.MediaServiceServicer):
         self, endpoint: Endpoint, requests: Any, context: Any
     ) -> AsyncGenerator[HttpBody, None]:
         arrival = Arrival.from_context(context, endpoint.method)
-        await self._pipeline.authenticate(
-            arrival
-        )  # before anything is read: strangers fill no disk
+        # Before anything is read: strangers fill no disk.
+        await self._pipeline.authenticate(arrival)
         if self._uploads >= MOST_UPLOADS:
             raise ServiceUnavailableError("too many uploads are under way", retry_after_seconds=1)
         self._uploads += 1
         try:
             async with (
-                received(aiter(requests), arrival.deadline) as upload,
+                received(aiter(requests), _at_most(arrival)) as upload,
                 aclosing(
                     await answer(self._pipeline, endpoint, upload.form, context, upload)
                 ) as bodies,
@@ -112,3 +111,8 @@ class MediaServicer(rpc.MediaServiceServicer):
                     yield body
         finally:
             self._uploads -= 1
+
+
+def _at_most(arrival: Arrival) -> float:
+    """How long an upload may take: as long as the client waits, if that is shorter than the usual."""
+    return min(AT_MOST_SECONDS, arrival.deadline.seconds_left())
