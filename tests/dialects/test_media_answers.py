@@ -320,25 +320,6 @@ class TestWhatWasSaid:
         ]
         assert done.is_end
 
-    def test_what_is_told_twice_to_name_its_speaker_is_looked_at_by_itself(self) -> None:
-        # openai-python 2.x, types/audio/transcription_text_segment_event.py: of `diarized_json`
-        segment = {"type": "transcript.text.segment", "id": "s0", "speaker": "A", "text": "one two"}
-        stream = inspection("openai_transcriptions").stream()
-        one, two, again, done = stream.take(written([*SAID[:2], segment, SAID[2]]))
-
-        shown = one.written(["one "]) + two.written(["two"]) + again.written(["one"])
-        shown += done.written(["", " two"])
-
-        assert [(piece.channel, piece.is_last) for piece in done.pieces] == [
-            ("text", True),
-            ("segments", True),
-        ]
-        assert {one.pieces[0].channel, again.pieces[0].channel} == {"text", "segments"}
-        *events, late, end = told(shown)
-        assert events[-1] == segment | {"text": "one"}
-        assert late == segment | {"text": " two"}
-        assert end == SAID[2]
-
     def test_what_is_told_only_at_the_end_is_looked_at_there(self) -> None:
         [done] = inspection("openai_transcriptions").stream().take(written(SAID[2:]))
 
