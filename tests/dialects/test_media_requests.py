@@ -165,6 +165,17 @@ class TestWhatIsAskedFor:
         assert head.asked is not None
         assert head.asked.output_tokens == 4160
 
+    @pytest.mark.parametrize(("fidelity", "tokens"), [("", 6563), ("high", 6563), ("low", 323)])
+    def test_pictures_that_are_brought_are_held_for(self, fidelity: str, tokens: int) -> None:
+        body = uploaded_form.write(
+            [FILE, FILE, Part("model", "m"), Part("input_fidelity", fidelity)]
+        )
+
+        asked = MEDIA["openai_image_edits"].read_head(body).asked
+
+        assert asked is not None
+        assert (asked.input_tokens, asked.input_image_tokens) == (2 * tokens, 2 * tokens)
+
     def test_characters_are_counted_and_not_bytes(self) -> None:
         head = MEDIA["openai_speech"].read_head('{"model":"m","input":"größe"}'.encode())
 

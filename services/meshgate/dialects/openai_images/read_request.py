@@ -14,6 +14,9 @@ from meshgate.dialects.openai_api.request_body import decode, missing
 _MOST_IMAGES = 128
 # By quality, for a square picture and for others: developers.openai.com/api/docs/guides/image-generation.
 _TOKENS = {"low": (272, 408), "medium": (1056, 1584), "high": (4160, 6240)}
+# What a picture that is brought takes at most, `input_fidelity` and its shape being what they are: 6,240,
+# two tiles of 129 and 65. Where the fidelity is low, the first is not taken.
+_BROUGHT_TOKENS, _BROUGHT_ROUGHLY_TOKENS = 6563, 323
 _SQUARE = "1024x1024"
 _WORD = 32
 
@@ -54,6 +57,8 @@ def read_form_head(body: bytes) -> RequestHead:
     if not form.files:
         raise missing("image")
     fields: Mapping[str, str] = form.values
+    is_rough = fields.get("input_fidelity", "").strip().lower() == "low"
+    brought = len(form.files) * (_BROUGHT_ROUGHLY_TOKENS if is_rough else _BROUGHT_TOKENS)
     return _head(
         _Head(
             model=form.model,
@@ -61,11 +66,12 @@ def read_form_head(body: bytes) -> RequestHead:
             quality=fields.get("quality"),
             size=fields.get("size"),
             stream=uploaded_form.flag(fields, "stream"),
-        )
+        ),
+        brought,
     )
 
 
-def _head(head: _Head) -> RequestHead:
+def _head(head: _Head, brought_tokens: int = 0) -> RequestHead:
     if not head.model:
         raise missing("model")
     count = head.n or 1
@@ -77,7 +83,13 @@ def _head(head: _Head) -> RequestHead:
         include_usage=True,  # it is always told
         max_output_tokens=0,  # pictures cannot be cut short: all of them are held for
         service_tier=f"{quality}-{size}",
-        asked=Usage(images=count, output_tokens=tokens, output_image_tokens=tokens),
+        asked=Usage(
+            images=count,
+            input_tokens=brought_tokens,
+            input_image_tokens=brought_tokens,
+            output_tokens=tokens,
+            output_image_tokens=tokens,
+        ),
     )
 
 
