@@ -17,6 +17,7 @@ from meshgate.dialects.counting import (
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE
 from meshgate.dialects.metering import meter
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI
+from meshgate.dialects.translation import translator
 from meshgate.runtime.errors import UnsupportedError
 
 OPENAI_CHAT = meter("openai_chat")
@@ -186,3 +187,12 @@ def test_an_answer_that_cannot_be_read_is_text(dialect):
 def test_a_dialect_that_nobody_speaks_cannot_be_counted():
     with pytest.raises(UnsupportedError):
         meter("latin")
+
+
+@pytest.mark.parametrize("dialect", ["anthropic_token_count", "gemini_token_count"])
+def test_to_count_tokens_is_free(dialect: str) -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"contents":[]}'
+
+    request = translator(dialect, dialect).request(body, "theirs", stream=False)
+
+    assert request.head.is_free

@@ -163,7 +163,39 @@ class TestWhatIsAskedFor:
 
         assert head.service_tier == "standard-1024x1024"
         assert head.asked is not None
-        assert head.asked.output_tokens == 4160
+        assert head.asked.output_tokens == 7024
+
+    @pytest.mark.parametrize(
+        ("quality", "size", "tokens"),
+        [
+            ("high", "1024x1024", 7024),
+            ("high", "3584x2048", 12_329),
+            ("high", "1536x1024", 6240),  # of gpt-image-1, which takes more for it
+            ("medium", "1024x1024", 1756),
+            ("low", "99999x10", 408),
+            ("high", "00x00", 6240),
+        ],
+    )
+    def test_pictures_are_held_for_by_whichever_model_takes_more(
+        self, quality: str, size: str, tokens: int
+    ) -> None:
+        body = {"model": "m", "prompt": "x", "quality": quality, "size": size}
+
+        asked = MEDIA["openai_images"].read_head(json.dumps(body).encode()).asked
+
+        assert asked is not None
+        assert asked.output_tokens == tokens
+
+    @pytest.mark.parametrize(("fidelity", "tokens"), [("", 6563), ("high", 6563), ("low", 323)])
+    def test_pictures_that_are_brought_are_held_for(self, fidelity: str, tokens: int) -> None:
+        body = uploaded_form.write(
+            [FILE, FILE, Part("model", "m"), Part("input_fidelity", fidelity)]
+        )
+
+        asked = MEDIA["openai_image_edits"].read_head(body).asked
+
+        assert asked is not None
+        assert (asked.input_tokens, asked.input_image_tokens) == (2 * tokens, 2 * tokens)
 
     def test_characters_are_counted_and_not_bytes(self) -> None:
         head = MEDIA["openai_speech"].read_head('{"model":"m","input":"größe"}'.encode())

@@ -46,6 +46,17 @@ def body_of(*parts: dict[str, Any]) -> bytes:
     return json.dumps({"model": "m", "messages": [{"role": "user", "content": parts}]}).encode()
 
 
+class TestCountsOfTokens:
+    def test_nothing_is_held_but_a_request_whatever_its_length(self) -> None:
+        limits = chain(limit("tokens", 10), limit("cost", 10, "strict"), limit("requests", 5))
+        question = asked(BODY * 100, limits, max_output_tokens=0, is_free=True)
+
+        demand = of(question)
+
+        assert demand.amounts == Amounts(requests=1, concurrency=1)
+        assert not demand.is_strict
+
+
 PICTURES = Usage(images=3, output_tokens=30, output_image_tokens=30)
 PER_PICTURE = Prices(0, 0, 0, 1_000_000_000, image_nanos=40)
 

@@ -76,6 +76,19 @@ class TestWideLimits:
         assert await bench.attempt(meter, "an answer") == "an answer"
         meter.left()
 
+    @pytest.mark.parametrize("is_free", [True, False])
+    async def test_under_a_budget_a_model_without_a_price_counts_tokens_and_no_more(
+        self, bench: MeterBench, is_free: bool
+    ) -> None:
+        bench.configured = snapshot(model("m", at("one", None)))
+        budget = chain(limit("cost", 10**6))
+        meter = await bench.open(budget, max_output_tokens=0, is_free=is_free)
+
+        answer = await bench.attempt(meter, "an answer")
+        meter.left()
+
+        assert (answer == "an answer") is is_free
+
     async def test_new_limits_count_with_the_new_configuration(self, bench: MeterBench) -> None:
         metering = Metering(bench.quota, bench.counter, lambda: bench.configured)
         (await metering.open(asked(BODY, TOKENS))).left()

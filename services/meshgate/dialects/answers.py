@@ -38,7 +38,8 @@ class RequestHead(Struct, frozen=True):
     `max_output_tokens` is the most that each of the `choices` may take, None where the caller sets
     no bound. `service_tier` is the one that is asked for, empty where none is. `asked` is what else
     the answer will consume, as far as the request says: pictures, characters, tokens of media. It is
-    held, and booked where the upstream reports no usage.
+    held, and booked where the upstream reports no usage. `is_free` says that nothing is used but a
+    request, as where tokens are only counted.
     """
 
     model: str
@@ -48,6 +49,7 @@ class RequestHead(Struct, frozen=True):
     choices: int = 1
     service_tier: str = ""
     asked: Usage | None = None
+    is_free: bool = False
 
 
 class AnswerGlance(Struct, frozen=True):

@@ -45,6 +45,9 @@ class Demand(Struct, frozen=True):
     is_strict: bool = False
 
 
+_NOTHING_BUT_A_REQUEST = Demand(Amounts(requests=1, concurrency=1))
+
+
 class Demands:
     """Estimates demands.
 
@@ -70,6 +73,8 @@ class Demands:
             question: What is asked.
             chains: Everyone whose limits may apply, whoever will answer.
         """
+        if question.head.is_free:
+            return _NOTHING_BUT_A_REQUEST
         for chain in chains:  # not any(): a generator takes longer than all of this
             if chain.is_strict:
                 return self._upper_bound(question, chains)

@@ -168,7 +168,8 @@ class Meter:
     ) -> Failure | None:
         target = attempt.target
         chains = self.gauges.chains_of(plan, target)
-        if target.prices is None and self._counts_cost(chains):
+        is_unpriced = target.prices is None and not question.head.is_free
+        if is_unpriced and self._counts_cost(chains):
             return Failure("unsupported", target.provider, error=_unpriced(plan, target))
         if not chains:
             return None

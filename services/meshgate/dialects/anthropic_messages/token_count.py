@@ -47,7 +47,7 @@ def read_head(body: bytes) -> RequestHead:
     head = decode(_HEAD, body)
     if not head.model:
         raise missing("model")
-    return RequestHead(head.model, max_output_tokens=0)
+    return RequestHead(head.model, max_output_tokens=0, is_free=True)
 
 
 def retarget(body: bytes, model: str) -> bytes:

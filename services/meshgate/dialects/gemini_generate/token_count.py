@@ -41,7 +41,7 @@ def read_head(body: bytes) -> RequestHead:
     name = decode(_HEAD, body).model.removeprefix(PREFIX)
     if not name:
         raise missing("model")
-    return RequestHead(name, max_output_tokens=0)
+    return RequestHead(name, max_output_tokens=0, is_free=True)
 
 
 def retarget(body: bytes, model: str) -> bytes:
