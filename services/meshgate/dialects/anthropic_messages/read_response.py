@@ -208,9 +208,18 @@ def _part(block: WireBlock) -> Part:
                 text="", signature=signature.content, origin=signature.origin, is_redacted=True
             )
         case "tool_use":
-            arguments = bytes(block.input).decode() or "{}"
-            return ToolCall(id=block.id or "", name=block.name or "", arguments_json=arguments)
+            return ToolCall(
+                id=block.id or "", name=block.name or "", arguments_json=_arguments(block.input)
+            )
     raise MalformedAnswerError("the upstream's answer holds a block of a type that is not known")
+
+
+def _arguments(raw: Raw) -> str:
+    # The decoder does not look into the strings that it skips.
+    try:
+        return bytes(raw).decode() or "{}"
+    except UnicodeDecodeError as error:
+        raise MalformedAnswerError("the arguments of a tool call are not UTF-8") from error
 
 
 def _cited(block: WireBlock) -> list[WireCitation]:
