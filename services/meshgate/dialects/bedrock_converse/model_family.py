@@ -19,6 +19,13 @@ _LEAST_BUDGET_TOKENS = 1024
 _CHOICES = {ToolChoiceMode.REQUIRED: "any", ToolChoiceMode.NAMED: "tool"}
 
 
+# Without regard to case and underscores.
+_BOUNDS = frozenset(
+    {"maxtokens", "maxtokencount", "maxtokenstosample", "maxnewtokens", "maxgenlen"}
+    | {"maxcompletiontokens", "maxoutputtokens"}
+)
+
+
 @dataclass(frozen=True)
 class Family:
     """Models that are told the same in the same way.
@@ -65,6 +72,11 @@ def family_of(model: str) -> Family:
     Converse has for all.
     """
     return next((it for mark, it in _FAMILIES.items() if mark in model), _OTHER)
+
+
+def is_bound(name: str) -> bool:
+    """Whether a family says by this member how much may be written."""
+    return name.casefold().replace("_", "") in _BOUNDS
 
 
 def own_members(request: ChatRequest, family: Family, *, has_tool_use: bool) -> Members:
