@@ -163,7 +163,7 @@ def _extras(request: ChatRequest, own: dict[str, object]) -> dict[str, object]:
     if request.extra_dialect not in ("", NAME):
         tier = extras.pop("service_tier", None)
         return extras | (_service_tier(tier) if isinstance(tier, Raw) else {})
-    if isinstance(more := extras.get(_OWN_FIELDS), Raw) and bytes(more) != b"null":
+    if isinstance(more := extras.get(_OWN_FIELDS), Raw):
         extras[_OWN_FIELDS] = own | _distinct(more, own)
     return extras
 

@@ -4,6 +4,7 @@ What Google says in the URL is put where the rest of the gateway looks for it: t
 and whether to stream into the head. A stream is one JSON array unless it is asked for as events.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
@@ -175,7 +176,7 @@ class GeminiServicer(rpc.GeminiServiceServicer):
         return named(shaped(request.content.data), request.model)
 
     async def _counted(self, body: bytes) -> bytes:
-        said = token_count.countable_text(body)
+        said = await asyncio.to_thread(token_count.countable_text, body)
         model = token_count.read_head(body).model
         tokens = await self._counter.count(said.texts, model) + said.other_tokens
         if said.message_count:
