@@ -385,6 +385,9 @@ def test_own_members_pass_beside_what_the_family_is_told():
         {"modelId": "other"},
         {"additionalModelRequestFields": {"top_k": 1}},
         {"additionalModelRequestFields": 1},
+        {"additionalModelRequestFields": {"max_tokens": 100_000}},
+        {"additionalModelRequestFields": {"inferenceConfig": {"maxTokens": 100_000}}},
+        {"additionalModelRequestFields": {"textGenerationConfig": {"a": {"maxTokenCount": 9}}}},
     ],
 )
 def test_extras_cannot_replace_what_is_said_elsewhere(extra):

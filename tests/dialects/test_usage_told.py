@@ -6,6 +6,7 @@ import pytest
 from msgspec import Raw
 
 from meshgate.dialects.anthropic_messages import usage as anthropic
+from meshgate.dialects.anthropic_messages.read_request import read_head
 from meshgate.dialects.bedrock_converse import usage as converse
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.translation import translator
@@ -47,6 +48,24 @@ class TestAnthropicsStreams:
         stream.feed(told({})[0])
 
         assert stream.usage == Usage(input_tokens=9, output_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tier"),
+    [
+        ({}, ""),
+        ({"speed": "standard", "service_tier": "auto"}, "auto"),
+        ({"speed": "fast"}, "fast"),
+        ({"speed": "fast", "service_tier": "standard_only"}, "fast"),
+        ({"speed": ["fast"]}, ""),
+    ],
+)
+def test_what_is_to_be_served_fast_is_asked_for_at_its_price(asked, tier):
+    request = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+
+    head = read_head(json.dumps(request | asked).encode())
+
+    assert head.service_tier == tier
 
 
 class TestAnthropicsUsage:

@@ -82,6 +82,26 @@ def test_what_aws_says_of_a_signature_is_told_in_our_words_whatever_the_status(w
     assert failure.message == "the upstream refuses the gateway's credential"
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/m does not do tools",
+            "arn:aws:bedrock:eu-west-1:***:inference-profile/m does not do tools",
+        ),
+        (
+            "`projects/our-own-4711/locations/europe-west4/models/m` takes no sound",
+            "`projects/***/locations/europe-west4/models/m` takes no sound",
+        ),
+        ("temperature of 3: too high for projects", "temperature of 3: too high for projects"),
+    ],
+)
+def test_accounts_of_the_gateway_are_not_told_with_the_upstreams_words(said, told):
+    failure = failures.of_answer(400, detail(said), None)
+
+    assert failure.message == told
+
+
 def test_what_is_about_the_request_is_told_in_the_upstreams_words():
     failure = failures.of_answer(
         422, detail("temperature is too high", code="too_high", param="temperature"), None

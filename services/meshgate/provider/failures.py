@@ -209,6 +209,10 @@ _TOO_LONG = re.compile(
     r"|prompt is too long|input is too long|too many tokens: |inputs? tokens? \+ .{0,20}max_new_tokens",
     re.IGNORECASE,
 )
+# Clouds name what was asked for by the account it belongs to: AWS's ARNs, and Google's resources.
+_ACCOUNTS = re.compile(
+    r"(?P<kind>\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:|\bprojects/)(?P<account>[^:/\s\"'`]+)"
+)
 _MESSAGES = {
     FailureKind.RATE_LIMITED: "the upstream's rate limit for this gateway is reached",
     FailureKind.OVERLOADED: "the upstream is overloaded",
@@ -302,12 +306,16 @@ def _kind_of_words(detail: Detail) -> FailureKind | None:
 def _failure(kind: FailureKind, detail: Detail, status: int, retry_after: float | None) -> Failure:
     message = _MESSAGES.get(kind, "")
     if kind in OF_THE_REQUEST:
-        message = detail.message or "the upstream refuses the request"
+        message = _without_accounts(detail.message) or "the upstream refuses the request"
     elif kind is FailureKind.RATE_LIMITED and _is_out_of_quota(detail, status):
         message = "the quota of the gateway's account at the upstream is used up"
     elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         message = "the upstream redirects, which the gateway does not follow"
     return Failure(kind, message, status, retry_after, detail.code, _field_of(kind, detail))
+
+
+def _without_accounts(message: str) -> str:
+    return _ACCOUNTS.sub(r"\g<kind>***", message)
 
 
 def _field_of(kind: FailureKind, detail: Detail) -> str:

@@ -248,25 +248,26 @@ class Meter:
         usage: Usage | None,
         served_model: str,
         written: Written,
+        *,
+        is_partial: bool = False,
     ) -> None:
         """The last attempt is over. Only the first ending counts.
 
         Args:
             outcome: How the request ended.
-            usage: What the upstream reported; None to count it here, in the background. Of an answer
-                that broke off it may be what was known at its beginning: what was written since is
-                counted here.
+            usage: What the upstream reported; None to count it here, in the background.
             served_model: Who answered, as the upstream names it.
             written: What was answered, to be counted.
+            is_partial: Whether the usage may be what was known when the answer began: then no less
+                counts as written than was, as it is counted here.
         """
         if self._is_settled:
             return
         self._end()
         self.outcome, self.usage, self.served_model = outcome, usage, served_model
         told = usage if usage is not None and is_sensible(usage) else None
-        if told is None or (outcome == pb.REQUEST_OUTCOME_FAILED and written.size_bytes):
-            counting = self._count(outcome, served_model, written, told)
-            self.bill.counting = self.gauges.quota.later(counting)
+        if told is None or (is_partial and written.size_bytes):
+            self.bill.counting = self.gauges.quota.later(self._count(written, told))
         else:
             last = self._attempts[-1]
             last.consumption = self._consumption(told, served_model)
@@ -332,22 +333,15 @@ class Meter:
             _log.error("tokens could not be counted, and are estimated", **described(error))
             return usage.estimated(self.question, written)
 
-    async def _count(
-        self,
-        outcome: pb.RequestOutcome.ValueType,
-        served_model: str,
-        written: Written,
-        told: Usage | None,
-    ) -> None:
+    async def _count(self, written: Written, told: Usage | None) -> None:
         usage = self.gauges.usage.estimated(self.question, written)
         try:
             usage = await self.count(written)
         finally:
-            if told is not None:
-                usage = at_least(told, usage.output_tokens)
+            usage = usage if told is None else at_least(told, usage.output_tokens)
             is_estimated = usage is not told
-            consumed = self._consumption(usage, served_model, is_estimated=is_estimated)
-            self._settle(outcome, consumed)
+            consumed = self._consumption(usage, self.served_model, is_estimated=is_estimated)
+            self._settle(self.outcome, consumed)
 
     def _conclude(self, outcome: pb.RequestOutcome.ValueType, consumed: Consumption) -> None:
         """Learn from what the upstream reported, and book it."""

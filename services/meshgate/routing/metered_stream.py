@@ -90,7 +90,13 @@ class MeteredStream:
         self._is_over = True
         chunks = self._chunks
         self._meter.upstream_took(chunks.upstream_seconds)
-        self._meter.ended(outcome, chunks.usage, chunks.served_model, self._written())
+        self._meter.ended(
+            outcome,
+            chunks.usage,
+            chunks.served_model,
+            self._written(),
+            is_partial=outcome == pb.REQUEST_OUTCOME_FAILED,
+        )
 
     def _written(self) -> Written:
         tally = self._tally

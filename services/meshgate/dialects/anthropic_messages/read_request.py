@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects.answers import RequestHead
-from meshgate.dialects.anthropic_messages import content
+from meshgate.dialects.anthropic_messages import content, usage
 from meshgate.dialects.anthropic_messages.content import Block, CacheControl, TextBlock
 from meshgate.dialects.anthropic_messages.fields import EXPRESSED, USUAL
 from meshgate.dialects.neutral import (
@@ -44,6 +44,7 @@ class _Head(Struct, gc=False):
     max_tokens: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     stream: bool | None = None
     service_tier: object = None
+    speed: object = None
 
 
 class _Message(Struct, forbid_unknown_fields=True):
@@ -139,8 +140,14 @@ def read_head(body: bytes) -> RequestHead:
         stream,
         include_usage=stream,  # streams of this dialect always end with it
         max_output_tokens=head.max_tokens,
-        service_tier=service_tier.read(head.service_tier),
+        service_tier=_tier(head),
     )
+
+
+def _tier(head: _Head) -> str:
+    """What is asked for: what is to be served fast has prices of its own, and so counts as a tier."""
+    is_fast = service_tier.read(head.speed) == usage.FAST
+    return usage.FAST if is_fast else service_tier.read(head.service_tier)
 
 
 def read(body: bytes) -> ChatRequest:

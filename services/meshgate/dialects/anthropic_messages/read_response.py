@@ -213,10 +213,18 @@ def _part(block: WireBlock, at: int, names: CallNames) -> Part:
                 text="", signature=signature.content, origin=signature.origin, is_redacted=True
             )
         case "tool_use":
-            arguments = bytes(block.input).decode() or "{}"
             call_id = names.id_of(block.name, block.id, f"toolu_{at}")
+            arguments = _arguments(block.input)
             return ToolCall(id=call_id, name=block.name or "", arguments_json=arguments)
     raise MalformedAnswerError("the upstream's answer holds a block of a type that is not known")
+
+
+def _arguments(raw: Raw) -> str:
+    # The decoder does not look into the strings that it skips.
+    try:
+        return bytes(raw).decode() or "{}"
+    except UnicodeDecodeError as error:
+        raise MalformedAnswerError("the arguments of a tool call are not UTF-8") from error
 
 
 def _cited(block: WireBlock) -> list[WireCitation]:

@@ -11,6 +11,9 @@ from msgspec import Meta, Raw, Struct
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
 
+FAST = "fast"
+"""The tier of what is served fast."""
+
 _LARGEST = 2**31 - 1
 _Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
@@ -139,6 +142,6 @@ def _larger(known: Usage, found: WireUsage) -> Usage:
 def _tier(found: WireUsage) -> str:
     """How it was served: what is served fast has prices of its own, and so counts as a tier."""
     tier = tier_member.read(found.service_tier)
-    if tier in ("", "standard") and tier_member.read(found.speed) == "fast":
-        return "fast"
+    if tier in ("", "standard") and tier_member.read(found.speed) == FAST:
+        return FAST
     return tier

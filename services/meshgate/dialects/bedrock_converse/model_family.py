@@ -25,6 +25,13 @@ _LEAST_BUDGET_TOKENS = 1024
 _CHOICES = {ToolChoiceMode.REQUIRED: "any", ToolChoiceMode.NAMED: "tool"}
 
 
+# Without regard to case and underscores.
+_BOUNDS = frozenset(
+    {"maxtokens", "maxtokencount", "maxtokenstosample", "maxnewtokens", "maxgenlen"}
+    | {"maxcompletiontokens", "maxoutputtokens"}
+)
+
+
 @dataclass(frozen=True)
 class Family:
     """Models that are told the same in the same way.
@@ -93,6 +100,11 @@ def in_terms_of(family: Family, request: ChatRequest) -> ChatRequest:
         if tokens is None:
             raise unsupported("reasoning_effort")
     return structs.replace(request, reasoning_effort=effort, reasoning_budget_tokens=tokens)
+
+
+def is_bound(name: str) -> bool:
+    """Whether a family says by this member how much may be written."""
+    return name.casefold().replace("_", "") in _BOUNDS
 
 
 def own_members(request: ChatRequest, family: Family, *, has_tool_use: bool) -> Members:

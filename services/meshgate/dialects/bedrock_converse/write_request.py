@@ -163,23 +163,40 @@ def _extras(request: ChatRequest, own: dict[str, object]) -> dict[str, object]:
     if request.extra_dialect not in ("", NAME):
         tier = extras.pop("service_tier", None)
         return extras | (_service_tier(tier) if isinstance(tier, Raw) else {})
-    if own and isinstance(more := extras.get(_OWN_FIELDS), Raw):
+    if isinstance(more := extras.get(_OWN_FIELDS), Raw):
         extras[_OWN_FIELDS] = own | _distinct(more, own)
     return extras
 
 
 def _distinct(raw: Raw, own: dict[str, object]) -> dict[str, Raw]:
-    """What a request adds for the model's family, which must not say again what it says elsewhere."""
+    """What a request adds for the model's family, which must not say again what it says elsewhere.
+
+    How much may be written has a field of its own, however the family calls it: what stood here could
+    ask for more than the gateway allows.
+    """
     try:
         more = _MEMBERS.decode(raw)
+        bounds = {name for name, value in more.items() if _is_bound(name, value)}
     except msgspec.DecodeError:
         field = f"extra_json.{_OWN_FIELDS}"
         raise InvalidRequestError(f"'{field}' must be an object.", field=field) from None
     for name in more:
-        if name in own:
+        if name in own or name in bounds:
             field = f"extra_json.{_OWN_FIELDS}.{name}"
             raise InvalidRequestError(f"'{field}' is said elsewhere too.", field=field)
     return more
+
+
+def _is_bound(name: str, value: Raw) -> bool:
+    """Whether a member says how much may be written, itself or at any depth."""
+    left: list[object] = [{name: msgspec.json.decode(value)}]
+    while left:
+        found = left.pop()
+        if isinstance(found, dict):
+            if any(map(model_family.is_bound, found)):
+                return True
+            left += found.values()
+    return False
 
 
 def _service_tier(raw: Raw) -> dict[str, object]:

@@ -24,6 +24,9 @@ class Content(Struct, gc=False):
     annotations: list[Raw] | None = None
 
 
+_TEXT = msgspec.json.Decoder(str)
+
+
 class OutputItem(Struct):
     """An item of the output."""
 
@@ -42,8 +45,8 @@ class OutputItem(Struct):
         """What a tool is given."""
         if self.type == "function_call":
             return self.arguments or ""
-        text = msgspec.json.decode(self.input) if bytes(self.input) else ""
-        return text if isinstance(text, str) else ""
+        given = bytes(self.input)
+        return decoded(_TEXT, given) if given.startswith(b'"') else ""
 
 
 class IncompleteDetails(Struct, gc=False):
