@@ -382,7 +382,9 @@ def _texts(stream):
     return texts
 
 
-@pytest.mark.parametrize(("origin", "thinks"), [("openai_chat", False), ("anthropic_messages", True)])
+@pytest.mark.parametrize(
+    ("origin", "thinks"), [("openai_chat", False), ("anthropic_messages", True)]
+)
 def test_a_round_that_another_upstream_began_is_finished_without_a_budget(origin, thinks):
     thought = {"type": "thinking", "thinking": "hm", "signature": seal(Signature(b"x", origin))}
     call = {"type": "tool_use", "id": "1", "name": "f", "input": {}}
@@ -401,4 +403,4 @@ def test_a_round_that_another_upstream_began_is_finished_without_a_budget(origin
     sent = json.loads(passthrough.retarget(json.dumps(asked).encode(), "up"))
 
     assert ("thinking" in sent) is thinks
-    assert ("thinking" == sent["messages"][1]["content"][0]["type"]) is thinks
+    assert (sent["messages"][1]["content"][0]["type"] == "thinking") is thinks

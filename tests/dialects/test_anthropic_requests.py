@@ -368,7 +368,8 @@ FOREIGN_THOUGHT = Reasoning(text="hm", signature=b"s", origin="gemini_generate")
         ((HI, said(Role.ASSISTANT, CALL), RESULT), False),
         ((HI, said(Role.ASSISTANT, FOREIGN_THOUGHT, CALL), RESULT), False),
         ((HI, said(Role.ASSISTANT, OWN_THOUGHT, CALL), RESULT), True),
-        ((HI, said(Role.ASSISTANT, CALL), RESULT, HI), True),
+        ((HI, said(Role.ASSISTANT, CALL), RESULT, HI), False),
+        ((HI, said(Role.ASSISTANT, CALL), RESULT, said(Role.ASSISTANT, Text("a")), HI), True),
         # A later step of a round thinks no more: what counts is how the round began.
         (
             (

@@ -481,13 +481,16 @@ def test_the_cap_is_never_exceeded():
     assert body["generationConfig"]["maxOutputTokens"] == 20
 
 
+def function(tool):
+    """A tool as far as Google's format can say it."""
+    return msgspec.structs.replace(tool, strict=None, is_custom=False, format_json=b"")
+
+
 @given(
     st.lists(
         messages.filter(lambda m: m.role in {Role.USER, Role.SYSTEM} and not m.name), min_size=1
     ),
-    st.lists(
-        tools.filter(lambda it: not (it.strict or it.is_custom or it.format_json)), max_size=2
-    ),
+    st.lists(tools.map(function), max_size=2),
     st.none() | tool_choices,
 )
 def test_what_was_written_is_read_again(said, declared, choice):
@@ -602,7 +605,7 @@ def test_texts_of_one_turn_stay_apart():
 
 
 def sealed(origin):
-    return base64.b64encode(signatures.seal((b"x", origin)).encode()).decode()
+    return base64.b64encode(signatures.seal(signatures.Signature(b"x", origin)).encode()).decode()
 
 
 def test_signatures_of_other_upstreams_do_not_reach_gemini():

@@ -183,6 +183,4 @@ class Frameworks:
         )
 
     def _anthropic(self) -> AnthropicProvider:
-        return AnthropicProvider(
-            base_url=self._origin, api_key=self._key, http_client=self._http2
-        )
+        return AnthropicProvider(base_url=self._origin, api_key=self._key, http_client=self._http2)

@@ -42,7 +42,9 @@ def _content(content: Raw) -> Raw | None:
     if _SEALED not in bytes(content):
         return content
     members = _MEMBERS.decode(content)
-    parts = [it for part in _ITEMS.decode(members.get("parts", _NONE)) if (it := _part(part)) is not None]
+    parts = [
+        it for part in _ITEMS.decode(members.get("parts", _NONE)) if (it := _part(part)) is not None
+    ]
     members["parts"] = Raw(_ENCODER.encode(_marked(parts)))
     return Raw(_ENCODER.encode(members)) if parts else None
 
