@@ -380,3 +380,27 @@ def _texts(stream):
                     where = said["index"], kind
                     texts[where] = texts.get(where, "") + said["delta"][kind]
     return texts
+
+
+@pytest.mark.parametrize(
+    ("origin", "thinks"), [("openai_chat", False), ("anthropic_messages", True)]
+)
+def test_a_round_that_another_upstream_began_is_finished_without_a_budget(origin, thinks):
+    thought = {"type": "thinking", "thinking": "hm", "signature": seal(Signature(b"x", origin))}
+    call = {"type": "tool_use", "id": "1", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "1", "content": "x"}
+    asked = {
+        "model": "m",
+        "max_tokens": 2048,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [thought, call]},
+            {"role": "user", "content": [result]},
+        ],
+    }
+
+    sent = json.loads(passthrough.retarget(json.dumps(asked).encode(), "up"))
+
+    assert ("thinking" in sent) is thinks
+    assert (sent["messages"][1]["content"][0]["type"] == "thinking") is thinks

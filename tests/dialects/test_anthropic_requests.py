@@ -353,3 +353,43 @@ class TestWriting:
             wrote(HI, said(Role.ASSISTANT, call))
 
         assert told.value.field == "messages[1].parts[0].tool_call.arguments_json"
+
+
+CALL = ToolCall(id="1", name="f", arguments_json="{}")
+RESULT = said(Role.TOOL, ToolResult(tool_call_id="1", content=(Text("x"),)))
+OWN_THOUGHT = Reasoning(text="hm", signature=b"s", origin="anthropic_messages")
+FOREIGN_THOUGHT = Reasoning(text="hm", signature=b"s", origin="gemini_generate")
+
+
+@pytest.mark.parametrize(
+    ("messages", "thinks"),
+    [
+        ((HI,), True),
+        ((HI, said(Role.ASSISTANT, CALL), RESULT), False),
+        ((HI, said(Role.ASSISTANT, FOREIGN_THOUGHT, CALL), RESULT), False),
+        ((HI, said(Role.ASSISTANT, OWN_THOUGHT, CALL), RESULT), True),
+        ((HI, said(Role.ASSISTANT, CALL), RESULT, HI), False),
+        ((HI, said(Role.ASSISTANT, CALL), RESULT, said(Role.ASSISTANT, Text("a")), HI), True),
+        # A later step of a round thinks no more: what counts is how the round began.
+        (
+            (
+                HI,
+                said(Role.ASSISTANT, OWN_THOUGHT, CALL),
+                RESULT,
+                said(Role.ASSISTANT, CALL),
+                RESULT,
+            ),
+            True,
+        ),
+    ],
+)
+def test_a_round_whose_thought_did_not_come_back_goes_on_without_a_budget(messages, thinks):
+    written = wrote(*messages, model="claude-sonnet-4-5", reasoning_effort="low")
+
+    assert ("thinking" in written) is thinks
+
+
+def test_models_that_think_by_themselves_want_no_thought_back():
+    written = wrote(HI, said(Role.ASSISTANT, CALL), RESULT, reasoning_effort="low")
+
+    assert written["thinking"] == {"type": "adaptive"}

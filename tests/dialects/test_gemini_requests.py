@@ -481,11 +481,16 @@ def test_the_cap_is_never_exceeded():
     assert body["generationConfig"]["maxOutputTokens"] == 20
 
 
+def function(tool):
+    """A tool as far as Google's format can say it."""
+    return msgspec.structs.replace(tool, strict=None, is_custom=False, format_json=b"")
+
+
 @given(
     st.lists(
         messages.filter(lambda m: m.role in {Role.USER, Role.SYSTEM} and not m.name), min_size=1
     ),
-    st.lists(tools.map(lambda tool: msgspec.structs.replace(tool, strict=None)), max_size=2),
+    st.lists(tools.map(function), max_size=2),
     st.none() | tool_choices,
 )
 def test_what_was_written_is_read_again(said, declared, choice):
@@ -567,3 +572,71 @@ def test_a_cap_is_added_where_there_is_no_bound():
         "contents": [],
         "generationConfig": {"maxOutputTokens": 20},
     }
+
+
+def test_turns_of_the_model_that_follow_one_another_are_one_message():
+    chunks = [
+        {"text": "Two ", "thought": True},
+        {"text": "cities", "thought": True},
+        {"text": "Hel"},
+        {"text": "lo"},
+        {"functionCall": {"name": "f", "id": "1", "args": {}}},
+        {"functionCall": {"name": "f", "id": "2", "args": {}}},
+    ]
+    asked = [{"role": "model", "parts": [chunk]} for chunk in chunks]
+
+    [message] = read(request(contents=asked)).messages
+
+    assert message.role is Role.ASSISTANT
+    assert message.parts == (
+        Reasoning(text="Two cities"),
+        Text("Hello"),
+        ToolCall(id="1", name="f", arguments_json="{}"),
+        ToolCall(id="2", name="f", arguments_json="{}"),
+    )
+
+
+def test_texts_of_one_turn_stay_apart():
+    asked = [{"role": "model", "parts": [{"text": "a"}, {"text": "b"}]}]
+
+    [message] = read(request(contents=asked)).messages
+
+    assert message.parts == (Text("a"), Text("b"))
+
+
+def sealed(origin):
+    return base64.b64encode(signatures.seal(signatures.Signature(b"x", origin)).encode()).decode()
+
+
+def test_signatures_of_other_upstreams_do_not_reach_gemini():
+    foreign, own = sealed("anthropic_messages"), SIGNATURE
+    parts = [
+        {"text": "hm", "thought": True, "thoughtSignature": foreign},
+        {"text": "hello", "thought_signature": foreign},
+        {"text": "", "thoughtSignature": foreign},
+        {"functionCall": {"name": "f", "args": {"n": 1.0}}},
+    ]
+    body = json.dumps(
+        {
+            "contents": [
+                {"role": "model", "parts": [{"text": "a", "thoughtSignature": own}]},
+                {"role": "model", "parts": parts},
+                {"role": "model", "parts": parts[:1]},
+            ]
+        }
+    ).encode()
+
+    first, second = json.loads(passthrough.retarget(body))["contents"]
+
+    assert first == {"role": "model", "parts": [{"text": "a", "thoughtSignature": own}]}
+    assert second["parts"] == [
+        {"text": "hello"},
+        {"functionCall": {"name": "f", "args": {"n": 1.0}}, "thoughtSignature": UNSIGNED},
+    ]
+
+
+@pytest.mark.parametrize("contents", ['"bWcxL"', '[{"parts":["bWcxL"]}]', '[{"x":"bWcxL"}]'])
+def test_contents_that_are_none_are_for_gemini_to_refuse(contents):
+    body = b'{"contents":' + contents.encode() + b"}"
+
+    assert json.loads(passthrough.retarget(body)) in (json.loads(body), {"contents": []})

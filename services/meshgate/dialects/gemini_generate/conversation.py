@@ -1,10 +1,12 @@
 """The contents of a request, read into the neutral form.
 
 Gemini's calls of functions need no ids: results find their calls by name and order then, and the calls
-get ids of their place. Results become messages of their own.
+get ids of their place. Results become messages of their own. Turns of the model that follow one
+another are one message, and a text that goes on from one to the next is one text: Google's SDK keeps
+each chunk of a stream as a turn.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeAlias
 
@@ -79,18 +81,20 @@ def read(contents: Sequence[Content]) -> tuple[Message, ...]:
     """
     calls = OpenCalls()
     messages: list[Message] = []
-    for at, content in enumerate(contents):
-        where = f"contents[{at}]"
-        if content.role == "model":
-            parts = tuple(_model_parts(content.parts or (), calls, f"{where}.parts"))
+    for is_said, turns in groupby(enumerate(contents), lambda turn: turn[1].role == "model"):
+        if is_said:
+            parts = tuple(_model_parts(_said_parts(turns), calls))
             messages.append(Message(role=Role.ASSISTANT, parts=parts))
-        elif content.role in {None, "", "user", "function"}:
-            messages += _given_messages(content.parts or (), calls, f"{where}.parts")
-        else:
-            raise InvalidRequestError(
-                f"Invalid value for '{where}.role': expected user or model.", field=f"{where}.role"
-            )
+            continue
+        for at, content in turns:
+            _check_role(content.role, f"contents[{at}].role")
+            messages += _given_messages(content.parts or (), calls, f"contents[{at}].parts")
     return tuple(messages)
+
+
+def _check_role(role: str | None, at: str) -> None:
+    if role not in {None, "", "user", "function"}:
+        raise InvalidRequestError(f"Invalid value for '{at}': expected user or model.", field=at)
 
 
 def read_instruction(content: Content | None) -> tuple[Message, ...]:
@@ -176,11 +180,29 @@ def _words(value: Raw) -> str:
     return _STRING.decode(data) if data.startswith(b'"') else data.decode()
 
 
-def _model_parts(parts: Sequence[Part], calls: OpenCalls, at: str) -> Iterator[NeutralPart]:
+def _said_parts(turns: Iterable[tuple[int, Content]]) -> Iterator[tuple[str, Part]]:
+    """The parts of turns of the model, each with its place."""
+    text = place = ""
+    for at, content in turns:
+        for number, part in enumerate(content.parts or ()):
+            where = f"contents[{at}].parts[{number}]"
+            plain = part.text if part == Part(text=part.text) else None
+            if plain is not None and number == 0 and text:
+                text += plain
+                continue
+            if text:
+                yield place, Part(text=text)
+            text, place = plain or "", where
+            if plain is None:
+                yield where, part
+    if text:
+        yield place, Part(text=text)
+
+
+def _model_parts(parts: Iterable[tuple[str, Part]], calls: OpenCalls) -> Iterator[NeutralPart]:
     """What the model said; a thought goes on until it is signed."""
     thought = ""
-    for number, part in enumerate(parts):
-        where = f"{at}[{number}]"
+    for where, part in parts:
         _check(part, where)
         signature = signed_thoughts.read(part.thought_signature or "")
         if part.thought:
