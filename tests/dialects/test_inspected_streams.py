@@ -163,6 +163,47 @@ def test_a_thought_that_is_not_shown_as_it_was_loses_its_proof(thought, signatur
     assert [each.signature for each in ends] == [signature, signature]
 
 
+@pytest.mark.parametrize(("thought", "signature"), [(SECRET, None), ("harmless", "proof")])
+@pytest.mark.parametrize("is_apart", [True, False])
+def test_so_does_one_of_a_chat_completion(thought, signature, is_apart) -> None:
+    pieces = [{"text": thought[:3]}, {"text": thought[3:], "signature": "proof"}]
+    if is_apart:
+        pieces[1:] = [{"text": thought[3:]}, {"signature": "proof"}]
+    details = [{"type": "reasoning.text", "index": 0, **piece} for piece in pieces]
+    chunks = [openai_chunk(role="assistant", reasoning_details=[it]) for it in details]
+
+    stream = openai_stream_of(*chunks, openai_chunk(finish="stop", content="so"), DONE)
+
+    told = [
+        detail
+        for event in stream.split(b"\n\n")
+        if event.startswith(b"data: {")
+        for choice in json.loads(event[6:])["choices"]
+        for detail in choice["delta"].get("reasoning_details", ())
+    ]
+    assert "".join(detail.get("text", "") for detail in told) == masked(thought)
+    assert [it["signature"] for it in told if "signature" in it] == [signature]
+
+
+def test_a_thought_that_is_shown_keeps_its_proof_beside_one_that_is_not() -> None:
+    chunks = [
+        openai_chunk(
+            role="assistant",
+            reasoning_details=[{"type": "reasoning.text", "index": at, "text": text}],
+        )
+        + openai_chunk(
+            role="assistant",
+            reasoning_details=[{"type": "reasoning.text", "index": at, "signature": f"p{at}"}],
+        )
+        for at, text in enumerate(["harmless", SECRET])
+    ]
+
+    stream = openai_stream_of(*chunks, openai_chunk(finish="stop"), DONE)
+
+    assert b'"p0"' in stream
+    assert b'"p1"' not in stream
+
+
 @given(openai_stream())
 def test_what_is_released_at_once_passes_byte_for_byte(chunks: list[bytes]) -> None:
     stream = shown(inspection("openai_chat").stream(), chunks, lambda piece: piece.text)

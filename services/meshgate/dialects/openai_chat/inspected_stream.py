@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from meshgate.dialects.json_text import Found, Path
 from meshgate.dialects.openai_chat.chunks import write_delta
-from meshgate.dialects.openai_chat.segments import in_choice
+from meshgate.dialects.openai_chat.segments import in_choice, proofs_in
 from meshgate.dialects.openai_choices.chunks import Identity
 from meshgate.dialects.openai_choices.inspected_stream import Frame, InspectedStream, index_of
 
@@ -55,7 +55,15 @@ def _write_more(identity: Identity, path: Path, text: str, choice: int) -> bytes
     return write_delta(identity, _delta_of(path, text), choice)
 
 
-_FRAME = Frame(_in_choice, _accumulates, _named, _write_more)
+def _is_thought(path: Path) -> bool:
+    return len(path) > 1 and str(path[1]).startswith("reasoning")
+
+
+def _proofs_in(choice: object, path: Path) -> Iterator[Path]:
+    return proofs_in(choice, path, _DELTA)
+
+
+_FRAME = Frame(_in_choice, _accumulates, _named, _write_more, _is_thought, _proofs_in)
 
 
 def inspected_stream() -> InspectedStream:

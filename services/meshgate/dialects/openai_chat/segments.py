@@ -93,11 +93,16 @@ class _AnswerCut(JsonCut):
 
 def _proofs_in(choices: object) -> Iterator[Path]:
     for at, choice in enumerate(choices if isinstance(choices, list) else ()):
-        message = choice.get("message") if isinstance(choice, dict) else None
-        details = message.get("reasoning_details") if isinstance(message, dict) else None
-        for number, detail in enumerate(details if isinstance(details, list) else ()):
-            if isinstance(detail, dict) and "signature" in detail:
-                yield ("choices", at, "message", "reasoning_details", number, "signature")
+        yield from proofs_in(choice, ("choices", at), "message")
+
+
+def proofs_in(choice: object, path: Path, said: str) -> Iterator[Path]:
+    """Where the thoughts of a choice are proven, which stand in the member `said`."""
+    message = choice.get(said) if isinstance(choice, dict) else None
+    details = message.get("reasoning_details") if isinstance(message, dict) else None
+    for number, detail in enumerate(details if isinstance(details, list) else ()):
+        if isinstance(detail, dict) and detail.get("signature"):
+            yield (*path, said, "reasoning_details", number, "signature")
 
 
 def blocked_answer(body: bytes) -> bytes:
