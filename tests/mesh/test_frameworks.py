@@ -92,3 +92,19 @@ async def test_an_answer_has_the_form_of_the_applications_own_class(
     place = await frameworks.get(name, model).place("where?", way)
 
     assert place.city == "Paris"
+
+
+@pytest.mark.parametrize("gateway", ["mesh"], indirect=True, scope="module")
+@pytest.mark.parametrize("name", ["langchain chat", "pydantic-ai messages"])
+async def test_a_mesh_serves_them_alike(
+    frameworks: Any, upstream: RemoteUpstream, name: str
+) -> None:
+    from mesh.frameworks import WeatherReport  # noqa: PLC0415 - as above
+
+    await upstream.script("weather", CALLING, times=1)
+    report = WeatherReport()
+
+    answer = await frameworks.get(name, GEMINI).answer_with(report, "the weather?")
+
+    assert answer == DEFAULT_TEXT
+    assert sorted(report.cities) == ["Paris", "Rome"]
