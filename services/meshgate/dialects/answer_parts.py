@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from meshgate.dialects.neutral import (
     ChatEvent,
@@ -28,11 +28,12 @@ class _Call(Struct):
 
 
 class _Words(Struct):
-    """More of what is said aloud: text, or a refusal."""
+    """More of what is said aloud: text, or a refusal; text begins somewhere in all of the text."""
 
     kind: type[TextDelta | RefusalDelta]
     fragments: list[str]
     citations: list[Citation]
+    begins_at: int
 
 
 class _Thought(Struct):
@@ -46,6 +47,8 @@ class AnswerParts:
     def __init__(self) -> None:
         self._parts: list[_Call | _Words | _Thought] = []
         self._calls: dict[int, _Call] = {}
+        self._texts: list[_Words] = []
+        self._text_length = 0
 
     @property
     def call_count(self) -> int:
@@ -57,11 +60,12 @@ class AnswerParts:
         match event:
             case TextDelta(text) | RefusalDelta(text):
                 self._words(type(event)).fragments.append(text)
+                self._text_length += len(text) if isinstance(event, TextDelta) else 0
                 return text_bytes(text)
             case ReasoningDelta():
                 return self._think(event)
             case CitationDelta(citation):
-                self._words(TextDelta).citations.append(citation)
+                self._cite(citation)
                 return text_bytes(citation.quoted + citation.uri + citation.title)
             case ToolCallDelta():
                 return self._call(event)
@@ -79,12 +83,22 @@ class AnswerParts:
         """Forget all of them."""
         self._parts.clear()
         self._calls.clear()
+        self._texts.clear()
+
+    def _cite(self, citation: Citation) -> None:
+        """Add it to the text that it is of, though others may have begun since."""
+        at = citation.start
+        began = (it for it in reversed(self._texts) if at is None or it.begins_at <= at)
+        words = next(began, None) or self._words(TextDelta)
+        words.citations.append(moved(citation, -words.begins_at))
 
     def _words(self, kind: type[TextDelta | RefusalDelta]) -> _Words:
         last = self._parts[-1] if self._parts else None
         if not (isinstance(last, _Words) and last.kind is kind):
-            last = _Words(kind, [], [])
+            last = _Words(kind, [], [], self._text_length)
             self._parts.append(last)
+            if kind is TextDelta:
+                self._texts.append(last)
         return last
 
     def _think(self, event: ReasoningDelta) -> int:
@@ -104,6 +118,14 @@ class AnswerParts:
             self._parts.append(call)
         call.fragments.append(event.arguments_fragment)
         return text_bytes(event.id + event.name + event.arguments_fragment)
+
+
+def moved(citation: Citation, by: int) -> Citation:
+    """A citation whose places are counted from elsewhere."""
+    if not by:
+        return citation
+    start, end = (at if at is None else at + by for at in (citation.start, citation.end))
+    return structs.replace(citation, start=start, end=end)
 
 
 def text_bytes(text: str) -> int:

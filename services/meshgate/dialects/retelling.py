@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from meshgate.dialects.answer_parts import AnswerParts
+from meshgate.dialects.answer_parts import AnswerParts, moved
 from meshgate.dialects.answers import AnswerError, MalformedAnswerError
 from meshgate.dialects.chat_dialect import StreamReader
 from meshgate.dialects.neutral import (
@@ -32,12 +32,13 @@ def events_of(response: ChatResponse) -> Iterator[ChatEvent]:
         MalformedAnswerError: It holds what no stream can say.
     """
     yield Started(id=response.id, served_model=response.served_model)
-    calls = 0
+    calls = told = 0
     for part in response.message.parts:
         match part:
             case Text(text, citations):
                 yield TextDelta(text)
-                yield from map(CitationDelta, citations)
+                yield from (CitationDelta(moved(citation, told)) for citation in citations)
+                told += len(text)
             case Reasoning():
                 yield ReasoningDelta(
                     part.text, part.signature, part.origin, part.is_redacted, part.id
