@@ -26,8 +26,13 @@ async def test_answers_have_snake_case_names_and_zero_fields(rest, script):
     assert answer.json() == {
         "id": "answer-1",
         "served_model": "demo",
-        "message": {"role": "ROLE_UNSPECIFIED", "parts": [{"text": "demo"}], "name": ""},
+        "message": {
+            "role": "ROLE_UNSPECIFIED",
+            "parts": [{"text": "demo", "citations": []}],
+            "name": "",
+        },
         "finish_reason": "FINISH_REASON_UNSPECIFIED",
+        "stop_sequence": "",
         "usage": {
             "input_tokens": 5,
             "cached_input_tokens": 0,
