@@ -28,7 +28,8 @@ async def at(client_factory, fake):
 
     def make(kind, **options):
         connection = Connection(kind, fake.base_url, KEY, options=options)
-        made.append(HttpUpstream(api_of(connection), client_factory(ClientOptions())))
+        api = api_of(connection, lambda: client_factory(ClientOptions()))
+        made.append(HttpUpstream(api, client_factory(ClientOptions())))
         return made[-1]
 
     yield make
