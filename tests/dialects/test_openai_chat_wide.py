@@ -439,3 +439,24 @@ def test_a_variants_words_take_the_place_of_openais_in_both_ways():
     assert list(json.loads(told).items()) == list(expected.items())
     assert b'"\\u00fc"' in told
     assert json.loads(translated) == expected
+
+
+@pytest.mark.parametrize("name", ["models", "fallbacks"])
+def test_a_request_names_no_other_models_than_the_one_that_is_asked_for(name):
+    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}], name: ["dearer"]}
+    between = translator("openai_chat", "openai_chat")
+
+    with pytest.raises(UnsupportedError, match=name):
+        between.request(json.dumps(asked).encode(), "m", stream=False)
+
+
+@pytest.mark.parametrize("name", ["models", "fallbacks"])
+def test_neither_does_one_of_the_typed_api(name):
+    asked = ChatRequest(
+        model="m",
+        messages=(Message(role=Role.USER, parts=(Text("x"),)),),
+        extra_json=json.dumps({name: ["dearer"]}).encode(),
+    )
+
+    with pytest.raises(UnsupportedError, match=name):
+        OPENAI.write_request(asked, "m", stream=False)

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from meshgate.dialects.answers import AnswerGlance, RequestHead
 from meshgate.dialects.openai_api.model_name import retargeted
 from meshgate.dialects.openai_api.output_bound import write_cap
+from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.openai_chat import wording
 from meshgate.dialects.openai_chat.call_numbers import StreamTracker
 from meshgate.dialects.openai_chat.variant import Variant
@@ -55,8 +56,11 @@ def retarget(
 
     Raises:
         InvalidRequestError: The body is not a JSON object.
+        UnsupportedError: It names other models.
     """
     members = retargeted(body, model, head)
+    for name in members.keys() & variant.steering:
+        raise unsupported(name)
     if output_cap is not None:
         write_cap(members, output_cap, variant.output_bound)
     if _SEALED in body and "messages" in members:

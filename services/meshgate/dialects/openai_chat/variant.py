@@ -40,6 +40,8 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         words: Values that are other words there, by member.
         refused: Members of OpenAI's that it does not take. A translated request that asks for something
             by one of them is refused.
+        steering: Members by which a request could have itself answered by other models than the one that its
+            key may use, as OpenRouter and LiteLLM have them. They are refused, also where bytes pass.
         taken: Members that OpenAI does not take, and it does: `top_k`.
         thoughts: Where it wants to have earlier thoughts.
         thoughts_sent: And which of them.
@@ -55,6 +57,7 @@ class Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     renamed: dict[str, str] = {}
     words: dict[str, dict[str, str]] = {}
     refused: frozenset[str] = frozenset()
+    steering: frozenset[str] = frozenset({"models", "fallbacks"})
     taken: frozenset[str] = frozenset({"top_k"})
     thoughts: ThoughtPlace = ThoughtPlace.REASONING_CONTENT
     thoughts_sent: ThoughtTime = ThoughtTime.ALWAYS

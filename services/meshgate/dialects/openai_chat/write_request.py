@@ -69,7 +69,7 @@ def write(
         "openai_chat",
         origin=request.extra_dialect,
         expressed=(EXPRESSED - ALSO_EXTRA) | members.keys(),
-        refused=INEXPRESSIBLE,
+        refused=INEXPRESSIBLE.keys() | variant.steering,
         shared=SHARED.get(request.extra_dialect, ()),
     )
     if output_cap is not None:
