@@ -94,14 +94,14 @@ def assistant_parts(draw):
     return (*thoughts, *spoken, *calls)
 
 
+prompts = st.builds(
+    Message,
+    role=st.just(Role.SYSTEM),
+    parts=st.lists(st.builds(Text, texts), min_size=1, max_size=2).map(tuple),
+    name=optional_names,
+) | st.builds(Message, role=st.just(Role.USER), parts=user_parts.map(tuple), name=optional_names)
 messages = (
-    st.builds(
-        Message,
-        role=st.just(Role.SYSTEM),
-        parts=st.lists(st.builds(Text, texts), min_size=1, max_size=2).map(tuple),
-        name=optional_names,
-    )
-    | st.builds(Message, role=st.just(Role.USER), parts=user_parts.map(tuple), name=optional_names)
+    prompts
     | st.builds(Message, role=st.just(Role.ASSISTANT), parts=assistant_parts(), name=optional_names)
     | st.builds(
         Message,

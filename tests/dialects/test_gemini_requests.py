@@ -6,7 +6,7 @@ import json
 import msgspec
 import pytest
 from dialects.gemini_values import SIGNATURE, call, model_says, request, result
-from dialects.neutral_values import messages, tool_choices, tools
+from dialects.neutral_values import prompts, tool_choices, tools
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -487,12 +487,7 @@ def function(tool):
 
 
 @given(
-    st.lists(
-        messages.filter(lambda m: m.role in {Role.USER, Role.SYSTEM}).map(
-            lambda m: msgspec.structs.replace(m, name="")
-        ),
-        min_size=1,
-    ),
+    st.lists(prompts.map(lambda m: msgspec.structs.replace(m, name="")), min_size=1, max_size=3),
     st.lists(tools.map(function), max_size=2),
     st.none() | tool_choices,
 )
