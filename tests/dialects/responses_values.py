@@ -146,8 +146,8 @@ def answers(draw):
         if at == 0 or type(part) is not type(drawn[at - 1]) or not isinstance(part, Text | Refusal)
     ]
     seen, kept = set(), []
-    for part in parts:  # the names of items are unique
-        if isinstance(part, Reasoning):
+    for part in parts:  # the names of items are unique, and those of calls
+        if isinstance(part, Reasoning | NeutralCall):
             if part.id in seen:
                 continue
             seen.add(part.id)
