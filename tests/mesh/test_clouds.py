@@ -30,7 +30,7 @@ CLAUDE = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
 SECRET = "aws-secret-0123456789"
 # Another file brings the providers; in this place it ends the models.
 MODELS = f"""\
-  claude: {{targets: [{{provider: aws, model: "{CLAUDE}"}}], retries: {{attempts: 1}}}}
+  claude-on-bedrock: {{targets: [{{provider: aws, model: "{CLAUDE}"}}], retries: {{attempts: 1}}}}
   command: {{targets: [{{provider: co, model: command-a-03-2025}}], retries: {{attempts: 1}}}}
   gpt-5: {{targets: [{{provider: az, model: my-deployment}}], retries: {{attempts: 1}}}}
 include: [clouds.yaml]
@@ -89,7 +89,9 @@ def test_a_question_to_claude_on_bedrock_is_answered(
     client: openai.OpenAI, cloud: FakeCloud
 ) -> None:
     answer = client.chat.completions.create(
-        model="claude", messages=[{"role": "system", "content": "Be brief."}, *HELLO], max_tokens=99
+        model="claude-on-bedrock",
+        messages=[{"role": "system", "content": "Be brief."}, *HELLO],
+        max_tokens=99,
     )
 
     assert answer.choices[0].message.content == DEFAULT_TEXT
@@ -108,7 +110,7 @@ def test_a_question_to_claude_on_bedrock_is_answered(
 def test_a_stream_of_claude_on_bedrock_is_told_word_by_word(client: openai.OpenAI) -> None:
     chunks = list(
         client.chat.completions.create(
-            model="claude",
+            model="claude-on-bedrock",
             messages=HELLO,
             stream=True,
             stream_options={"include_usage": True},
@@ -128,12 +130,14 @@ def test_claude_on_bedrock_calls_tools(client: openai.OpenAI, *, stream: bool) -
     arguments = ""
     if stream:
         for chunk in client.chat.completions.create(
-            model="claude", messages=HELLO, tools=[TOOL], stream=True
+            model="claude-on-bedrock", messages=HELLO, tools=[TOOL], stream=True
         ):
             for call in chunk.choices[0].delta.tool_calls or []:
                 arguments += (call.function and call.function.arguments) or ""
     else:
-        answer = client.chat.completions.create(model="claude", messages=HELLO, tools=[TOOL])
+        answer = client.chat.completions.create(
+            model="claude-on-bedrock", messages=HELLO, tools=[TOOL]
+        )
         [call] = answer.choices[0].message.tool_calls or []
         arguments = call.function.arguments
         assert answer.choices[0].finish_reason == "tool_calls"
@@ -145,7 +149,7 @@ def test_what_bedrock_cannot_be_told_is_refused_by_name(
     client: openai.OpenAI, cloud: FakeCloud
 ) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
-        client.chat.completions.create(model="claude", messages=HELLO, seed=7)
+        client.chat.completions.create(model="claude-on-bedrock", messages=HELLO, seed=7)
 
     assert refused.value.param == "seed"
     assert cloud.requests == []
@@ -158,7 +162,7 @@ def test_a_throttled_bedrock_is_a_rate_limit_to_the_sdk(
     cloud.reply("/converse", Reply(429, {"message": "Too many requests"}, [header]))
 
     with pytest.raises(openai.RateLimitError):
-        client.chat.completions.create(model="claude", messages=HELLO)
+        client.chat.completions.create(model="claude-on-bedrock", messages=HELLO)
 
 
 def test_an_exception_within_bedrocks_stream_is_an_error_to_the_sdk(
@@ -170,7 +174,7 @@ def test_an_exception_within_bedrocks_stream_is_an_error_to_the_sdk(
     cloud.reply("/converse-stream", Reply(pieces=pieces, media_type=MEDIA_TYPE))
 
     with pytest.raises(openai.APIError):
-        list(client.chat.completions.create(model="claude", messages=HELLO, stream=True))
+        list(client.chat.completions.create(model="claude-on-bedrock", messages=HELLO, stream=True))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -205,7 +209,7 @@ async def test_what_was_billed_is_booked(gateway: Gateway, cloud: FakeCloud) -> 
     before = len(records(gateway))
 
     async with gateway.client() as http:
-        for model in ("claude", "command"):
+        for model in ("claude-on-bedrock", "command"):
             body = {"model": model, "messages": HELLO}
             answer = await http.post("/v1/chat/completions", json=body)
             assert answer.status_code == 200, answer.text

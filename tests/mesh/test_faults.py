@@ -165,11 +165,8 @@ async def test_the_status_is_for_the_admin(gateway: Gateway, client: httpx.Async
     assert other.status_code == 403
     services = {service["service"]: service for service in admin.json()["services"]}
     assert services["provider"]["serving_count"] == 2
-    assert {target["target"]["provider"] for target in admin.json()["targets"]} == {
-        "main",
-        "nobody",
-        "demo",
-    }
+    told = {target["target"]["provider"] for target in admin.json()["targets"]}
+    assert told >= {"main", "nobody", "demo", "claude", "gemini"}
 
 
 async def test_a_stop_lets_streams_end_and_leaves_nothing_behind(
