@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from dialects import anthropic_values as values
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from meshgate.dialects.anthropic_messages import read_request, token_count, write_request
 from meshgate.dialects.anthropic_messages.models import traits_of
@@ -55,7 +56,12 @@ def said(role, *parts):
 def test_a_request_survives(request):
     written = write_request.write(request, request.model, stream=True)
 
-    assert read_request.read(written) == request
+    again = read_request.read(written)
+    if request.reasoning_budget_tokens and again.reasoning_budget_tokens is None:
+        # A round of tools that did not begin with a thought is finished without.
+        assert request.messages[-1].role is Role.TOOL
+        request = replace(request, reasoning_budget_tokens=None, shows_reasoning=None)
+    assert again == request
     assert read_request.read_head(written).stream
 
 
