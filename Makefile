@@ -39,7 +39,7 @@ run: $(VENV)/.run  ## start the gateway on http://127.0.0.1:8080
 
 # How many processes run the tests; 0 runs them in one, in the order in which they are written. One
 # that dies fails the run: put in another's place, it would wait for ever for what the first one had begun.
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 test: $(VENV)/.test  ## run the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
