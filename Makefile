@@ -37,9 +37,9 @@ $(VENV)/.dev: $(VENV)/.test
 run: $(VENV)/.run  ## start the gateway on http://127.0.0.1:8080
 	@$(BIN)/meshgate up
 
-# How many processes run the tests; 0 runs them in one, in the order in which they are written. One
+# How many processes run the tests: one for each core, and four at most; 0 runs them in one, in the order in which they are written. One
 # that dies fails the run: put in another's place, it would wait for ever for what the first one had begun.
-TEST_WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+TEST_WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
 
 test: $(VENV)/.test  ## run the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
