@@ -174,7 +174,7 @@ async def test_the_typed_api_is_rest_too(gateway: Gateway) -> None:
             "/meshgate/v1/chat", json={"model": "gpt-9", "messages": [message]}
         )
 
-    assert plain.json()["message"]["parts"] == [{"text": DEFAULT_TEXT}]
+    assert plain.json()["message"]["parts"] == [{"text": DEFAULT_TEXT, "citations": []}]
     assert plain.json()["usage"]["output_tokens"] > 0
     assert streamed.headers["content-type"].startswith("text/event-stream")
     assert streamed.text.count("data: ") > 3
