@@ -1,13 +1,13 @@
 """One Envoy for all tests of the edge, in front of a server that each test scripts."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
 
 import grpc
 import httpx
-import pytest
 import pytest_asyncio
 from edge.scripted_routing import OPTIONS, Script, ScriptedRouting, scripted_routing
-from envoy_process import RunningEnvoy, edge_settings, free_port, running_envoy
+from envoy_process import START_SECONDS, RunningEnvoy, edge_settings, free_port, running_envoy
 
 from meshgate.edge.rendering import Address
 
@@ -45,7 +45,15 @@ async def channel(edge: RunningEnvoy) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-@pytest.fixture
-def script(routing: ScriptedRouting) -> Iterator[Script]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def script(routing: ScriptedRouting, edge: RunningEnvoy) -> AsyncIterator[Script]:
+    """What routing answers.
+
+    While tests run that need no loop, nobody answers Envoy's questions for its health: it is waited for
+    until Envoy has found it well again.
+    """
+    async with asyncio.timeout(START_SECONDS):
+        while await edge.stat("cluster.routing.membership_healthy") < len(routing.addresses):
+            await asyncio.sleep(0.02)
     yield routing.script
     routing.script.clear()

@@ -65,7 +65,7 @@ def _settings() -> Iterator[str]:
     yield ""
     yield "| member | if not given | meaning |"
     yield "|---|---|---|"
-    usual = msgspec.to_builtins(Variant())
+    usual = _told(Variant())
     for name, meaning in _meanings().items():
         yield f"| `{name}` | `{msgspec.json.encode(usual[name]).decode()}` | {meaning} |"
 
@@ -97,13 +97,18 @@ def _members() -> Iterator[str]:
 
 
 def _differences(member: Member) -> Iterator[str]:
-    usual, own = msgspec.to_builtins(Variant()), msgspec.to_builtins(member.chat)
+    usual, own = _told(Variant()), _told(member.chat)
     changed = {name: value for name, value in own.items() if value != usual[name]}
     if changed and "chat" in member.answers:
         for name, value in changed.items():
-            told = sorted(value) if isinstance(value, list) else value
-            yield f"- `{name}`: `{msgspec.json.encode(told).decode()}`"
+            yield f"- `{name}`: `{msgspec.json.encode(value).decode()}`"
         yield ""
+
+
+def _told(variant: Variant) -> dict[str, object]:
+    """What a variant says by member; sets as lists in one order, so that the page is always the same."""
+    told: dict[str, object] = msgspec.to_builtins(variant, order="deterministic")
+    return told
 
 
 def _facts(member: Member) -> Iterator[str]:
