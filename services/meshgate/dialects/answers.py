@@ -8,11 +8,17 @@ AnswerError
 None of them is a GatewayError: whoever runs the attempt turns them into a failure of the upstream.
 """
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from meshgate.dialects.neutral import FinishReason, Usage
+
+T = TypeVar("T")
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for JSON that is none, or not as it must be, or nested too deeply."""
 
 
 class AnswerError(Exception):
@@ -29,6 +35,20 @@ class AnswerTooLongError(AnswerError):
 
 class CutStreamError(AnswerError):
     """The upstream's stream ended before the answer did."""
+
+
+def decoded(decoder: "msgspec.json.Decoder[T]", data: bytes, problem: str) -> T:
+    """Decode what an upstream has sent; `problem` says of what it is that it is not what it should be.
+
+    Raises:
+        MalformedAnswerError: It is not.
+    """
+    try:
+        if not data.isascii():
+            data.decode()  # the decoder does not look into the strings that it skips
+        return decoder.decode(data)
+    except UNREADABLE as error:
+        raise MalformedAnswerError(problem) from error
 
 
 class RequestHead(Struct, frozen=True):

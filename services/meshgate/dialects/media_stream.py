@@ -6,10 +6,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import CutStreamError, UpstreamErrorEvent, decoded
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_choices.error_event import find_error
 from meshgate.dialects.segments import Piece
+from meshgate.dialects.upstream_stream import PassedStream
 
 EVENT_LIMIT_BYTES = 32 * 1024 * 1024
 """A whole picture in base64 is one event."""
@@ -27,10 +28,8 @@ class MediaEvent(Struct, gc=False):
 _EVENT = msgspec.json.Decoder(MediaEvent)
 
 
-class EventTracker:
-    """Follows a stream of events whose last kind is known: whole events pass untouched.
-
-    An error event of the upstream is not passed on: it stands in `error`.
+class EventTracker(PassedStream):
+    """Follows a stream of events whose last kind is known.
 
     Args:
         ends: The types of the events that end an answer.
@@ -48,64 +47,25 @@ class EventTracker:
         limit_bytes: int = sse.DEFAULT_LIMIT_BYTES,
         is_repeated: bool = False,
     ) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__(limit_bytes)
         self._ends = ends
         self._read_usage = read_usage
         self._is_repeated = is_repeated
         self._has_end = False
-        self._events = sse.EventReader(limit_bytes)
 
-    def feed(self, data: bytes) -> bytes:
-        """Take what one read brought and return the whole events to pass on, maybe none.
-
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        if self.done or self.error is not None:
-            return b""
-        return self._pass_on(self._events.feed(data))
-
-    def close(self) -> bytes:
-        """Take the upstream's end and return what the caller is still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return b""
-        try:
-            owed = self._pass_on(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if self.error is None and not self._has_end:
-            raise CutStreamError("the stream ended before the answer did")
-        self.done = self.error is None
-        return owed
-
-    def _pass_on(self, events: Sequence[sse.Event]) -> bytes:
-        passed = []
-        for event in events:
-            if event.data == _DONE:
-                continue  # none of these APIs has it; some servers send it all the same
-            self.error = find_error(event)
-            if self.error is not None:
-                break
+    def _take(self, event: sse.Event, told: list[bytes]) -> None:
+        if event.data == _DONE:
+            return  # none of these APIs has it; some servers send it all the same
+        self.error = find_error(event)
+        if self.error is None:
             self._note(event)
-            passed.append(sse.write(event))
-            if self.done:
-                break
-        return b"".join(passed)
+            told.append(sse.write(event))
+
+    def _is_whole(self) -> bool:
+        return self._has_end
 
     def _note(self, event: sse.Event) -> None:
-        try:
-            told = _EVENT.decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedAnswerError("an event of the upstream's stream is no object") from error
+        told = decoded(_EVENT, event.data, "an event of the upstream's stream is no object")
         self.started = True
         if (told.type or event.name.decode(errors="replace")) not in self._ends:
             return

@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Usage
 
 _LARGEST = 2**31 - 1
@@ -93,5 +94,5 @@ def _read(raw: Raw) -> _Usage | None:
         return None
     try:
         return _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.answers import UNREADABLE, RequestHead
 from meshgate.dialects.counting import CountableText, countable, unreadable
 from meshgate.dialects.json_text import Found, JsonCut
 from meshgate.dialects.openai_api.request_body import missing
@@ -107,7 +107,7 @@ def read(body: bytes) -> Form:
     """
     try:
         return Form(_FORM.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRequestError("the form cannot be read") from error
 
 

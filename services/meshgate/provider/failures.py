@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from meshgate.dialects.answers import (
+    UNREADABLE,
     AnswerError,
     AnswerTooLongError,
     CutStreamError,
@@ -250,7 +251,7 @@ def of_good_status(body: bytes) -> Failure:
     """The failure that an answer with status 200 is which is not what was asked for."""
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = None
     if isinstance(answer, dict) and answer.get("error"):
         return _of_words(detail_of(answer))

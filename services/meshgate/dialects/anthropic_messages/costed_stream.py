@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.anthropic_messages import events
 from meshgate.dialects.anthropic_messages.usage import write_counts
 from meshgate.dialects.neutral import Usage
@@ -15,7 +16,6 @@ class _Kind(Struct, gc=False):
 
 _KIND = msgspec.json.Decoder(_Kind)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ENDS = frozenset({"message_delta", "message_stop"})
 
 
@@ -65,7 +65,7 @@ class CostedStream:
 def _kind_of(event: sse.Event) -> str:
     try:
         return _KIND.decode(event.data).type
-    except _UNREADABLE:
+    except UNREADABLE:
         return ""
 
 

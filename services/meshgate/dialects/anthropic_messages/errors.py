@@ -8,7 +8,7 @@ import json
 
 import msgspec
 
-from meshgate.dialects.answers import UpstreamErrorEvent
+from meshgate.dialects.answers import UNREADABLE, UpstreamErrorEvent
 from meshgate.dialects.openai_api.errors import MESSAGE_LIMIT_BYTES, cut, detail_of
 from meshgate.dialects.sse import Event
 from meshgate.runtime.errors import GatewayError, LimitExceededError
@@ -52,7 +52,7 @@ def find_error(event: Event) -> UpstreamErrorEvent | None:
         return None
     try:
         answer = msgspec.json.decode(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = None
     if not named and not _is_error(answer):
         return None

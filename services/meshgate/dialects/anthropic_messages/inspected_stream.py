@@ -7,14 +7,13 @@ import msgspec
 from msgspec import Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.anthropic_messages import events, signing
 from meshgate.dialects.anthropic_messages.segments import in_block, in_citation, in_content
 from meshgate.dialects.json_text import Found, Path, in_members, locator, replaced
 from meshgate.dialects.segments import Piece, SegmentKind
 
 _EVENT = msgspec.json.Decoder(dict[str, object])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # The members by which deltas add to a block, and what they are.
 _ADDED = {
@@ -229,5 +228,5 @@ _IN_EVENTS = {"message": _in_message, "delta": _in_message}
 def _decoded(data: bytes) -> dict[str, object]:
     try:
         return _EVENT.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("an event of the stream is none of its API") from error

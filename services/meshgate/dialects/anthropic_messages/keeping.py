@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.anthropic_messages import stop_reason
 from meshgate.dialects.anthropic_messages.fields import REFUSED
 from meshgate.dialects.canonical import CanonicalRequest, members_of, written
@@ -42,7 +43,7 @@ def good_end(body: bytes) -> FinishReason | None:
     """How a plain answer ended; None if it did not end well, or is a refusal."""
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     word = answer.stop_reason
     return stop_reason.read(word) if word in _KEPT_REASONS else None

@@ -8,20 +8,20 @@ from msgspec import Raw, Struct
 
 from meshgate.dialects import signatures, sse
 from meshgate.dialects.answers import (
+    UNREADABLE,
     AnswerGlance,
-    CutStreamError,
     MalformedAnswerError,
-    UpstreamErrorEvent,
+    decoded,
 )
 from meshgate.dialects.anthropic_messages import events, signing, stop_reason, tool_round
 from meshgate.dialects.anthropic_messages.errors import find_error
 from meshgate.dialects.anthropic_messages.usage import UsageCount
 from meshgate.dialects.anthropic_messages.usage import read as read_usage
-from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_api.model_name import name_model
 from meshgate.dialects.openai_api.output_bound import lower_bounds
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.output_cap import lower
+from meshgate.dialects.upstream_stream import PassedStream
 
 _LEAST_BUDGET = 1_024
 
@@ -72,7 +72,6 @@ _NUMBER = msgspec.json.Decoder(int)
 _THINKING = msgspec.json.Decoder(_Thinking)
 _SIGNED = msgspec.json.Decoder(_Signed)
 _ENCODER = msgspec.json.Encoder()
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SEAL = signing.SEAL.encode()
 # What only adds to an answer that goes on.
 _ORDINARY = frozenset({"content_block_start", "content_block_delta", "content_block_stop", "ping"})
@@ -106,7 +105,7 @@ def _has_lost_thought(members: dict[str, Raw]) -> bool:
         if _KIND.decode(members["thinking"]).type != "enabled":
             return False
         return tool_round.lacks_thought(msgspec.json.decode(members["messages"]))
-    except (*_UNREADABLE, LookupError, TypeError):
+    except (*UNREADABLE, LookupError, TypeError):
         return False  # the upstream says what is wrong with it
 
 
@@ -140,7 +139,7 @@ def _with_budget(thinking: Raw, most: int) -> Raw:
 def _unsealed(messages: Raw) -> Raw:
     try:
         kept = [it for message in _ITEMS.decode(messages) if (it := _unsealed_message(message))]
-    except _UNREADABLE:
+    except UNREADABLE:
         return messages  # the upstream says what is wrong with it
     return Raw(_ENCODER.encode(kept))
 
@@ -184,79 +183,40 @@ def glance(body: bytes) -> AnswerGlance:
         if not body.isascii():
             body.decode()  # the decoder does not look into what it skips
         answer = _ANSWER.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer is not a message") from error
     usage = read_usage(answer.usage)
     return AnswerGlance(answer.model or "", usage, stop_reason.read(answer.stop_reason))
 
 
-class StreamTracker:
-    """Follows a streamed answer through the gateway.
-
-    Whole events are passed on untouched as they come, unknown ones too; a partial one is kept back.
-    Comments are dropped. An error event of the upstream is not passed on: it stands in `error`, and
-    nothing is passed on after it.
-    """
+class StreamTracker(PassedStream):
+    """Follows streamed messages through the gateway; events that are not known pass, too."""
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__()
         self._count = UsageCount()
-        self._events = sse.EventReader()
         self._is_told = False
 
-    @property
-    def usage(self) -> Usage | None:
-        return self._count.whole if self.done else self._count.usage
+    def _take(self, event: sse.Event, told: list[bytes]) -> None:
+        self.error = find_error(event)
+        if self.error is not None:
+            return
+        found = decoded(_EVENT, event.data, "an event of the upstream's stream is none of its API")
+        if self._is_for_caller(found):
+            # By the name alone clients know an event: some servers leave it out.
+            named = event if event.name else sse.Event(event.data, found.type.encode())
+            told.append(sse.write(named))
 
-    def feed(self, data: bytes) -> bytes:
-        """Take what one read brought and return the whole events to pass on, maybe none.
+    def _is_whole(self) -> bool:
+        return self._is_told
 
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        if self.done or self.error is not None:
-            return b""
-        if self.started and not self._events.pending and _is_ordinary(data):
-            return data
-        return self._pass_on(self._events.feed(data))
+    def _end(self, told: list[bytes]) -> None:
+        self._finish()
+        told.append(events.MESSAGE_STOP)
 
-    def close(self) -> bytes:
-        """Take the upstream's end and return what the caller is still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return b""
-        try:
-            owed = self._pass_on(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if self.done or self.error is not None:
-            return owed
-        if not self._is_told:
-            raise CutStreamError("the stream ended before the answer did")
+    def _finish(self) -> None:
         self.done = True
-        return owed + events.MESSAGE_STOP
-
-    def _pass_on(self, read: list[sse.Event]) -> bytes:
-        passed = []
-        for event in read:
-            self.error = find_error(event)
-            if self.error is not None:
-                break
-            found = _decoded(event.data)
-            if self._is_for_caller(found):
-                # By the name alone clients know an event: some servers leave it out.
-                named = event if event.name else sse.Event(event.data, found.type.encode())
-                passed.append(sse.write(named))
-            if self.done:
-                break
-        return b"".join(passed)
+        self.usage = self._count.whole
 
     def _is_for_caller(self, found: _Event) -> bool:
         """Note what an event tells; the end of an answer that has none is not for the caller."""
@@ -264,38 +224,28 @@ class StreamTracker:
             self.started = True
             self.served_model = self.served_model or found.message.model or ""
             self._count.take(found.message.usage, is_end=False)
+            self.usage = self._count.usage
         elif found.type == "message_delta":
             self._count.take(found.usage, is_end=True)
+            self.usage = self._count.usage
             if found.delta is not None and found.delta.stop_reason:
                 self._is_told = self.started
                 self.finish_reason = stop_reason.read(found.delta.stop_reason)
         elif found.type == "message_stop":
-            self.done = self._is_told
-            return self.done
+            if self._is_told:
+                self._finish()
+            return self._is_told
         return True
 
-
-def _decoded(data: bytes) -> _Event:
-    try:
-        if not data.isascii():
-            data.decode()
-        return _EVENT.decode(data)
-    except _UNREADABLE as error:
-        raise MalformedAnswerError(
-            "an event of the upstream's stream is none of its API"
-        ) from error
-
-
-def _is_ordinary(data: bytes) -> bool:
-    """Whether all of a read can be passed on as it is: whole events that only add to the answer."""
-    if not (data.startswith(b"event: ") and data.endswith(b"}\n\n")) or b"\r" in data:
-        return False
-    try:
-        if not data.isascii():
-            data.decode()
-        return all(_goes_on(block) for block in data[:-2].split(b"\n\n"))
-    except _UNREADABLE:
-        return False
+    def _is_ordinary(self, data: bytes) -> bool:
+        if not (data.startswith(b"event: ") and data.endswith(b"}\n\n")) or b"\r" in data:
+            return False
+        try:
+            if not data.isascii():
+                data.decode()
+            return all(_goes_on(block) for block in data[:-2].split(b"\n\n"))
+        except UNREADABLE:
+            return False
 
 
 def _goes_on(block: bytes) -> bool:

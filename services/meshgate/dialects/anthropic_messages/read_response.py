@@ -11,7 +11,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import (
+    MalformedAnswerError,
+    decoded,
+)
 from meshgate.dialects.anthropic_messages import citations, signing, stop_reason
 from meshgate.dialects.anthropic_messages.citations import WireCitation
 from meshgate.dialects.anthropic_messages.errors import find_error
@@ -27,7 +30,6 @@ from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
     Finished,
-    FinishReason,
     Message,
     Part,
     Reasoning,
@@ -35,8 +37,8 @@ from meshgate.dialects.neutral import (
     Started,
     Text,
     ToolCall,
-    Usage,
 )
+from meshgate.dialects.upstream_stream import ReadStream
 
 T = TypeVar("T")
 
@@ -71,6 +73,7 @@ class _Event(Struct):
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
+_NO_MESSAGE = "the upstream's answer is not a message"
 _EVENT = msgspec.json.Decoder(_Event)
 
 
@@ -80,7 +83,7 @@ def read(body: bytes) -> ChatResponse:
     Raises:
         MalformedAnswerError: It is not a message, or holds what the neutral form cannot express.
     """
-    message = _decoded(_MESSAGE, body)
+    message = decoded(_MESSAGE, body, _NO_MESSAGE)
     names = CallNames()
     return ChatResponse(
         id=message.id or "",
@@ -95,66 +98,22 @@ def read(body: bytes) -> ChatResponse:
     )
 
 
-class StreamReader:
-    """Reads one streamed answer.
-
-    An error event of the upstream is not raised, so that what came before it is not lost: it
-    stands in `error`, and nothing is read after it.
-    """
+class StreamReader(ReadStream[sse.Event]):
+    """Reads one streamed answer."""
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__(sse.EventReader())
         self._count = UsageCount()
         self._blocks = StreamedBlocks()
-        self._events = sse.EventReader()
         self._is_told = False
         self._stop_sequence = ""
 
-    @property
-    def usage(self) -> Usage | None:
-        return self._count.whole if self.done else self._count.usage
+    def _take(self, event: sse.Event, told: list[ChatEvent]) -> None:
+        self.error = find_error(event)
+        if self.error is None:
+            self._read(decoded(_EVENT, event.data, _NO_MESSAGE), told)
 
-    def feed(self, data: bytes) -> list[ChatEvent]:
-        """Take what one read brought and return what it says.
-
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        return self._read(self._events.feed(data))
-
-    def close(self) -> list[ChatEvent]:
-        """Take the upstream's end and return what was still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return []
-        try:
-            events = self._read(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if self.done or self.error is not None:
-            return events
-        if not self._is_told:
-            raise CutStreamError("the stream ended before the answer did")
-        return [*events, *self._finish()]
-
-    def _read(self, events: list[sse.Event]) -> list[ChatEvent]:
-        read: list[ChatEvent] = []
-        for event in events:
-            if self.done or self.error is not None:
-                break
-            self.error = find_error(event)
-            if self.error is None:
-                self._take(_decoded(_EVENT, event.data), read)
-        return read
-
-    def _take(self, event: _Event, read: list[ChatEvent]) -> None:
+    def _read(self, event: _Event, read: list[ChatEvent]) -> None:
         match event.type:
             case "message_start" if event.message is not None and not self.started:
                 self._start(event.message, read)
@@ -167,10 +126,10 @@ class StreamReader:
             case "content_block_stop":
                 read.extend(self._blocks.stop(event.index))
             case "message_delta":
-                self._end(event)
+                self._note_end(event)
             case "message_stop" if self._is_told:
                 # Where the answer has no end, this is a cut that must not look complete.
-                read.extend(self._finish())
+                self._end(read)
 
     def _check_started(self) -> None:
         if not self.started or self._is_told:
@@ -180,21 +139,27 @@ class StreamReader:
         self.started = True
         self.served_model = message.model or ""
         self._count.take(message.usage, is_end=False)
+        self.usage = self._count.usage
         read.append(Started(id=message.id or "", served_model=self.served_model))
 
-    def _end(self, event: _Event) -> None:
+    def _note_end(self, event: _Event) -> None:
         self._count.take(event.usage, is_end=True)
+        self.usage = self._count.usage
         if self.started and event.delta is not None and event.delta.stop_reason:
             self._is_told = True
             self.finish_reason = stop_reason.read(event.delta.stop_reason)
             self._stop_sequence = event.delta.stop_sequence or ""
 
-    def _finish(self) -> list[ChatEvent]:
+    def _is_whole(self) -> bool:
+        return self._is_told
+
+    def _end(self, told: list[ChatEvent]) -> None:
         self.done = True
-        finished = Finished(
-            reason=self.finish_reason, usage=self.usage, stop_sequence=self._stop_sequence
+        self.usage = self._count.whole
+        told += self._blocks.close()
+        told.append(
+            Finished(reason=self.finish_reason, usage=self.usage, stop_sequence=self._stop_sequence)
         )
-        return [*self._blocks.close(), finished]
 
 
 def _part(block: WireBlock, at: int, names: CallNames) -> Part:
@@ -229,10 +194,3 @@ def _arguments(raw: Raw) -> str:
 
 def _cited(block: WireBlock) -> list[WireCitation]:
     return block.citations or []
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedAnswerError("the upstream's answer is not a message") from error

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Raw
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.anthropic_messages import signing
 from meshgate.dialects.json_text import (
     Found,
@@ -24,8 +24,6 @@ from meshgate.dialects.json_text import (
     replaced,
 )
 from meshgate.dialects.openai_api.request_body import decode
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Of these a request has no text, or none that a model is told.
 _NOT_SAID = frozenset(
@@ -72,7 +70,7 @@ def cut_answer(body: bytes) -> MessageCut:
     """
     try:
         content = _REQUEST.decode(body)["content"]
-    except (*_UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise MalformedAnswerError("the answer is not a message") from error
     return MessageCut(body, in_content(content, ("content",)))
 
@@ -85,7 +83,7 @@ def blocked_answer(body: bytes) -> bytes:
     """
     try:
         members = _ANSWER.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the answer is not a message") from error
     kept = {name: value for name, value in members.items() if name in _KEPT_OF_BLOCKED}
     blocked: dict[str, object] = {"content": [], "stop_reason": "refusal", "stop_sequence": None}

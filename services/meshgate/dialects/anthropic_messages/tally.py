@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from meshgate.dialects import sse
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.anthropic_messages import events, signing, stop_reason, usage
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TalliedText
@@ -31,7 +32,6 @@ class _Event(Struct, gc=False):
 
 
 _EVENT = msgspec.json.Decoder(_Event)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class OutputTally:
@@ -105,7 +105,7 @@ class OutputTally:
         """Take note of an event, read leniently: what cannot be read adds nothing."""
         try:
             event = _EVENT.decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             return
         index = event.index or 0
         match event.type:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects.answers import (
+    UNREADABLE,
     AnswerGlance,
     AnswerStream,
     MalformedAnswerError,
@@ -35,7 +36,6 @@ class _Answer(Struct, gc=False):
 
 _HEAD = msgspec.json.Decoder(_Head)
 _ANSWER = msgspec.json.Decoder(_Answer)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_head(body: bytes) -> RequestHead:
@@ -67,7 +67,7 @@ def glance(body: bytes) -> AnswerGlance:
     """
     try:
         _ANSWER.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer is not a count of tokens") from error
     return AnswerGlance("", Usage(), FinishReason.STOP)
 

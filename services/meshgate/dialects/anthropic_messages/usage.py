@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
 
@@ -77,7 +78,7 @@ class UsageCount:
             return
         try:
             found = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return
         self.usage = _larger(self.usage or Usage(), found)
         self._is_read |= found.input_tokens is not None

@@ -65,6 +65,16 @@ class EventStreamReader:
             self._wanted_bytes = 0
         return messages
 
+    def close(self) -> list[StreamMessage]:
+        """Take the end of the stream; no message is owed.
+
+        Raises:
+            MalformedAnswerError: A part of one is kept back.
+        """
+        if self.pending:
+            raise MalformedAnswerError("a message is not whole")
+        return []
+
     def _is_whole(self) -> bool:
         if not self._wanted_bytes and len(self._buffer) >= _HEAD_BYTES:
             self._wanted_bytes = self._length()

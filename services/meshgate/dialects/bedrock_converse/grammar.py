@@ -70,11 +70,10 @@ def check(body: bytes) -> None:
 
     Raises:
         GrammarError: It breaks the grammar.
-        MalformedAnswerError: It is no event stream.
+        MalformedAnswerError: It is no event stream, or ends within a message.
     """
     reader, grammar = EventStreamReader(), ConverseGrammar()
     for message in reader.feed(body):
         grammar.check(message)
-    if reader.pending:
-        raise GrammarError("the stream ended within a message")
+    reader.close()
     grammar.close()

@@ -12,7 +12,12 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import (
+    UNREADABLE,
+    MalformedAnswerError,
+    UpstreamErrorEvent,
+    decoded,
+)
 from meshgate.dialects.bedrock_converse import citations, usage
 from meshgate.dialects.bedrock_converse.citations import WireCitation
 from meshgate.dialects.bedrock_converse.event_stream import EventStreamReader, StreamMessage
@@ -24,7 +29,6 @@ from meshgate.dialects.neutral import (
     ChatResponse,
     CitationDelta,
     Finished,
-    FinishReason,
     Message,
     Part,
     Reasoning,
@@ -35,8 +39,8 @@ from meshgate.dialects.neutral import (
     TextDelta,
     ToolCall,
     ToolCallDelta,
-    Usage,
 )
+from meshgate.dialects.upstream_stream import ReadStream
 
 T = TypeVar("T")
 
@@ -163,6 +167,7 @@ class _Complaint(Struct):
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
+_NO_ANSWER = "the upstream's answer is not one of Converse"
 _BLOCK_START = msgspec.json.Decoder(_BlockStart)
 _BLOCK_DELTA = msgspec.json.Decoder(_BlockDelta)
 _STOP = msgspec.json.Decoder(_Stop)
@@ -182,7 +187,7 @@ def read(body: bytes) -> ChatResponse:
     Raises:
         MalformedAnswerError: It is not an answer of Converse.
     """
-    answer = _decoded(_ANSWER, body)
+    answer = decoded(_ANSWER, body, _NO_ANSWER)
     router = answer.trace.prompt_router if answer.trace is not None else None
     parts: list[Part] = []
     names = CallNames()
@@ -198,22 +203,12 @@ def read(body: bytes) -> ChatResponse:
     )
 
 
-class StreamReader:
-    """Reads one streamed answer.
-
-    An exception of the upstream inside the stream is not raised, so that what came before it is not
-    lost: it stands in `error`, and nothing is read after it.
-    """
+class StreamReader(ReadStream[StreamMessage]):
+    """Reads one streamed answer; an exception of the upstream inside the stream is its error."""
 
     def __init__(self, new_id: Callable[[], str] = new_id) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__(EventStreamReader())
         self._new_id = new_id
-        self._messages = EventStreamReader()
         self._calls: dict[int, _Call | None] = {}
         self._call_count = 0
         self._names = CallNames()
@@ -226,32 +221,7 @@ class StreamReader:
             "metadata": self._read_metadata,
         }
 
-    def feed(self, data: bytes) -> list[ChatEvent]:
-        """Take what one read brought and return what it says.
-
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        read: list[ChatEvent] = []
-        for message in self._messages.feed(data):
-            if self.done or self.error is not None:
-                break
-            self._read_message(message, read)
-        return read
-
-    def close(self) -> list[ChatEvent]:
-        """Take the upstream's end and return what was still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return []
-        if self._messages.pending or not self._finished:
-            raise CutStreamError("the stream ended before the answer did")
-        return [self._finish()]
-
-    def _read_message(self, message: StreamMessage, read: list[ChatEvent]) -> None:
+    def _take(self, message: StreamMessage, read: list[ChatEvent]) -> None:
         if message.headers.get(":message-type", "event") != "event":
             self.error = _error_of(message)
             return
@@ -263,7 +233,7 @@ class StreamReader:
             read += reader(message.payload)
 
     def _begin_block(self, payload: bytes) -> list[ChatEvent]:
-        begun = _decoded(_BLOCK_START, payload)
+        begun = decoded(_BLOCK_START, payload, _NO_ANSWER)
         use = begun.start.tool_use
         known = self._calls.get(begun.content_block_index)
         if use is None or use.type == _SERVER_TOOL:
@@ -277,7 +247,7 @@ class StreamReader:
         return [ToolCallDelta(index=number, id=call_id, name=use.name)]
 
     def _read_delta(self, payload: bytes) -> list[ChatEvent]:
-        block = _decoded(_BLOCK_DELTA, payload)
+        block = decoded(_BLOCK_DELTA, payload, _NO_ANSWER)
         delta = block.delta
         if delta.image is not None:
             raise MalformedAnswerError("the upstream answered with a picture")
@@ -300,16 +270,22 @@ class StreamReader:
         return [ToolCallDelta(index=call.number, arguments_fragment=fragment)]
 
     def _stop(self, payload: bytes) -> list[ChatEvent]:
-        stop = _decoded(_STOP, payload)
+        stop = decoded(_STOP, payload, _NO_ANSWER)
         self._finished = True
         self._stop_sequence = _stop_sequence(stop.additional_model_response_fields)
         self.finish_reason = read_finish_reason(stop.stop_reason)
         return []
 
     def _read_metadata(self, payload: bytes) -> list[ChatEvent]:
-        metadata = _decoded(_METADATA, payload)
+        metadata = decoded(_METADATA, payload, _NO_ANSWER)
         self.usage = usage.read(metadata.usage, metadata.service_tier)
         return [self._finish()] if self._finished else []
+
+    def _is_whole(self) -> bool:
+        return self._finished
+
+    def _end(self, told: list[ChatEvent]) -> None:
+        told.append(self._finish())
 
     def _finish(self) -> Finished:
         self.done = True
@@ -322,7 +298,7 @@ def _stop_sequence(raw: Raw) -> str:
     """The one that ended the answer, where the model's family told it."""
     try:
         return _OWN_FIELDS.decode(raw).stop_sequence or ""
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return ""
 
 
@@ -378,15 +354,8 @@ def _error_of(message: StreamMessage) -> UpstreamErrorEvent:
     headers = message.headers
     try:
         told = _COMPLAINT.decode(message.payload).message
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         told = None
     kind = headers.get(":exception-type") or headers.get(":error-code", "")
     told = told or headers.get(":error-message", "")
     return UpstreamErrorEvent(message=told[:_MESSAGE_LIMIT], type=kind[:256])
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedAnswerError("the upstream's answer is not one of Converse") from error

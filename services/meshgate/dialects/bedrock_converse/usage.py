@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
 
@@ -45,7 +46,7 @@ def read(raw: Raw, service_tier: Raw) -> Usage | None:
     """What was consumed; None where the upstream did not say in a way that makes sense."""
     try:
         usage = _USAGE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_write_input_tokens or 0
     long_written = sum(it.input_tokens for it in usage.cache_details or () if it.ttl == "1h")
@@ -69,5 +70,5 @@ def _input_tokens(usage: _Usage, cache_tokens: int) -> int:
 def _tier(raw: Raw) -> str:
     try:
         return tier_member.read(_TIER.decode(raw).type)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return ""

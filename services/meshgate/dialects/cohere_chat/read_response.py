@@ -10,7 +10,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import (
+    MalformedAnswerError,
+    UpstreamErrorEvent,
+    decoded,
+)
 from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.cohere_chat import citations, usage
 from meshgate.dialects.cohere_chat.citations import WireCitation
@@ -20,7 +24,6 @@ from meshgate.dialects.neutral import (
     ChatResponse,
     CitationDelta,
     Finished,
-    FinishReason,
     Message,
     Part,
     Reasoning,
@@ -31,9 +34,9 @@ from meshgate.dialects.neutral import (
     TextDelta,
     ToolCall,
     ToolCallDelta,
-    Usage,
 )
 from meshgate.dialects.openai_choices.error_event import find_error
+from meshgate.dialects.upstream_stream import ReadStream
 
 T = TypeVar("T")
 
@@ -93,6 +96,7 @@ class _Event(Struct):
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
+_NO_ANSWER = "the upstream's answer is not one of Cohere's chat"
 _EVENT = msgspec.json.Decoder(_Event)
 
 
@@ -102,7 +106,7 @@ def read(body: bytes) -> ChatResponse:
     Raises:
         MalformedAnswerError: It is not an answer of Cohere's, or one that came to nothing.
     """
-    answer = _decoded(_ANSWER, body)
+    answer = decoded(_ANSWER, body, _NO_ANSWER)
     if answer.finish_reason in FAILED:
         raise MalformedAnswerError("the upstream's answer came to nothing")
     return ChatResponse(
@@ -114,7 +118,7 @@ def read(body: bytes) -> ChatResponse:
     )
 
 
-class StreamReader:
+class StreamReader(ReadStream[sse.Event]):
     """Reads one streamed answer.
 
     An answer that comes to nothing is not raised, so that what came before it is not lost: it stands in
@@ -122,54 +126,19 @@ class StreamReader:
     """
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
-        self._events = sse.EventReader()
+        super().__init__(sse.EventReader())
         self._numbers: dict[int, int] = {}
         self._names = CallNames()
         self._text_length = 0
         # Where each content begins in all of the text.
         self._offsets: dict[int, int] = {}
 
-    def feed(self, data: bytes) -> list[ChatEvent]:
-        """Take what one read brought and return what it says.
-
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        return self._read(self._events.feed(data))
-
-    def close(self) -> list[ChatEvent]:
-        """Take the upstream's end and return what was still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return []
-        try:
-            read = self._read(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if not self.done and self.error is None:
-            raise CutStreamError("the stream ended before the answer did")
-        return read
-
-    def _read(self, events: list[sse.Event]) -> list[ChatEvent]:
-        read: list[ChatEvent] = []
-        for event in events:
-            if self.done or self.error is not None:
-                break
-            if event.data == b"[DONE]":
-                continue
-            self.error = find_error(event)
-            if self.error is None:
-                self._read_event(_decoded(_EVENT, event.data), read)
-        return read
+    def _take(self, event: sse.Event, told: list[ChatEvent]) -> None:
+        if event.data == b"[DONE]":
+            return
+        self.error = find_error(event)
+        if self.error is None:
+            self._read_event(decoded(_EVENT, event.data, _NO_ANSWER), told)
 
     def _read_event(self, event: _Event, read: list[ChatEvent]) -> None:
         if not self.started:
@@ -177,11 +146,11 @@ class StreamReader:
             read.append(Started(id=event.id or "", served_model=""))
         delta = event.delta or _Delta()
         if event.type == "message-end":
-            self._end(delta, read)
+            self._finish(delta, read)
         elif delta.message is not None and event.type != "message-start":
             self._read_told(delta.message, event.index or 0, read)
 
-    def _end(self, delta: _Delta, read: list[ChatEvent]) -> None:
+    def _finish(self, delta: _Delta, read: list[ChatEvent]) -> None:
         self.usage = usage.read(delta.usage)
         if delta.error or delta.finish_reason in FAILED:
             kind = FAILED.get(delta.finish_reason or "", "server_error")
@@ -253,10 +222,3 @@ def _parts(message: _Message) -> list[Part]:
             )
         )
     return parts
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedAnswerError("the upstream's answer is not one of Cohere's chat") from error

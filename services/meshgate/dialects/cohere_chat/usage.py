@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Usage
 
 # The API has them as floats.
@@ -34,7 +35,7 @@ def read(raw: Raw) -> Usage | None:
     """What was charged; None where the upstream did not say in a way that makes sense."""
     try:
         usage = _USAGE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     counted = usage.billed_units or usage.tokens
     if counted is None or counted.input_tokens is None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.cohere_chat import usage
 from meshgate.dialects.neutral import EmbeddingsResponse
 
@@ -30,7 +30,7 @@ def read(body: bytes) -> EmbeddingsResponse:
     """
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer holds no embeddings") from error
     return EmbeddingsResponse(
         served_model="",

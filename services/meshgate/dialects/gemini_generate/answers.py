@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError, UpstreamErrorEvent
 from meshgate.dialects.openai_choices.error_event import find_error
 from meshgate.dialects.sse import Event
 
@@ -135,7 +135,7 @@ def decoded(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         if not body.isascii():
             body.decode()  # the decoder does not look into what it skips
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer is no generated content") from error
 
 

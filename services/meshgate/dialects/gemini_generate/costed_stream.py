@@ -4,11 +4,11 @@ import msgspec
 from msgspec import Raw
 
 from meshgate.dialects import sse
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.gemini_generate import usage as usage_metadata
 from meshgate.dialects.neutral import Usage
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FINISH = b'"finishReason"'
 
 
@@ -52,7 +52,7 @@ class CostedStream:
 def _completed(data: bytes, usage: Usage | None, cost_usd: str) -> bytes:
     try:
         members = _MEMBERS.decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return data
     if usage is not None and "usageMetadata" not in members:
         members["usageMetadata"] = Raw(msgspec.json.encode(usage_metadata.write(usage)))

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from meshgate.dialects import signatures
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.gemini_generate import signed_thoughts
 from meshgate.dialects.gemini_generate.member_names import in_camel_case
 
@@ -16,7 +17,6 @@ _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _TEXT = msgspec.json.Decoder(str)
 _ENCODER = msgspec.json.Encoder()
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # The gateway's mark within base64, as far as it is the same whatever comes after it.
 _SEALED = b'"bWcxL'
 _NONE = Raw(b"[]")
@@ -32,7 +32,7 @@ def left_out(contents: Raw) -> Raw:
     """The contents without them; as they are where they cannot be understood."""
     try:
         kept = [it for content in _ITEMS.decode(contents) if (it := _content(content)) is not None]
-    except _UNREADABLE:
+    except UNREADABLE:
         return contents  # the upstream says what is wrong with it
     return Raw(_ENCODER.encode(kept))
 

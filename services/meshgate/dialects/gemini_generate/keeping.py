@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.canonical import CanonicalRequest, NoCanonicalFormError, members_of, written
 from meshgate.dialects.gemini_generate import passthrough, read_request
 from meshgate.dialects.gemini_generate.member_names import with_camel_case
@@ -39,7 +39,7 @@ def good_end(body: bytes) -> FinishReason | None:
             passthrough.glance(msgspec.json.encode({_CANDIDATES: [candidate]})).finish_reason
             for candidate in answer.get(_CANDIDATES) or ()
         ]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, MalformedAnswerError):
+    except (*UNREADABLE, MalformedAnswerError):
         return None
     if not reasons or any(reason not in _KEPT_REASONS for reason in reasons):
         return None

@@ -9,18 +9,17 @@ from msgspec import Raw, Struct
 from meshgate.dialects import sse
 from meshgate.dialects.answers import (
     AnswerGlance,
-    CutStreamError,
     MalformedAnswerError,
-    UpstreamErrorEvent,
 )
 from meshgate.dialects.gemini_generate import foreign_thoughts
 from meshgate.dialects.gemini_generate import usage as usage_metadata
 from meshgate.dialects.gemini_generate.answers import PromptFeedback, decoded, error_of
 from meshgate.dialects.gemini_generate.finish_reason import read_finish_reason
 from meshgate.dialects.gemini_generate.member_names import spellings
-from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.output_cap import lower
+from meshgate.dialects.upstream_stream import PassedStream
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _NULL = b"null"
@@ -100,64 +99,26 @@ def glance(body: bytes) -> AnswerGlance:
     return AnswerGlance(answer.model_version or "", usage, reason)
 
 
-class StreamTracker:
+class StreamTracker(PassedStream):
     """Follows a streamed answer through the gateway.
 
-    Whole events are passed on as they come; a partial one is kept back, and comments are dropped. An
-    error event of the upstream is not passed on: it stands in `error`, and nothing is passed on after
-    it. The stream is whole when all candidates that have begun have said why they end.
+    It is whole when all candidates that have begun have said why they end.
     """
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
-        self._events = sse.EventReader()
+        super().__init__()
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._called: set[int] = set()
 
-    def feed(self, data: bytes) -> bytes:
-        """Take what one read brought and return the whole events to pass on, maybe none.
-
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        if self.done or self.error is not None:
-            return b""
-        return self._pass_on(self._events.feed(data))
-
-    def close(self) -> bytes:
-        """Take the upstream's end, which ends the answer if it has said why.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return b""
-        try:
-            owed = self._pass_on(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if self.error is not None:
-            return owed
-        if self._open or not self._finished:
-            raise CutStreamError("the stream ended before the answer did")
-        self.done = True
-        return owed
-
-    def _pass_on(self, events: list[sse.Event]) -> bytes:
-        passed = []
-        for event in events:
-            self.error = error_of(event)
-            if self.error is not None:
-                break
+    def _take(self, event: sse.Event, told: list[bytes]) -> None:
+        self.error = error_of(event)
+        if self.error is None:
             self._note(decoded(event.data, _ANSWER))
-            passed.append(sse.write(event))
-        return b"".join(passed)
+            told.append(sse.write(event))
+
+    def _is_whole(self) -> bool:
+        return bool(self._finished) and not self._open
 
     def _note(self, chunk: _Answer) -> None:
         self.started = True

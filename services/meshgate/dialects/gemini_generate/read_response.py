@@ -10,7 +10,9 @@ from msgspec import Raw
 
 from meshgate.dialects import sse
 from meshgate.dialects.answer_parts import AnswerParts
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import (
+    MalformedAnswerError,
+)
 from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.gemini_generate import citations, signed_thoughts
 from meshgate.dialects.gemini_generate import usage as usage_metadata
@@ -36,8 +38,8 @@ from meshgate.dialects.neutral import (
     Started,
     TextDelta,
     ToolCallDelta,
-    Usage,
 )
+from meshgate.dialects.upstream_stream import ReadStream
 
 _INEXPRESSIBLE = (
     "inline_data",
@@ -72,62 +74,25 @@ def read(body: bytes) -> ChatResponse:
     )
 
 
-class StreamReader:
-    """Reads one streamed answer.
-
-    An error event of the upstream is not raised, so that what came before it is not lost: it
-    stands in `error`, and nothing is read after it.
-    """
+class StreamReader(ReadStream[sse.Event]):
+    """Reads one streamed answer, which ends with its body if it has said why."""
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.error: UpstreamErrorEvent | None = None
-        self._events = sse.EventReader()
+        super().__init__(sse.EventReader())
         self._speaker = _Speaker("")
 
-    @property
-    def finish_reason(self) -> FinishReason:
-        return self._speaker.finish_reason
+    def _take(self, event: sse.Event, told: list[ChatEvent]) -> None:
+        self.error = error_of(event)
+        if self.error is None:
+            told += self._read_chunk(answer_of(event.data))
+            self.finish_reason = self._speaker.finish_reason
 
-    def feed(self, data: bytes) -> list[ChatEvent]:
-        """Take what one read brought and return what it says.
+    def _is_whole(self) -> bool:
+        return self._speaker.has_ended
 
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        return self._read(self._events.feed(data))
-
-    def close(self) -> list[ChatEvent]:
-        """Take the upstream's end, which ends the answer if it has said why.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return []
-        try:
-            events = self._read(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if self.error is not None:
-            return events
-        if not self._speaker.has_ended:
-            raise CutStreamError("the stream ended before the answer did")
+    def _end(self, told: list[ChatEvent]) -> None:
         self.done = True
-        return [*events, Finished(reason=self.finish_reason, usage=self.usage)]
-
-    def _read(self, events: list[sse.Event]) -> list[ChatEvent]:
-        read: list[ChatEvent] = []
-        for event in events:
-            if self.done or self.error is not None:
-                break
-            self.error = error_of(event)
-            if self.error is None:
-                read += self._read_chunk(answer_of(event.data))
-        return read
+        told.append(Finished(reason=self.finish_reason, usage=self.usage))
 
     def _read_chunk(self, chunk: Answer) -> Iterator[ChatEvent]:
         if not self.started:

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec import Raw
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.gemini_generate.member_names import in_camel_case
 from meshgate.dialects.json_text import Found, JsonCut, Path, in_items, in_members, in_value
 from meshgate.dialects.openai_api.request_body import decode
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOT_SAID = frozenset(
     {"model", "tools", "toolConfig", "safetySettings", "generationConfig", "cachedContent"}
     | {"labels", "serviceTier", "store"}
@@ -65,7 +64,7 @@ def blocked_answer(body: bytes) -> bytes:
     try:
         members = _MEMBERS.decode(body)
         candidates = _CANDIDATES.decode(members.get("candidates", b"[]"))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the answer is no generated content") from error
     kept = {name: value for name, value in members.items() if name in _KEPT_OF_BLOCKED}
     blocked = [
@@ -87,7 +86,7 @@ def candidates_of(body: bytes) -> list[object]:
     """
     try:
         candidates = _OBJECT.decode(body).get("candidates", [])
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the answer is no generated content") from error
     if not isinstance(candidates, list):
         raise MalformedAnswerError("the answer is no generated content")

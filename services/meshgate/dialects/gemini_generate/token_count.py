@@ -7,7 +7,7 @@ a request.
 import msgspec
 from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, RequestHead
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, RequestHead
 from meshgate.dialects.counting import CountableText
 from meshgate.dialects.gemini_generate import texts
 from meshgate.dialects.gemini_generate.answers import decoded
@@ -74,7 +74,7 @@ def countable_text(body: bytes) -> CountableText:
     """What is to be counted."""
     try:
         members = _MEMBERS.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return texts.countable_text(body)
     for name, value in members.items():
         if in_camel_case(name) == _WHOLE:

@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
 
@@ -43,7 +44,7 @@ def read(raw: Raw) -> Usage | None:
         return None
     try:
         usage = _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if (
         usage.prompt_token_count is None

@@ -6,7 +6,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import Raw
 
-from meshgate.dialects.answers import RequestHead
+from meshgate.dialects.answers import UNREADABLE, RequestHead
 from meshgate.dialects.meshgate_chat import conversation
 from meshgate.dialects.neutral import (
     CachePoint,
@@ -190,5 +190,5 @@ def _check_object(text: bytes, field: str) -> None:
     try:
         text.decode()
         _MEMBERS.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InvalidRequestError(f"{field} must be a JSON object", field=field) from error

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 
-from meshgate.dialects.answers import UpstreamErrorDetail
+from meshgate.dialects.answers import UNREADABLE, UpstreamErrorDetail
 from meshgate.dialects.openai_api import google_details
 from meshgate.runtime.errors import (
     ContentBlockedError,
@@ -71,7 +71,7 @@ def read_error(status: int, body: bytes) -> UpstreamErrorDetail:
     """
     try:
         answer = msgspec.json.decode(body) if len(body) <= _BODY_LIMIT_BYTES else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = None
     detail = detail_of(answer)
     if detail.message:

@@ -3,6 +3,8 @@
 import msgspec
 from msgspec import Struct
 
+from meshgate.dialects.answers import UNREADABLE
+
 _LONGEST = 32
 
 
@@ -26,5 +28,5 @@ def in_extras(extra_json: bytes) -> str:
         return ""
     try:
         return read(_EXTRAS.decode(extra_json).service_tier)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return ""  # whoever writes the upstream's request refuses it

@@ -6,12 +6,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.openai_chat.tool_calls import Place, ToolCallFragments, WireFragment
 from meshgate.dialects.openai_choices import stream_tracker
 
 # It stands in no text: there the quotes are escaped.
 _CALLS = b'"tool_calls"'
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Delta(Struct, gc=False):
@@ -57,7 +57,7 @@ class StreamTracker(stream_tracker.StreamTracker):
     def _numbered(self, data: bytes) -> bytes:
         try:
             chunk = _CHUNK.decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             return data  # of a shape of the upstream's own
         places = [
             [self._calls[choice.index].place(call) for call in _calls_of(choice)]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, RequestHead
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, RequestHead
 from meshgate.dialects.openai_api.model_name import retargeted
 from meshgate.dialects.openai_api.output_bound import write_cap
 from meshgate.dialects.openai_api.request_body import unsupported
@@ -34,7 +34,6 @@ _COMPLETION = msgspec.json.Decoder(PlainAnswer[_Choice])
 _ENCODER = msgspec.json.Encoder()
 _MESSAGES = msgspec.json.Decoder(list[Raw])
 _MEMBERS = msgspec.json.Decoder(dict[str, Any])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SEALED = b'"mg1.'
 
 
@@ -72,7 +71,7 @@ def _without_foreign_proofs(messages: Raw) -> Raw:
     try:
         found = _MESSAGES.decode(messages)
         kept = [_without_foreign(it) if _SEALED in bytes(it) else it for it in found]
-    except _UNREADABLE:
+    except UNREADABLE:
         return messages  # for the upstream to refuse
     return Raw(_ENCODER.encode(kept))
 

@@ -1,12 +1,12 @@
 """Reads chat completions into the neutral form: whole answers, and streams as they come."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import MalformedAnswerError, decoded
 from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import (
     ChatEvent,
@@ -25,7 +25,6 @@ from meshgate.dialects.neutral import (
     Text,
     TextDelta,
     ToolCall,
-    Usage,
 )
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_chat import annotations, thoughts
@@ -33,8 +32,7 @@ from meshgate.dialects.openai_chat.thoughts import ExtraContent
 from meshgate.dialects.openai_chat.tool_calls import ToolCallFragments, WireFragment
 from meshgate.dialects.openai_choices.error_event import find_error
 from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
-
-T = TypeVar("T")
+from meshgate.dialects.upstream_stream import ReadStream
 
 
 class _Function(Struct):
@@ -128,6 +126,7 @@ class _Chunk(Struct):
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_NO_COMPLETION = "the upstream's answer is not a chat completion"
 
 
 def read(body: bytes) -> ChatResponse:
@@ -136,7 +135,7 @@ def read(body: bytes) -> ChatResponse:
     Raises:
         MalformedAnswerError: It is not a chat completion.
     """
-    completion = _decoded(_COMPLETION, body)
+    completion = decoded(_COMPLETION, body, _NO_COMPLETION)
     choice = completion.choices[0]
     return ChatResponse(
         id=completion.id or "",
@@ -147,71 +146,33 @@ def read(body: bytes) -> ChatResponse:
     )
 
 
-class StreamReader:
-    """Reads one streamed answer.
-
-    An error event of the upstream is not raised, so that what came before it is not lost: it
-    stands in `error`, and nothing is read after it.
-    """
+class StreamReader(ReadStream[sse.Event]):
+    """Reads one streamed answer."""
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__(sse.EventReader())
         self._service_tier: object = None
-        self._events = sse.EventReader()
         self._tool_calls = ToolCallFragments()
         self._finished = False
         self._citations = Raw()
 
-    def feed(self, data: bytes) -> list[ChatEvent]:
-        """Take what one read brought and return what it says.
+    def _take(self, event: sse.Event, told: list[ChatEvent]) -> None:
+        if event.data == b"[DONE]":
+            # Where the answer has not ended, this is a cut that must not look complete.
+            if self._finished:
+                self._end(told)
+            return
+        self.error = find_error(event)
+        if self.error is None:
+            self._read_chunk(decoded(_CHUNK, event.data, _NO_COMPLETION), told)
 
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        return self._read(self._events.feed(data))
+    def _is_whole(self) -> bool:
+        return self._finished
 
-    def close(self) -> list[ChatEvent]:
-        """Take the upstream's end and return what was still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return []
-        try:
-            events = self._read(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if self.done or self.error is not None:
-            return events
-        if not self._finished:
-            raise CutStreamError("the stream ended before the answer did")
-        return [*events, *self._end()]
-
-    def _read(self, events: list[sse.Event]) -> list[ChatEvent]:
-        read: list[ChatEvent] = []
-        for event in events:
-            if self.done or self.error is not None:
-                break
-            if event.data == b"[DONE]":
-                # Where the answer has not ended, this is a cut that must not look complete.
-                if self._finished:
-                    read += self._end()
-                continue
-            self.error = find_error(event)
-            if self.error is None:
-                self._read_chunk(_decoded(_CHUNK, event.data), read)
-        return read
-
-    def _end(self) -> list[ChatEvent]:
+    def _end(self, told: list[ChatEvent]) -> None:
         self.done = True
-        cited = map(CitationDelta, annotations.read_addresses(self._citations))
-        return [*cited, Finished(reason=self.finish_reason, usage=self.usage)]
+        told += map(CitationDelta, annotations.read_addresses(self._citations))
+        told.append(Finished(reason=self.finish_reason, usage=self.usage))
 
     def _read_chunk(self, chunk: _Chunk, read: list[ChatEvent]) -> None:
         if chunk.choices is None and not bytes(chunk.usage):
@@ -293,10 +254,3 @@ def _reason(word: str | None, *, has_calls: bool) -> FinishReason:
     if has_calls and reason is FinishReason.STOP:
         return FinishReason.TOOL_CALLS
     return reason
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedAnswerError("the upstream's answer is not a chat completion") from error

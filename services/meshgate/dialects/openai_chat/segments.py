@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Raw
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.json_text import (
     Found,
     JsonCut,
@@ -23,8 +23,6 @@ from meshgate.dialects.json_text import (
 )
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.openai_choices.logprobs import logprobs_in
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Of these a request has no text, or none that a model is told: words of the API, numbers, names of
 # the application's own.
@@ -69,7 +67,7 @@ def cut_answer(body: bytes) -> JsonCut:
     """
     try:
         choices = _REQUEST.decode(body)["choices"]
-    except (*_UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise MalformedAnswerError("the answer is not a chat completion") from error
     found = in_items(choices, ("choices",), _choice)
     return _AnswerCut(body, found, logprobs_in(choices), list(_proofs_in(choices)))
@@ -114,7 +112,7 @@ def blocked_answer(body: bytes) -> bytes:
     try:
         members = _COMPLETION.decode(body)
         choices = _CHOICES.decode(members["choices"])
-    except (*_UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise MalformedAnswerError("the answer is not a chat completion") from error
     kept = {name: value for name, value in members.items() if name in _KEPT_OF_BLOCKED}
     blocked = [

@@ -7,6 +7,7 @@ JSON does not deceive it.
 import msgspec
 from msgspec import Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.openai_chat.chunks import FORM
 from meshgate.dialects.openai_chat.texts import message_texts
 from meshgate.dialects.openai_choices.loose_json import decoded, objects, of_type
@@ -54,7 +55,6 @@ class _Opening(_Chunk, gc=False):
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 _OPENING = msgspec.json.Decoder(_Opening)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class OutputTally(ChoiceTally):
@@ -72,7 +72,7 @@ class OutputTally(ChoiceTally):
     def _take_event(self, data: bytes) -> None:
         try:
             chunk = (_CHUNK if self._identified else _OPENING).decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             odd = _odd(data)
             if odd is None:
                 self.ended = True

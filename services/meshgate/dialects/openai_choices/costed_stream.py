@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_choices.chunks import ChunkForm, Identity
 
@@ -21,7 +22,6 @@ class _Chunk(Struct, gc=False):
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class CostedStream:
@@ -90,7 +90,7 @@ def _is_usage(data: bytes) -> bool:
 def _read(data: bytes) -> _Chunk | None:
     try:
         return _CHUNK.decode(data)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from meshgate.dialects.answers import UpstreamErrorEvent
+from meshgate.dialects.answers import UNREADABLE, UpstreamErrorEvent
 from meshgate.dialects.openai_api.errors import detail_of
 from meshgate.dialects.sse import Event
 
@@ -17,7 +17,7 @@ def find_error(event: Event) -> UpstreamErrorEvent | None:
         return None
     try:
         answer = msgspec.json.decode(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = None
     reported = isinstance(answer, dict) and answer.get("error")
     if not named and not reported:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from meshgate.dialects import sse
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.grammar import GrammarError
 
 
@@ -137,5 +138,5 @@ class ChoiceGrammar(Generic[C]):
 def _decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise GrammarError(f"an event is neither a chunk nor an error: {error}") from error

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.json_text import Found, Path, locator, replaced
 from meshgate.dialects.openai_choices.chunks import Identity
 from meshgate.dialects.openai_choices.logprobs import logprobs_in
@@ -16,7 +16,6 @@ from meshgate.dialects.segments import Piece, SegmentKind
 
 _DONE = b"[DONE]"
 _NOTHING_PROVEN: Mapping[int, Sequence[Path]] = {}
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _CHUNK = msgspec.json.Decoder(dict[str, object])
 
 
@@ -261,7 +260,7 @@ def index_of(item: object, place: int) -> int:
 def _decoded(data: bytes) -> dict[str, object]:
     try:
         return _CHUNK.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("an event of the stream is no chunk") from error
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.canonical import CanonicalRequest, members_of, written
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
@@ -56,7 +57,7 @@ def good_end(
     """How a plain answer ended; None if one of its choices is not good, or it cannot be read."""
     try:
         choices = decoder.decode(body).choices
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if all(is_good(choice) for choice in choices):
         return read_finish_reason(choices[0].finish_reason)

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
+from meshgate.dialects.answers import UNREADABLE
+
 T = TypeVar("T")
 
 
@@ -13,7 +15,7 @@ def decoded(body: bytes) -> object:
     """Return what a body holds; None where that cannot be found out."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+    except (*UNREADABLE, ValueError):
         return None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, MalformedAnswerError
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
 
@@ -38,7 +38,7 @@ def glance(body: bytes, decoder: msgspec.json.Decoder[PlainAnswer[C]], name: str
         if not body.isascii():
             body.decode()  # the decoder does not look into what it skips
         answer = decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError(f"the upstream's answer is not a {name}") from error
     return AnswerGlance(
         answer.model or "",

@@ -7,12 +7,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
-from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.answers import UNREADABLE, decoded
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_choices.chunks import DONE
 from meshgate.dialects.openai_choices.error_event import find_error
 from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
+from meshgate.dialects.upstream_stream import PassedStream
 
 
 class _Choice(Struct, gc=False):
@@ -29,66 +29,39 @@ class _Chunk(Struct, gc=False):
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
 _NO_USAGE = (b"", b"null")
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class StreamTracker:
+class StreamTracker(PassedStream):
     """Follows a streamed answer through the gateway.
 
-    Whole events are passed on untouched as they come; a partial one is kept back. Comments are
-    dropped, and so is the usage where the caller did not ask for it. An error event of the
-    upstream is not passed on: it stands in `error`, and nothing is passed on after it.
+    The usage is dropped where the caller did not ask for it.
 
     Args:
         include_usage: Whether the caller asked for the usage.
     """
 
     def __init__(self, *, include_usage: bool) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__()
         self._include_usage = include_usage
-        self._events = sse.EventReader()
         self._service_tier: object = None
         self._open_choices: set[int] = set()
         self._finished_choices: set[int] = set()
 
-    def feed(self, data: bytes) -> bytes:
-        """Take what one read brought and return the whole events to pass on, maybe none.
+    def _take(self, event: sse.Event, told: list[bytes]) -> None:
+        if event.data == b"[DONE]":
+            # Where the answer has not ended, this is a cut that must not look complete.
+            if self._is_whole():
+                self._end(told)
+            return
+        self.error = find_error(event)
+        if self.error is None and self._is_for_caller(event):
+            told.append(self._written(event))
 
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        if self.done or self.error is not None:
-            return b""
-        if self.started and not self._events.pending and self._is_ordinary(data):
-            return data
-        return self._pass_on(self._events.feed(data))
-
-    def close(self) -> bytes:
-        """Take the upstream's end and return what the caller is still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return b""
-        try:
-            owed = self._pass_on(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if self.done or self.error is not None:
-            return owed
-        if not self._is_finished:
-            raise CutStreamError("the stream ended before the answer did")
+    def _end(self, told: list[bytes]) -> None:
         self.done = True
-        return owed + DONE
+        told.append(DONE)
 
-    @property
-    def _is_finished(self) -> bool:
+    def _is_whole(self) -> bool:
         return bool(self._finished_choices) and not self._open_choices
 
     def _is_ordinary(self, data: bytes) -> bool:
@@ -115,29 +88,12 @@ class StreamTracker:
         """Tell whether a chunk only adds to choices that are open."""
         try:
             chunk = _CHUNK.decode(data)
-        except _UNREADABLE:
+        except UNREADABLE:
             return False
         for choice in chunk.choices:
             if choice.finish_reason or choice.index not in self._open_choices:
                 return False
         return bool(chunk.choices) and bytes(chunk.usage) in _NO_USAGE
-
-    def _pass_on(self, events: list[sse.Event]) -> bytes:
-        passed = []
-        for event in events:
-            if event.data == b"[DONE]":
-                # Where the answer has not ended, this is a cut that must not look complete.
-                if self._is_finished:
-                    self.done = True
-                    passed.append(DONE)
-                    break
-                continue
-            self.error = find_error(event)
-            if self.error is not None:
-                break
-            if self._is_for_caller(event):
-                passed.append(self._written(event))
-        return b"".join(passed)
 
     def _written(self, event: sse.Event) -> bytes:
         """The event as it is passed on."""
@@ -145,12 +101,7 @@ class StreamTracker:
 
     def _is_for_caller(self, event: sse.Event) -> bool:
         """Note what a chunk tells, and return whether the caller wants it."""
-        if not _is_text(event.data):
-            raise MalformedAnswerError("an event of the upstream's stream is not UTF-8")
-        try:
-            chunk = _CHUNK.decode(event.data)
-        except _UNREADABLE as error:
-            raise MalformedAnswerError("an event of the upstream's stream is no chunk") from error
+        chunk = decoded(_CHUNK, event.data, "an event of the upstream's stream is no chunk")
         self.started = True
         self.served_model = self.served_model or chunk.model or ""
         self._service_tier = chunk.service_tier or self._service_tier

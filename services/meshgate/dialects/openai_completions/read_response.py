@@ -6,22 +6,23 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import (
+    decoded,
+)
 from meshgate.dialects.neutral import (
     ChatEvent,
     ChatResponse,
     Finished,
-    FinishReason,
     Message,
     Role,
     Started,
     Text,
     TextDelta,
-    Usage,
 )
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_choices.error_event import find_error
 from meshgate.dialects.openai_choices.finish_reason import read_finish_reason
+from meshgate.dialects.upstream_stream import ReadStream
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class _Completion(_Chunk, gc=False):
 
 _COMPLETION = msgspec.json.Decoder(_Completion)
 _CHUNK = msgspec.json.Decoder(_Chunk)
+_NO_COMPLETION = "the answer is not a completion of one text"
 
 
 def read(body: bytes) -> ChatResponse:
@@ -56,7 +58,7 @@ def read(body: bytes) -> ChatResponse:
     Raises:
         MalformedAnswerError: It is not a completion, or more than one text.
     """
-    completion = _decoded(_COMPLETION, body)
+    completion = decoded(_COMPLETION, body, _NO_COMPLETION)
     choice = completion.choices[0]
     return ChatResponse(
         id=completion.id or "",
@@ -67,55 +69,24 @@ def read(body: bytes) -> ChatResponse:
     )
 
 
-class StreamReader:
-    """Reads one streamed answer.
-
-    An error event is not raised: it stands in `error`, and nothing is read after it.
-    """
+class StreamReader(ReadStream[sse.Event]):
+    """Reads one streamed answer."""
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__(sse.EventReader())
         self._service_tier: object = None
-        self._events = sse.EventReader()
         self._finished = False
 
-    def feed(self, data: bytes) -> list[ChatEvent]:
-        """Take what one read brought and return what it says.
-
-        Raises:
-            MalformedAnswerError: It cannot be understood, or is more than one text.
-        """
-        read: list[ChatEvent] = []
-        for event in self._events.feed(data):
-            if not self.done and self.error is None:
-                self._read(event, read)
-        return read
-
-    def close(self) -> list[ChatEvent]:
-        """Take the end; nothing is owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if not self.done and self.error is None:
-            raise CutStreamError("the stream ended before the answer did")
-        return []
-
-    def _read(self, event: sse.Event, read: list[ChatEvent]) -> None:
+    def _take(self, event: sse.Event, told: list[ChatEvent]) -> None:
         if event.data == b"[DONE]":
             # Where the answer has not ended, this is a cut that must not look complete.
             if self._finished:
                 self.done = True
-                read.append(Finished(reason=self.finish_reason, usage=self.usage))
+                told.append(Finished(reason=self.finish_reason, usage=self.usage))
             return
         self.error = find_error(event)
         if self.error is None:
-            self._read_chunk(_decoded(_CHUNK, event.data), read)
+            self._read_chunk(decoded(_CHUNK, event.data, _NO_COMPLETION), told)
 
     def _read_chunk(self, chunk: _Chunk, read: list[ChatEvent]) -> None:
         if not self.started:
@@ -131,10 +102,3 @@ class StreamReader:
             if choice.finish_reason:
                 self._finished = True
                 self.finish_reason = read_finish_reason(choice.finish_reason)
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedAnswerError("the answer is not a completion of one text") from error

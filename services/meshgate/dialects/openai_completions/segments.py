@@ -8,12 +8,10 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.json_text import Found, JsonCut, Path, in_items, in_members, in_value
 from meshgate.dialects.openai_api.request_body import decode
 from meshgate.dialects.openai_choices.logprobs import logprobs_in
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # As with chat completions: no text, or none that a model is told.
 _NOT_SAID = frozenset(
@@ -49,7 +47,7 @@ def cut_answer(body: bytes) -> JsonCut:
     """
     try:
         choices = _MEMBERS.decode(body)["choices"]
-    except (*_UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise _no_completion() from error
     return JsonCut(body, in_items(choices, ("choices",), in_choice), logprobs_in(choices))
 
@@ -63,7 +61,7 @@ def blocked_answer(body: bytes) -> bytes:
     try:
         members = _COMPLETION.decode(body)
         choices = _CHOICES.decode(members["choices"])
-    except (*_UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise _no_completion() from error
     kept = {name: value for name, value in members.items() if name in _KEPT_OF_BLOCKED}
     blocked = [

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, MalformedAnswerError
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_api import usage as usage_object
 from meshgate.dialects.openai_api.model_name import retarget
@@ -37,7 +37,7 @@ def glance(body: bytes) -> AnswerGlance:
         if not body.isascii():
             body.decode()
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer holds no embeddings") from error
     usage = usage_object.read(answer.usage, answer.service_tier)
     return AnswerGlance(answer.model or "", usage, FinishReason.UNSPECIFIED)

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.neutral import EmbeddingsResponse
 from meshgate.dialects.openai_api import usage as usage_object
 
@@ -39,7 +39,7 @@ def read(body: bytes) -> EmbeddingsResponse:
     """
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer holds no embeddings") from error
     data = sorted(answer.data, key=lambda item: item.index)
     if [item.index for item in data] != list(range(len(data))):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.pieces import AnswerPiece
 
@@ -23,7 +24,7 @@ def read(body: bytes, count: int) -> list[AnswerPiece] | None:
         answer = _MEMBERS.decode(body)
         items = _ITEMS.decode(answer.get("data", _NOTHING))
         by_index = {_INDEX.decode(item.get("index", _NOTHING)): item for item in items}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     has_each_once = len(items) == count and by_index.keys() == set(range(count))
     if not has_each_once or not all(map(_has_vector, items)):

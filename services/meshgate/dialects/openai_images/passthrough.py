@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
-from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, MalformedAnswerError
 from meshgate.dialects.media_stream import EVENT_LIMIT_BYTES, EventTracker
 from meshgate.dialects.media_usage import read_images
 from meshgate.dialects.neutral import FinishReason, Usage
@@ -39,7 +39,7 @@ def glance(body: bytes) -> AnswerGlance:
     """
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer holds no pictures") from error
     usage = _usage(answer.usage, len(answer.data), answer.quality, answer.size)
     return AnswerGlance("", usage, FinishReason.UNSPECIFIED)
@@ -53,7 +53,7 @@ def stream(_has_events: bool) -> EventTracker:  # noqa: FBT001
 def _event_usage(data: bytes) -> Usage | None:
     try:
         event = _EVENT.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return _usage(event.usage, 1, event.quality, event.size)
 

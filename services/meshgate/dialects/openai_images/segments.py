@@ -2,7 +2,7 @@
 
 import msgspec
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.json_text import JsonCut, in_items, in_members
 from meshgate.dialects.openai_api.request_body import decode
 
@@ -55,5 +55,5 @@ def _data(body: bytes) -> object:
 def _decoded(body: bytes) -> dict[str, object]:
     try:
         return _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer holds no pictures") from error

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, MalformedAnswerError
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_api import usage as usage_object
 
@@ -27,7 +27,7 @@ def glance(body: bytes) -> AnswerGlance:
     """
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer holds no judgements") from error
     usage = usage_object.read(answer.usage)
     return AnswerGlance(answer.model or "", usage, FinishReason.UNSPECIFIED)

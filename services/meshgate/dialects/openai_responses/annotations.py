@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.neutral import Citation
 
 
@@ -36,7 +37,7 @@ def read_one(raw: Raw) -> Citation | None:
     """Read one annotation; None if it cites nothing."""
     try:
         annotation = _ANNOTATION.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if annotation.type == "url_citation":
         return Citation(

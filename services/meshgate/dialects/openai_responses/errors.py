@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.openai_api.errors import read_error, write_error
 from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
 from meshgate.runtime.errors import GatewayError
@@ -33,7 +33,7 @@ class _Members(Struct):
 _NUMBERED = msgspec.json.Decoder(_Numbered)
 _ERROR = msgspec.json.Decoder(_Error)
 _MEMBERS = msgspec.json.Decoder(_Members)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, MalformedAnswerError)
+_UNREADABLE = (*UNREADABLE, MalformedAnswerError)
 
 
 def write_error_event(error: GatewayError, last_chunk: bytes = b"") -> bytes:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from meshgate.dialects import sse
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.grammar import GrammarError
 from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
 
@@ -203,7 +204,7 @@ def _demand(holds: object, problem: str) -> None:
 def _decoded(data: bytes) -> Event:
     try:
         content = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise GrammarError(f"an event is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise GrammarError("an event is no object")

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.canonical import CanonicalRequest, members_of, written
 from meshgate.dialects.neutral import FinishReason
 from meshgate.dialects.openai_choices.keeping import asks_for_none
@@ -52,7 +53,7 @@ def good_end(body: bytes) -> FinishReason | None:
     """How a plain answer ended; None if it did not end well, or is a refusal."""
     try:
         response = _RESPONSE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     refuses = any(part.type == "refusal" for item in response.output for part in item.content or ())
     why = response.incomplete_details.reason if response.incomplete_details else None

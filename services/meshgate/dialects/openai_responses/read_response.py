@@ -10,7 +10,10 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import (
+    UNREADABLE,
+    MalformedAnswerError,
+)
 from meshgate.dialects.call_names import CallNames
 from meshgate.dialects.neutral import (
     ChatEvent,
@@ -36,6 +39,7 @@ from meshgate.dialects.openai_responses import annotations, status, thought, wir
 from meshgate.dialects.openai_responses import usage as usage_object
 from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
 from meshgate.dialects.openai_responses.wire import Content, OutputItem, Response
+from meshgate.dialects.upstream_stream import ReadStream
 
 _RESPONSE = msgspec.json.Decoder(Response)
 _BETWEEN = "\n\n"  # between the parts of a thought
@@ -114,7 +118,7 @@ def failed_usage(data: bytes) -> Usage | None:
     """What an answer has consumed that failed, where the event says so."""
     try:
         response = _EVENT.decode(data).response
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if response is None:
         return None
@@ -158,71 +162,35 @@ def _thoughts(item: OutputItem) -> list[Content]:
     return item.content or item.summary or []
 
 
-class StreamReader:
+class StreamReader(ReadStream[sse.Event]):
     """Reads one streamed answer.
 
     Every text is told three times: in pieces, when its part ends, and when all does. What was not told
-    in pieces is taken from where it stands first. An error of the upstream is not raised, so that what
-    came before it is not lost: it stands in `error`, and nothing is read after it.
+    in pieces is taken from where it stands first.
     """
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
+        super().__init__(sse.EventReader(EVENT_LIMIT_BYTES))
         self._id = ""
-        self._events = sse.EventReader(EVENT_LIMIT_BYTES)
         self._items: dict[int, _Told] = {}
         self._types: dict[int, str] = {}
         self._indices: dict[str, int] = {}
         self._calls = 0
         self._names = CallNames()
 
-    def feed(self, data: bytes) -> list[ChatEvent]:
-        """Take what one read brought and return what it says.
+    def _take(self, event: sse.Event, told: list[ChatEvent]) -> None:
+        if event.data == b"[DONE]":  # not of this API, but some servers send it after the end
+            return
+        event_type = wire.type_of(event.data, event.name)
+        if event_type in wire.FAILURES:
+            self.error = wire.error_in(event_type, event.data)
+            self.usage = failed_usage(event.data)
+        else:
+            content = wire.decoded(_EVENT, event.data)
+            content.type = event_type
+            self._read(content, told)
 
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        return self._read(self._events.feed(data))
-
-    def close(self) -> list[ChatEvent]:
-        """Take the upstream's end and return what was still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return []
-        try:
-            events = self._read(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if not (self.done or self.error is not None):
-            raise CutStreamError("the stream ended before the answer did")
-        return events
-
-    def _read(self, events: list[sse.Event]) -> list[ChatEvent]:
-        read: list[ChatEvent] = []
-        for event in events:
-            if self.done or self.error is not None:
-                break
-            if event.data == b"[DONE]":  # not of this API, but some servers send it after the end
-                continue
-            event_type = wire.type_of(event.data, event.name)
-            if event_type in wire.FAILURES:
-                self.error = wire.error_in(event_type, event.data)
-                self.usage = failed_usage(event.data)
-            else:
-                content = wire.decoded(_EVENT, event.data)
-                content.type = event_type
-                self._take(content, read)
-        return read
-
-    def _take(self, event: _Event, read: list[ChatEvent]) -> None:
+    def _read(self, event: _Event, read: list[ChatEvent]) -> None:
         if event.response is not None:
             self._id = event.response.id or self._id
             self.served_model = event.response.model or self.served_model
@@ -232,7 +200,7 @@ class StreamReader:
             self.started = True
             read.append(Started(id=self._id, served_model=self.served_model))
         if event.type in wire.ENDS:
-            self._end(event.response or Response(), read)
+            self._finish(event.response or Response(), read)
         elif event.type == "response.output_item.added" and event.item is not None:
             self._begin(self._new_index(event.output_index, event.item), event.item, read)
         elif event.type == "response.output_item.done" and event.item is not None:
@@ -354,7 +322,7 @@ class StreamReader:
             origin = thought.DIALECT if signature else ""
             read.append(ReasoningDelta("", signature, origin, id=item.id or ""))
 
-    def _end(self, response: Response, read: list[ChatEvent]) -> None:
+    def _finish(self, response: Response, read: list[ChatEvent]) -> None:
         for index, item in enumerate(response.output or ()):
             self._finish_item(self._indices.get(item.id or "", index), item, read)
         if response.output is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw
 
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.json_text import (
     Found,
     JsonCut,
@@ -21,8 +21,6 @@ from meshgate.dialects.json_text import (
     in_value,
 )
 from meshgate.dialects.openai_api.request_body import decode
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 # Of these a request has no text, or none that a model is told.
 _NOT_SAID = frozenset(
@@ -73,7 +71,7 @@ def cut_answer(body: bytes) -> JsonCut:
     """
     try:
         output = _REQUEST.decode(body)["output"]
-    except (*_UNREADABLE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise MalformedAnswerError("the answer is not a response") from error
     return JsonCut(body, _items(output, ("output",)), logprobs_in_items(output))
 
@@ -86,7 +84,7 @@ def blocked_answer(body: bytes) -> bytes:
     """
     try:
         members = _MEMBERS.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the answer is not a response") from error
     if "output" not in members:
         raise MalformedAnswerError("the answer is not a response")

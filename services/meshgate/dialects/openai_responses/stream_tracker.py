@@ -4,12 +4,12 @@ import msgspec
 from msgspec import Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
-from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.openai_responses import usage as usage_object
 from meshgate.dialects.openai_responses import wire
 from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
 from meshgate.dialects.openai_responses.read_response import failed_usage, finish_reason
+from meshgate.dialects.upstream_stream import PassedStream
 
 
 class _Event(Struct):
@@ -22,71 +22,30 @@ _MORE = b".delta\ndata: {"
 _SPECIAL = wire.CREATED | wire.ENDS | wire.FAILURES
 
 
-class StreamTracker:
+class StreamTracker(PassedStream):
     """Follows a streamed answer through the gateway.
 
-    Whole events are passed on untouched as they come; a partial one is kept back. Comments are dropped.
     What says only that a response was created is kept back until the model says something: so long
-    another upstream can be asked, should this one fail. An error of the upstream is not passed on: it
-    stands in `error`, and nothing is passed on after it.
+    another upstream can be asked, should this one fail.
     """
 
     def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
-        self._events = sse.EventReader(EVENT_LIMIT_BYTES)
+        super().__init__(EVENT_LIMIT_BYTES)
         self._held: list[bytes] = []
         self._bytes_left = EVENT_LIMIT_BYTES
 
-    def feed(self, data: bytes) -> bytes:
-        """Take what one read brought and return the whole events to pass on, maybe none.
-
-        Raises:
-            MalformedAnswerError: The upstream said what cannot be understood.
-        """
-        if self.done or self.error is not None:
-            return b""
-        if self.started and not self._events.pending and _is_ordinary(data):
-            return data
-        return self._pass_on(self._events.feed(data))
-
-    def close(self) -> bytes:
-        """Take the upstream's end and return what the caller is still owed.
-
-        Raises:
-            CutStreamError: The answer is not whole.
-        """
-        if self.done or self.error is not None:
-            return b""
-        try:
-            owed = self._pass_on(self._events.close())
-        except MalformedAnswerError as error:
-            raise CutStreamError("the stream ended within an event") from error
-        if not (self.done or self.error is not None):
-            raise CutStreamError("the stream ended before the answer did")
-        return owed
-
-    def _pass_on(self, events: list[sse.Event]) -> bytes:
-        passed: list[bytes] = []
-        for event in events:
-            if self.done or self.error is not None:
-                break
-            if event.data == b"[DONE]":  # not of this API, but some servers send it after the end
-                continue
-            event_type = wire.type_of(event.data, event.name)
-            if event_type in wire.FAILURES:
-                self.error = wire.error_in(event_type, event.data)
-                self.usage = failed_usage(event.data)
-                break
-            self._note(event_type, event)
-            if self.started:
-                passed += [*self._held, sse.write(event)]
-                self._held = []
-        return b"".join(passed)
+    def _take(self, event: sse.Event, told: list[bytes]) -> None:
+        if event.data == b"[DONE]":  # not of this API, but some servers send it after the end
+            return
+        event_type = wire.type_of(event.data, event.name)
+        if event_type in wire.FAILURES:
+            self.error = wire.error_in(event_type, event.data)
+            self.usage = failed_usage(event.data)
+            return
+        self._note(event_type, event)
+        if self.started:
+            told += [*self._held, sse.write(event)]
+            self._held = []
 
     def _note(self, event_type: str, event: sse.Event) -> None:
         if event_type not in _SPECIAL:
@@ -107,12 +66,10 @@ class StreamTracker:
         if self._bytes_left < 0:
             raise MalformedAnswerError("the upstream says too often that it begins")
 
-
-def _is_ordinary(data: bytes) -> bool:
-    """Tell whether all of a read can be passed on as it is: whole events that add to a text."""
-    if not (data.startswith(_ORDINARY) and data.endswith(b"}\n\n") and b"\r" not in data):
-        return False
-    return all(map(_adds, data[:-2].split(b"\n\n")))
+    def _is_ordinary(self, data: bytes) -> bool:
+        if not (data.startswith(_ORDINARY) and data.endswith(b"}\n\n") and b"\r" not in data):
+            return False
+        return all(map(_adds, data[:-2].split(b"\n\n")))
 
 
 def _adds(block: bytes) -> bool:

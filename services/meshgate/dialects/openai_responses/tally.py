@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_responses import response_object, wire
 from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
@@ -41,7 +41,6 @@ _PART_EVENTS = frozenset(
     for part in ("content", "reasoning_summary")
     for what in ("added", "done")
 )
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class OutputTally:
@@ -91,7 +90,7 @@ class OutputTally:
         for event in events:
             try:
                 self._take_event(_EVENT.decode(event.data), event.name)
-            except _UNREADABLE:
+            except UNREADABLE:
                 continue  # adds nothing
 
     def texts(self) -> list[str]:

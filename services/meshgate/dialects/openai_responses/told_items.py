@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from meshgate.dialects.answer_parts import text_bytes
+from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.openai_responses import status
 from meshgate.dialects.openai_responses.event_writer import EventWriter
 from meshgate.dialects.openai_responses.output_items import Item, ItemKind, Part, PartKind
@@ -26,7 +27,6 @@ _PARTS: dict[str, PartKind] = {
 }
 _PARTS_BY_NAME: dict[str, PartKind] = {kind: kind for kind in _PARTS.values()}
 _ARGUMENTS = frozenset({"response.function_call_arguments", "response.custom_tool_call_input"})
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class ToldItems:
@@ -130,7 +130,7 @@ class ToldItems:
 def _read(raw: bytes) -> OutputItem:
     try:
         return _ITEM.decode(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         return OutputItem()
 
 

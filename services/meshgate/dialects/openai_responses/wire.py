@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects.answers import (
+    UNREADABLE,
     MalformedAnswerError,
     UpstreamErrorDetail,
     UpstreamErrorEvent,
@@ -76,8 +77,6 @@ ENDS = frozenset({"response.completed", "response.incomplete"})
 
 FAILURES = frozenset({"response.failed", "error"})
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 
 class _Type(Struct, gc=False):
     type: str = ""
@@ -104,7 +103,7 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         if not data.isascii():
             data.decode()  # the decoder does not look into what it skips
         return decoder.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer is not a response") from error
 
 

@@ -10,7 +10,7 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, MalformedAnswerError
 from meshgate.dialects.media_stream import EventTracker, MediaEvent
 from meshgate.dialects.media_usage import Seconds, of_seconds, read_transcription
 from meshgate.dialects.neutral import FinishReason, Usage
@@ -58,7 +58,7 @@ def read(body: bytes) -> Transcript | str:
         if not body.lstrip().startswith(b"{"):
             return body.decode()
         return _TRANSCRIPT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("the upstream's answer is no transcription") from error
 
 

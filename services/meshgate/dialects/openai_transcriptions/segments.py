@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, MalformedAnswerError
 from meshgate.dialects.json_text import JsonCut, in_members
 from meshgate.dialects.openai_transcriptions import passthrough
 from meshgate.dialects.openai_transcriptions.passthrough import DONE_TYPE
@@ -175,5 +175,5 @@ def read_event(event: sse.Event) -> _Event:
     """
     try:
         return _EVENT.decode(event.data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MalformedAnswerError("an event of the upstream's stream is no object") from error

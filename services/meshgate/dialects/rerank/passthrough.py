@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import AnswerGlance, MalformedAnswerError
+from meshgate.dialects.answers import UNREADABLE, AnswerGlance, MalformedAnswerError
 from meshgate.dialects.neutral import FinishReason, Usage
 
 _Count: TypeAlias = Annotated[float, Meta(ge=0, le=2**31 - 1)]
@@ -47,7 +47,6 @@ class _Answer(Struct, gc=False):
 _ANSWER = msgspec.json.Decoder(_Answer)
 _USAGE = msgspec.json.Decoder(_Tokens)
 _META = msgspec.json.Decoder(_Meta)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def glance(body: bytes) -> AnswerGlance:
@@ -58,7 +57,7 @@ def glance(body: bytes) -> AnswerGlance:
     """
     try:
         answer = _ANSWER.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _malformed() from error
     if answer.results is None and answer.data is None:
         raise _malformed()
@@ -72,7 +71,7 @@ def _billed(raw: Raw) -> Usage | None:
         return None
     try:
         meta = _META.decode(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     billed, tokens = meta.billed_units or _Billed(), meta.tokens or _Tokens()
     units = billed.search_units
@@ -88,7 +87,7 @@ def _tokens(raw: Raw) -> Usage | None:
         return None
     try:
         usage = _USAGE.decode(raw)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     read = usage.total_tokens
     if read is None:
