@@ -134,24 +134,28 @@ usages = any_dialect.usages.map(
 )
 
 
+def _uniquely_named(parts):
+    """The parts without those whose name another one has before them."""
+    seen, kept = set(), []
+    for part in parts:
+        name = part.id if isinstance(part, Reasoning | NeutralCall) else None
+        if name is None or name not in seen:
+            kept.append(part)
+            seen.add(name)
+    return kept
+
+
 @st.composite
 def answers(draw):
     """Answers as this dialect gives them: texts of one kind are never next to each other."""
-    drawn = draw(
-        st.lists(st.builds(Text, words) | st.builds(Refusal, words) | calls | own_thoughts)
+    drawn = _uniquely_named(
+        draw(st.lists(st.builds(Text, words) | st.builds(Refusal, words) | calls | own_thoughts))
     )
-    parts = [
+    kept = [
         part
         for at, part in enumerate(drawn)
         if at == 0 or type(part) is not type(drawn[at - 1]) or not isinstance(part, Text | Refusal)
     ]
-    seen, kept = set(), []
-    for part in parts:  # the names of items are unique, and those of calls
-        if isinstance(part, Reasoning | NeutralCall):
-            if part.id in seen:
-                continue
-            seen.add(part.id)
-        kept.append(part)
     has_calls = any(isinstance(part, NeutralCall) for part in kept)
     whole = FinishReason.TOOL_CALLS if has_calls else FinishReason.STOP
     reasons = [whole, FinishReason.LENGTH, FinishReason.CONTENT_FILTER]

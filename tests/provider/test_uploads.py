@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 from provider.attempts import KEY, attempt, failure_of, streamed
 from provider.posting import posted
-from provider.raw_server import answering, raw_server
+from provider.raw_server import raw_server
 from upstream import Behaviour, Cut, Gate, Match, Refuse
 from upstream.media import SOUND_BYTES
 
@@ -116,12 +116,19 @@ class TestUploads:
             await more.wait()
             yield b"x" * (7 * KIB)
 
-        async with raw_server(answering(refused)) as url:
-            sent = asyncio.get_running_loop().call_later(0.05, more.set)
-            async with posted(make_client(), url, StreamedBody(8 * KIB, endless())) as response:
-                assert response.status == 413
-                assert await response.read(KIB) == b"no"
-            sent.cancel()
+        async def refusing(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(refused)
+            more.set()
+            await reader.read()  # until the client has left: what it still sends is not thrown back
+            writer.close()
+
+        async with (
+            raw_server(refusing) as url,
+            posted(make_client(), url, StreamedBody(8 * KIB, endless())) as response,
+        ):
+            assert response.status == 413
+            assert await response.read(KIB) == b"no"
 
     async def test_connections_are_used_again(self, upstream, fake):
         for _ in range(3):
@@ -149,6 +156,23 @@ class TestUploads:
 
         running.cancel()
         await asyncio.wait([running])
+
+        while fake.open_connections:
+            await asyncio.sleep(0.001)
+        assert fake.requests == []
+
+    async def test_who_leaves_at_any_moment_leaves_no_connection(self, upstream, fake):
+        async def stuck():
+            yield PIECES[0]
+            await asyncio.Event().wait()
+
+        for moment in range(40):
+            wanted = attempt(form(model="m"), "openai_transcriptions", upload=stuck())
+            running = asyncio.create_task(upstream.answer(wanted))
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait([running])
 
         while fake.open_connections:
             await asyncio.sleep(0.001)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
+from typing import Any
 
 import httpx
 
@@ -59,9 +60,19 @@ class HttpxClient:
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the answer must be given back to `end`."""
         self._open_calls += 1
+        made: list[Any] = []
+
+        async def trace(event: str, about: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                made.append(about["return_value"])
+
+        request.extensions["trace"] = trace
         try:
             return await self._client.send(request, stream=True)
         except BaseException:
+            # httpcore keeps what it had made and not begun to use when a caller left.
+            for connection in made:
+                await connection.aclose()
             await self.end(None)
             raise
 
