@@ -1,5 +1,6 @@
 """What may be written under `providers:` of upstreams in clouds, and of Cohere."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal, Self, TypeAlias
 
@@ -26,13 +27,13 @@ _BEDROCK_EXTRAS = {
 }
 
 
-class CloudSection(HttpSection):
+class CloudSection(HttpSection, ABC):
     """What the provider service must know of an upstream in a cloud."""
 
     @property
+    @abstractmethod
     def address(self) -> str:
         """Where it is."""
-        raise NotImplementedError
 
     @property
     def key(self) -> SecretReference | None:

@@ -1,10 +1,8 @@
 """The media dialects: one entry for each is all that translation, metering and inspection need."""
 
 from meshgate.dialects import uploaded_form
-from meshgate.dialects.json_text import JsonCut
-from meshgate.dialects.media_dialect import MediaDialect, no_stream, retarget
+from meshgate.dialects.media_dialect import MediaDialect, as_it_is, cut_nothing
 from meshgate.dialects.media_stream import UninspectedStream
-from meshgate.dialects.metered_media import MediaTally
 from meshgate.dialects.openai_images import passthrough as images
 from meshgate.dialects.openai_images import read_request as images_request
 from meshgate.dialects.openai_images import segments as images_segments
@@ -17,50 +15,29 @@ from meshgate.dialects.openai_transcriptions import passthrough as transcription
 from meshgate.dialects.openai_transcriptions import read_request as transcriptions_request
 from meshgate.dialects.openai_transcriptions import segments as transcriptions_segments
 from meshgate.dialects.openai_transcriptions.tally import TranscriptTally
-from meshgate.dialects.request_texts import cut_request
 from meshgate.dialects.rerank import passthrough as rerank
 from meshgate.dialects.rerank import read_request as rerank_request
 
-
-def _cut_nothing(body: bytes) -> JsonCut:
-    """Take nothing out: an answer that has no text."""
-    return JsonCut(body, iter(()))
-
-
-def _as_it_is(body: bytes) -> bytes:
-    """Never asked for: what has no text is not blocked."""
-    return body
-
-
-def _no_texts(_body: bytes) -> list[str]:
-    return []
-
-
 _IMAGES = MediaDialect(
     read_head=images_request.read_head,
-    retarget=retarget,
     glance=images.glance,
     countable_text=images_texts.countable_text,
-    answer_texts=_no_texts,
     cut_request=images_segments.cut_request,
     cut_answer=images_segments.cut_answer,
     blocked_answer=images_segments.blocked_answer,
-    stream=images.stream,
     inspected=UninspectedStream,
-    tally=MediaTally,
+    stream=images.stream,
 )
 _IMAGE_EDITS = MediaDialect(
     read_head=images_request.read_form_head,
     retarget=uploaded_form.retarget,
     glance=images.glance,
     countable_text=uploaded_form.countable_text,
-    answer_texts=_no_texts,
     cut_request=uploaded_form.cut_request,
     cut_answer=images_segments.cut_answer,
     blocked_answer=images_segments.blocked_answer,
-    stream=images.stream,
     inspected=UninspectedStream,
-    tally=MediaTally,
+    stream=images.stream,
 )
 _TRANSCRIPTIONS = MediaDialect(
     read_head=transcriptions_request.read_head,
@@ -77,42 +54,28 @@ _TRANSCRIPTIONS = MediaDialect(
 )
 _SPEECH = MediaDialect(
     read_head=speech_request.read_head,
-    retarget=retarget,
     glance=speech.glance,
     countable_text=speech_request.countable_text,
-    answer_texts=_no_texts,
-    cut_request=cut_request,
-    cut_answer=_cut_nothing,
-    blocked_answer=_as_it_is,
-    stream=speech.stream,
+    cut_answer=cut_nothing,
+    blocked_answer=as_it_is,
     inspected=UninspectedStream,
-    tally=MediaTally,
+    stream=speech.stream,
 )
 _MODERATIONS = MediaDialect(
     read_head=moderations_request.read_head,
-    retarget=retarget,
     glance=moderations.glance,
     countable_text=moderations_request.countable_text,
-    answer_texts=_no_texts,
-    cut_request=cut_request,
-    cut_answer=_cut_nothing,
-    blocked_answer=_as_it_is,
-    stream=no_stream,
+    cut_answer=cut_nothing,
+    blocked_answer=as_it_is,
     inspected=UninspectedStream,
-    tally=MediaTally,
 )
 _RERANK = MediaDialect(
     read_head=rerank_request.read_head,
-    retarget=retarget,
     glance=rerank.glance,
     countable_text=rerank_request.countable_text,
-    answer_texts=_no_texts,
-    cut_request=cut_request,
-    cut_answer=_cut_nothing,  # documents come back as they were asked about
-    blocked_answer=_as_it_is,
-    stream=no_stream,
+    cut_answer=cut_nothing,  # documents come back as they were asked about
+    blocked_answer=as_it_is,
     inspected=UninspectedStream,
-    tally=MediaTally,
 )
 
 MEDIA: dict[str, MediaDialect] = {

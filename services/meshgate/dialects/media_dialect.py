@@ -11,15 +11,48 @@ from msgspec.structs import replace
 
 from meshgate.dialects.answers import AnswerGlance, AnswerStream, RequestHead
 from meshgate.dialects.counting import CountableText
+from meshgate.dialects.json_text import JsonCut
 from meshgate.dialects.metered_media import MediaTally
 from meshgate.dialects.openai_api import model_name
+from meshgate.dialects.request_texts import cut_request
 from meshgate.dialects.segments import Cut, InspectedStream
 from meshgate.runtime.errors import UnsupportedError
+
+
+def _retarget(body: bytes, model: str, head: RequestHead) -> bytes:
+    """Replace the model's name in a JSON body, and nothing else: there is no usage to be asked for.
+
+    Raises:
+        InvalidRequestError: The body is not a JSON object.
+    """
+    return model_name.retarget(body, model, replace(head, stream=False))
+
+
+def _no_stream(_has_events: bool = True) -> AnswerStream:  # noqa: FBT001, FBT002
+    """Refuse: this API knows no streams."""
+    raise UnsupportedError("this API knows no streams", field="stream")
+
+
+def _no_texts(_body: bytes) -> list[str]:
+    return []
+
+
+def cut_nothing(body: bytes) -> JsonCut:
+    """Take nothing out: an answer that has no text."""
+    return JsonCut(body, iter(()))
+
+
+def as_it_is(body: bytes) -> bytes:
+    """Never asked for: what has no text is not blocked."""
+    return body
 
 
 @dataclass(frozen=True)
 class MediaDialect:
     """One API.
+
+    What is left out is that of an API in JSON which knows no streams. What guardrails see of answers
+    is always said.
 
     Attributes:
         read_head: Reads what routing needs of a request. Raises InvalidRequestError.
@@ -37,27 +70,13 @@ class MediaDialect:
     """
 
     read_head: Callable[[bytes], RequestHead]
-    retarget: Callable[[bytes, str, RequestHead], bytes]
     glance: Callable[[bytes], AnswerGlance]
     countable_text: Callable[[bytes], CountableText]
-    answer_texts: Callable[[bytes], list[str]]
-    cut_request: Callable[[bytes], Cut]
     cut_answer: Callable[[bytes], Cut]
     blocked_answer: Callable[[bytes], bytes]
-    stream: Callable[[bool], AnswerStream]
     inspected: Callable[[], InspectedStream]
-    tally: Callable[[], MediaTally]
-
-
-def retarget(body: bytes, model: str, head: RequestHead) -> bytes:
-    """Replace the model's name in a JSON body, and nothing else: there is no usage to be asked for.
-
-    Raises:
-        InvalidRequestError: The body is not a JSON object.
-    """
-    return model_name.retarget(body, model, replace(head, stream=False))
-
-
-def no_stream(_has_events: bool = True) -> AnswerStream:  # noqa: FBT001, FBT002
-    """Refuse: this API knows no streams."""
-    raise UnsupportedError("this API knows no streams", field="stream")
+    retarget: Callable[[bytes, str, RequestHead], bytes] = _retarget
+    answer_texts: Callable[[bytes], list[str]] = _no_texts
+    cut_request: Callable[[bytes], Cut] = cut_request
+    stream: Callable[[bool], AnswerStream] = _no_stream
+    tally: Callable[[], MediaTally] = MediaTally

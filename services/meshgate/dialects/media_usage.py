@@ -10,23 +10,21 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import UNREADABLE
+from meshgate.dialects.counts import Count, read_counts
 from meshgate.dialects.neutral import Usage
 
-_LARGEST = 2**31 - 1
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class _Details(Struct, gc=False):
-    text_tokens: _Count | None = None
-    image_tokens: _Count | None = None
-    audio_tokens: _Count | None = None
+    text_tokens: Count | None = None
+    image_tokens: Count | None = None
+    audio_tokens: Count | None = None
 
 
 class _Usage(Struct, gc=False):
-    input_tokens: _Count | None = None
-    output_tokens: _Count = 0
+    input_tokens: Count | None = None
+    output_tokens: Count = 0
     input_tokens_details: _Details | None = None  # of pictures
     output_tokens_details: _Details | None = None
     input_token_details: _Details | None = None  # of transcriptions
@@ -42,7 +40,7 @@ def read_images(raw: Raw) -> Usage | None:
 
     What was written and is not said to be text is pictures.
     """
-    usage = _read(raw)
+    usage = read_counts(_DECODER, raw)
     if usage is None or usage.input_tokens is None:
         return None
     read = usage.input_tokens_details or _NOTHING
@@ -58,7 +56,7 @@ def read_images(raw: Raw) -> Usage | None:
 
 def read_transcription(raw: Raw) -> Usage | None:
     """What a transcription took, in tokens or in seconds; None where nothing is said."""
-    usage = _read(raw)
+    usage = read_counts(_DECODER, raw)
     if usage is None:
         return None
     if usage.input_tokens is not None:
@@ -73,7 +71,7 @@ def read_transcription(raw: Raw) -> Usage | None:
 
 def read_speech(raw: Raw) -> Usage | None:
     """What speech took: all that was written is sound."""
-    usage = _read(raw)
+    usage = read_counts(_DECODER, raw)
     if usage is None or usage.input_tokens is None:
         return None
     return Usage(
@@ -86,13 +84,3 @@ def read_speech(raw: Raw) -> Usage | None:
 def of_seconds(seconds: float) -> Usage:
     """So much sound was heard; a part of a second counts as one."""
     return Usage(input_audio_seconds=math.ceil(seconds))
-
-
-def _read(raw: Raw) -> _Usage | None:
-    data = bytes(raw)
-    if not data:
-        return None
-    try:
-        return _DECODER.decode(data)
-    except UNREADABLE:
-        return None

@@ -33,3 +33,30 @@ class TalliedText:
     def texts(self) -> list[str]:
         """Each text, as far as it is kept."""
         return [text.decode() for text in self._kept.values()]
+
+
+class TextTally:
+    """What the tallies of streams that tell text have in common.
+
+    Attributes:
+        ended: Whether the stream has come to its own end.
+
+    Args:
+        limit_bytes: How much text is kept.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.ended = False
+        self._text = TalliedText(limit_bytes)
+
+    @property
+    def text_bytes(self) -> int:
+        return self._text.size_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        return self._text.kept_bytes
+
+    def texts(self) -> list[str]:
+        """What was written: each text in one piece."""
+        return self._text.texts()

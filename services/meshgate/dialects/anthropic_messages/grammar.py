@@ -14,6 +14,7 @@ import msgspec
 
 from meshgate.dialects import sse
 from meshgate.dialects.grammar import GrammarError
+from meshgate.dialects.sse_grammar import SseGrammar
 
 _DELTAS = {
     "text": {"text_delta", "citations_delta"},
@@ -27,40 +28,20 @@ _REASONS = frozenset(
 )
 
 
-class MessageGrammar:
+class MessageGrammar(SseGrammar):
     """Checks one stream, as bytes, wherever it is split."""
 
+    end = "message_stop"
+
     def __init__(self) -> None:
-        self._events = sse.EventReader()
+        super().__init__()
         self._stage = "begin"
         self._count = 0
         self._block: str | None = None
         self._is_signed = False
         self._ids: set[str] = set()
 
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes.
-
-        Raises:
-            GrammarError: They break the grammar.
-        """
-        for event in self._events.feed(data):
-            self._check(event)
-
-    def close(self) -> None:
-        """Take the end of the stream.
-
-        Raises:
-            GrammarError: The stream is not whole.
-        """
-        if self._events.pending:
-            raise GrammarError("the stream ended within an event")
-        if self._stage != "end":
-            raise GrammarError("the stream ended without message_stop and without an error")
-
     def _check(self, event: sse.Event) -> None:
-        if self._stage == "end":
-            raise GrammarError("an event after the end")
         try:
             said = msgspec.json.decode(event.data, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -140,12 +121,12 @@ class MessageGrammar:
 
     def _message_stop(self, _said: dict[str, Any]) -> None:
         self._expect(stage="told", is_open=False)
-        self._stage = "end"
+        self._ended = True
 
     def _error(self, said: dict[str, Any]) -> None:
         if not (said["error"]["type"] and said["error"]["message"]):
             raise GrammarError("an error says nothing")
-        self._stage = "end"
+        self._ended = True
 
 
 def check(stream: bytes) -> None:

@@ -7,8 +7,8 @@ from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.anthropic_messages import stop_reason
 from meshgate.dialects.anthropic_messages.fields import REFUSED
 from meshgate.dialects.canonical import CanonicalRequest, members_of, written
+from meshgate.dialects.loose_json import objects
 from meshgate.dialects.neutral import FinishReason
-from meshgate.dialects.openai_choices.loose_json import objects
 
 # How the answer travels, and what only tells the provider who asked.
 _WITHOUT = frozenset({"stream", "metadata"})

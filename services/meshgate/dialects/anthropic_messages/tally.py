@@ -7,7 +7,7 @@ from meshgate.dialects import sse
 from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.anthropic_messages import events, signing, stop_reason, usage
 from meshgate.dialects.neutral import FinishReason, Usage
-from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TalliedText
+from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TextTally
 
 
 class _Block(Struct, gc=False):
@@ -34,7 +34,7 @@ class _Event(Struct, gc=False):
 _EVENT = msgspec.json.Decoder(_Event)
 
 
-class OutputTally:
+class OutputTally(TextTally):
     """Counts one stream.
 
     Args:
@@ -53,31 +53,18 @@ class OutputTally:
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> None:
         del created
-        self.ended = False
+        super().__init__(limit_bytes)
         self._answer_id = answer_id
         self._served_model = served_model
         self._started = False
         self._open: dict[int, bool] = {}
         self._is_told = False
         self._events = sse.EventReader()
-        self._text = TalliedText(limit_bytes)
-
-    @property
-    def text_bytes(self) -> int:
-        return self._text.size_bytes
-
-    @property
-    def kept_bytes(self) -> int:
-        return self._text.kept_bytes
 
     def take(self, chunk: bytes) -> None:
         """Take note of a chunk: whole events."""
         for event in self._events.feed(chunk):
             self._take(event.data)
-
-    def texts(self) -> list[str]:
-        """What was written: each block in one piece."""
-        return self._text.texts()
 
     def ending(self, reason: FinishReason, told: Usage | None, *, include_usage: bool) -> bytes:
         """The events that end the stream; they always tell the usage, as far as it is known."""

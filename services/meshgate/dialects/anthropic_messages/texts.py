@@ -14,7 +14,7 @@ from meshgate.dialects.counting import (
     countable,
     unreadable,
 )
-from meshgate.dialects.openai_choices.loose_json import decoded, objects
+from meshgate.dialects.loose_json import decoded, objects
 
 _SAID = {"text": "text", "thinking": "thinking"}
 

@@ -3,38 +3,33 @@
 Anthropic counts what its cache had a part in beside `input_tokens`; neutral counts hold all of it.
 """
 
-from typing import Annotated, TypeAlias
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import UNREADABLE
+from meshgate.dialects.counts import LARGEST_COUNT, Count, read_counts
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
 
 FAST = "fast"
 """The tier of what is served fast."""
 
-_LARGEST = 2**31 - 1
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
-
 
 class _Creation(Struct, gc=False):
-    ephemeral_5m_input_tokens: _Count | None = None
-    ephemeral_1h_input_tokens: _Count | None = None
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
 class _OutputDetails(Struct, gc=False):
-    thinking_tokens: _Count | None = None
+    thinking_tokens: Count | None = None
 
 
 class WireUsage(Struct, gc=False):
     """Usage as it stands in the JSON, as far as it counts."""
 
-    input_tokens: _Count | None = None
-    output_tokens: _Count | None = None
-    cache_read_input_tokens: _Count | None = None
-    cache_creation_input_tokens: _Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
     cache_creation: _Creation | None = None
     output_tokens_details: _OutputDetails | None = None
     service_tier: object = None
@@ -67,18 +62,12 @@ class UsageCount:
     def take(self, raw: Raw | bytes, *, is_end: bool) -> None:
         """Take note of a member `usage`; what makes no sense says nothing.
 
-        An answer is not thrown away for an unreadable count: it was paid for, and can be estimated.
-
         Args:
             raw: The member.
             is_end: Whether the answer is over, and this counts all of it.
         """
-        data = bytes(raw)
-        if not data or data == b"null":
-            return
-        try:
-            found = _DECODER.decode(data)
-        except UNREADABLE:
+        found = read_counts(_DECODER, raw)
+        if found is None:
             return
         self.usage = _larger(self.usage or Usage(), found)
         self._is_read |= found.input_tokens is not None
@@ -130,7 +119,7 @@ def _larger(known: Usage, found: WireUsage) -> Usage:
     created = max(known.cache_creation_input_tokens, created)
     plain = known.input_tokens - known.cached_input_tokens - known.cache_creation_input_tokens
     return Usage(
-        input_tokens=min(max(plain, found.input_tokens or 0) + cached + created, _LARGEST),
+        input_tokens=min(max(plain, found.input_tokens or 0) + cached + created, LARGEST_COUNT),
         cached_input_tokens=cached,
         cache_creation_input_tokens=created,
         output_tokens=max(known.output_tokens, found.output_tokens or 0),

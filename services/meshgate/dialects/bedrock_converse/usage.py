@@ -7,30 +7,25 @@ caching adds the three up, and `totalTokens` holds all of them
 `outputTokens`, and are not counted for themselves.
 """
 
-from typing import Annotated, TypeAlias
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import UNREADABLE
+from meshgate.dialects.counts import LARGEST_COUNT, Count, read_counts
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
-
-_LARGEST = 2**31 - 1
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
 
 class _CacheDetail(Struct, gc=False, rename="camel"):
     ttl: str
-    input_tokens: _Count
+    input_tokens: Count
 
 
 class _Usage(Struct, gc=False, rename="camel"):
-    input_tokens: _Count
-    output_tokens: _Count
-    total_tokens: _Count | None = None
-    cache_read_input_tokens: _Count | None = None
-    cache_write_input_tokens: _Count | None = None
+    input_tokens: Count
+    output_tokens: Count
+    total_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_write_input_tokens: Count | None = None
     cache_details: list[_CacheDetail] | None = None
 
 
@@ -44,14 +39,13 @@ _TIER = msgspec.json.Decoder(_ServiceTier)
 
 def read(raw: Raw, service_tier: Raw) -> Usage | None:
     """What was consumed; None where the upstream did not say in a way that makes sense."""
-    try:
-        usage = _USAGE.decode(raw)
-    except UNREADABLE:
+    usage = read_counts(_USAGE, raw)
+    if usage is None:
         return None
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_write_input_tokens or 0
     long_written = sum(it.input_tokens for it in usage.cache_details or () if it.ttl == "1h")
     return Usage(
-        input_tokens=min(_input_tokens(usage, cached + written), _LARGEST),
+        input_tokens=min(_input_tokens(usage, cached + written), LARGEST_COUNT),
         cached_input_tokens=cached,
         cache_creation_input_tokens=written,
         long_cache_creation_input_tokens=min(long_written, written),
@@ -68,7 +62,5 @@ def _input_tokens(usage: _Usage, cache_tokens: int) -> int:
 
 
 def _tier(raw: Raw) -> str:
-    try:
-        return tier_member.read(_TIER.decode(raw).type)
-    except UNREADABLE:
-        return ""
+    tier = read_counts(_TIER, raw)
+    return tier_member.read(tier.type if tier else None)

@@ -5,27 +5,22 @@ leaves out the tokens that Cohere adds of its own (https://docs.cohere.com/docs/
 What is charged is what counts here; thoughts are part of the output and not counted for themselves.
 """
 
-from typing import Annotated, TypeAlias
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import UNREADABLE
+from meshgate.dialects.counts import LooseCount, read_counts
 from meshgate.dialects.neutral import Usage
-
-# The API has them as floats.
-_Count: TypeAlias = Annotated[float, Meta(ge=0, le=2**31 - 1)]
 
 
 class _Tokens(Struct, gc=False):
-    input_tokens: _Count | None = None
-    output_tokens: _Count | None = None
+    input_tokens: LooseCount | None = None
+    output_tokens: LooseCount | None = None
 
 
 class _Usage(Struct, gc=False):
     billed_units: _Tokens | None = None
     tokens: _Tokens | None = None
-    cached_tokens: _Count | None = None
+    cached_tokens: LooseCount | None = None
 
 
 _USAGE = msgspec.json.Decoder(_Usage)
@@ -33,9 +28,8 @@ _USAGE = msgspec.json.Decoder(_Usage)
 
 def read(raw: Raw) -> Usage | None:
     """What was charged; None where the upstream did not say in a way that makes sense."""
-    try:
-        usage = _USAGE.decode(raw)
-    except UNREADABLE:
+    usage = read_counts(_USAGE, raw)
+    if usage is None:
         return None
     counted = usage.billed_units or usage.tokens
     if counted is None or counted.input_tokens is None:

@@ -2,7 +2,7 @@
 
 from meshgate.dialects.counting import Countable, CountableText, countable, unreadable
 from meshgate.dialects.gemini_generate.texts import content_countables
-from meshgate.dialects.openai_choices.loose_json import decoded, objects
+from meshgate.dialects.loose_json import decoded, objects
 
 
 def countable_text(body: bytes) -> CountableText:

@@ -11,7 +11,7 @@ from meshgate.dialects import sse
 from meshgate.dialects.gemini_generate.chunks import Identity, event, write_answer
 from meshgate.dialects.gemini_generate.segments import betraying, candidates_of, in_candidate
 from meshgate.dialects.json_text import Found, Path, locator, replaced
-from meshgate.dialects.openai_choices.loose_json import decoded, of_type
+from meshgate.dialects.loose_json import decoded, of_type
 from meshgate.dialects.segments import Piece, SegmentKind
 
 

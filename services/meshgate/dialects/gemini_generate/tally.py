@@ -4,12 +4,12 @@ from meshgate.dialects import sse
 from meshgate.dialects.gemini_generate.chunks import Identity, event, write_answer
 from meshgate.dialects.gemini_generate.finish_reason import write_finish_reason
 from meshgate.dialects.gemini_generate.texts import content_texts
+from meshgate.dialects.loose_json import decoded, objects, of_type
 from meshgate.dialects.neutral import FinishReason, Usage
-from meshgate.dialects.openai_choices.loose_json import decoded, objects, of_type
-from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TalliedText
+from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TextTally
 
 
-class OutputTally:
+class OutputTally(TextTally):
     """Counts one stream.
 
     Args:
@@ -28,21 +28,12 @@ class OutputTally:
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> None:
         del created
-        self.ended = False
+        super().__init__(limit_bytes)
         self._identity = Identity(answer_id, served_model)
         self._is_identified = False
         self._open: set[int] = set()
         self._finished: set[int] = set()
         self._events = sse.EventReader()
-        self._text = TalliedText(limit_bytes)
-
-    @property
-    def text_bytes(self) -> int:
-        return self._text.size_bytes
-
-    @property
-    def kept_bytes(self) -> int:
-        return self._text.kept_bytes
 
     def take(self, chunk: bytes) -> None:
         """Take note of a chunk: whole events."""
@@ -50,10 +41,6 @@ class OutputTally:
             answer = decoded(each.data)
             if isinstance(answer, dict):
                 self._take_answer(answer)
-
-    def texts(self) -> list[str]:
-        """What was written, each candidate's in one piece."""
-        return self._text.texts()
 
     def ending(self, reason: FinishReason, usage: Usage | None, *, include_usage: bool) -> bytes:
         """The chunks that end the stream; the usage is always told, in the last."""

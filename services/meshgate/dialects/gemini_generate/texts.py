@@ -3,7 +3,6 @@
 Read leniently: upstreams are sent, and send, much that the neutral form does not know.
 """
 
-import json
 from collections.abc import Iterator
 
 from meshgate.dialects.counting import (
@@ -16,7 +15,7 @@ from meshgate.dialects.counting import (
     unreadable,
 )
 from meshgate.dialects.gemini_generate.member_names import in_camel_case
-from meshgate.dialects.openai_choices.loose_json import decoded, objects
+from meshgate.dialects.loose_json import as_text, decoded, objects
 
 _NOT_COUNTED = frozenset({"thought", "thoughtSignature", "videoMetadata", "mediaResolution"})
 
@@ -61,13 +60,13 @@ def _of_request(
         yield from content_countables(content)
     for tool in objects(members.get("tools")):
         for declaration in objects(_named(tool).get("functionDeclarations")):
-            yield _json(declaration)
+            yield as_text(declaration)
     config = members.get("generationConfig")
     if isinstance(config, dict):
         wanted = _named(config)
         schema = wanted.get("responseSchema") or wanted.get("responseJsonSchema")
         if schema:
-            yield _json(schema)
+            yield as_text(schema)
 
 
 def content_countables(content: object) -> Iterator[Countable]:
@@ -90,14 +89,14 @@ def _of_part(part: dict[str, object]) -> Iterator[Countable]:
         elif name in {"functionCall", "functionResponse"} and isinstance(value, dict):
             yield from _of_call(value)
         else:
-            yield _json(value)
+            yield as_text(value)
 
 
 def _of_call(call: dict[str, object]) -> Iterator[Countable]:
     name = call.get("name")
     if isinstance(name, str):
         yield name
-    yield _json(call.get("args") or call.get("response") or {})
+    yield as_text(call.get("args") or call.get("response") or {})
     for part in objects(call.get("parts")):
         yield from _of_part(_named(part))
 
@@ -110,23 +109,3 @@ def _medium_tokens(value: object) -> int:
 
 def _named(members: dict[str, object]) -> dict[str, object]:
     return {in_camel_case(name): value for name, value in members.items()}
-
-
-def _json(value: object) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except RecursionError:  # a writer may go less deep than a reader
-        return " ".join(_strings(value))
-
-
-def _strings(value: object) -> Iterator[str]:
-    """All strings in a value, however deep they are nested, in no order."""
-    left = [value]
-    while left:
-        match left.pop():
-            case str() as text:
-                yield text
-            case list() as items:
-                left += items
-            case dict() as members:
-                left += members.values()

@@ -4,30 +4,25 @@ Google counts in the prompt what was cached, and apart from it what its tools br
 candidates are without the thoughts. Source: https://ai.google.dev/api/generate-content#UsageMetadata.
 """
 
-from typing import Annotated, TypeAlias
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-from meshgate.dialects.answers import UNREADABLE
+from meshgate.dialects.counts import LARGEST_COUNT, Count, read_counts
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
-
-_LARGEST = 2**31 - 1
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
 
 
 class _Modality(Struct, rename="camel", gc=False):
     modality: str | None = None
-    token_count: _Count | None = None
+    token_count: Count | None = None
 
 
 class _Usage(Struct, rename="camel", gc=False):
-    prompt_token_count: _Count | None = None
-    cached_content_token_count: _Count | None = None
-    candidates_token_count: _Count | None = None
-    thoughts_token_count: _Count | None = None
-    tool_use_prompt_token_count: _Count | None = None
+    prompt_token_count: Count | None = None
+    cached_content_token_count: Count | None = None
+    candidates_token_count: Count | None = None
+    thoughts_token_count: Count | None = None
+    tool_use_prompt_token_count: Count | None = None
     prompt_tokens_details: list[_Modality] | None = None
     candidates_tokens_details: list[_Modality] | None = None
     service_tier: object = None
@@ -39,24 +34,16 @@ _AUDIO, _IMAGE = "AUDIO", "IMAGE"
 
 def read(raw: Raw) -> Usage | None:
     """What was consumed; None where the upstream does not say, or in no way that makes sense."""
-    data = bytes(raw)
-    if not data or data == b"null":
-        return None
-    try:
-        usage = _DECODER.decode(data)
-    except UNREADABLE:
-        return None
-    if (
-        usage.prompt_token_count is None
-    ):  # early chunks of a stream may bring the kind of traffic only
-        return None
+    usage = read_counts(_DECODER, raw)
+    if usage is None or usage.prompt_token_count is None:
+        return None  # early chunks of a stream may bring the kind of traffic only
     thoughts = usage.thoughts_token_count or 0
     prompt = usage.prompt_token_count + (usage.tool_use_prompt_token_count or 0)
     cached = usage.cached_content_token_count or 0
     return Usage(
-        input_tokens=min(max(prompt, cached), _LARGEST),
+        input_tokens=min(max(prompt, cached), LARGEST_COUNT),
         cached_input_tokens=cached,
-        output_tokens=min((usage.candidates_token_count or 0) + thoughts, _LARGEST),
+        output_tokens=min((usage.candidates_token_count or 0) + thoughts, LARGEST_COUNT),
         reasoning_tokens=thoughts,
         input_audio_tokens=_of(_AUDIO, usage.prompt_tokens_details),
         output_audio_tokens=_of(_AUDIO, usage.candidates_tokens_details),

@@ -2,11 +2,11 @@
 
 from meshgate.dialects.meshgate_chat.usage import write_finish_reason, write_usage
 from meshgate.dialects.neutral import FinishReason, Usage
-from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TalliedText
+from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TextTally
 from meshgate.v1 import chat_pb2
 
 
-class OutputTally:
+class OutputTally(TextTally):
     """Counts one stream.
 
     Args:
@@ -25,18 +25,9 @@ class OutputTally:
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> None:
         del created
-        self.ended = False
+        super().__init__(limit_bytes)
         self._started = chat_pb2.ChatStarted(id=answer_id, served_model=served_model)
         self._sequence_number = 0
-        self._text = TalliedText(limit_bytes)
-
-    @property
-    def text_bytes(self) -> int:
-        return self._text.size_bytes
-
-    @property
-    def kept_bytes(self) -> int:
-        return self._text.kept_bytes
 
     def take(self, chunk: bytes) -> None:
         """Take note of a chunk: a serialized ChatEvents.
@@ -57,10 +48,6 @@ class OutputTally:
                 self._text.add(kind, event.refusal_delta)
             elif kind == "finished":
                 self.ended = True
-
-    def texts(self) -> list[str]:
-        """What was written, each kind of it in one piece."""
-        return self._text.texts()
 
     def ending(self, reason: FinishReason, usage: Usage | None, *, include_usage: bool) -> bytes:
         """The events that end the stream; the usage is always told."""

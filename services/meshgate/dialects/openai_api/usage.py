@@ -1,44 +1,31 @@
 """OpenAI's usage object, to and from the neutral one."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from meshgate.dialects.answers import UNREADABLE
+from meshgate.dialects.counts import LARGEST_COUNT, Count, read_counts
 from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_api import service_tier as tier_member
-
-# The neutral counts are 32 bits wide; what does not fit is not a count of tokens.
-_LARGEST = 2**31 - 1
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=_LARGEST)]
+from meshgate.dialects.openai_api.usage_details import InputDetails, OutputDetails, write_media
 
 
 class _CreationDetails(Struct, gc=False):
-    ephemeral_1h_input_tokens: _Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
-class _PromptDetails(Struct, gc=False):
-    cached_tokens: _Count | None = None
-    cache_write_tokens: _Count | None = None
+class _PromptDetails(InputDetails, gc=False):
     cache_creation_token_details: _CreationDetails | None = None  # of proxies before Anthropic
-    audio_tokens: _Count | None = None
-    image_tokens: _Count | None = None
-
-
-class _CompletionDetails(Struct, gc=False):
-    reasoning_tokens: _Count | None = None
-    audio_tokens: _Count | None = None
-    image_tokens: _Count | None = None
 
 
 class _Usage(Struct, gc=False):
-    prompt_tokens: _Count
-    completion_tokens: _Count = 0  # embeddings have none
+    prompt_tokens: Count
+    completion_tokens: Count = 0  # embeddings have none
     total_tokens: Annotated[int, Meta(ge=0)] | None = None  # two counts may be in it
     prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek's word for what was cached
+    completion_tokens_details: OutputDetails | None = None
+    prompt_cache_hit_tokens: Count | None = None  # DeepSeek's word for what was cached
 
 
 _DECODER = msgspec.json.Decoder(_Usage)
@@ -47,27 +34,22 @@ _DECODER = msgspec.json.Decoder(_Usage)
 def read(raw: Raw, service_tier: object = None) -> Usage | None:
     """Return what was consumed, or None where the upstream did not say in a way that makes sense.
 
-    An answer is not thrown away for an unreadable count: it was paid for, and can be estimated.
     Where an upstream leaves out of its prompt what its cache had a part in, that is added.
 
     Args:
         raw: The member `usage`.
         service_tier: The member `service_tier` beside it.
     """
-    data = bytes(raw)
-    if not data or data == b"null":
-        return None
-    try:
-        usage = _DECODER.decode(data)
-    except UNREADABLE:
+    usage = read_counts(_DECODER, raw)
+    if usage is None:
         return None
     prompt = usage.prompt_tokens_details or _PromptDetails()
-    completion = usage.completion_tokens_details or _CompletionDetails()
+    completion = usage.completion_tokens_details or OutputDetails()
     cached = prompt.cached_tokens or usage.prompt_cache_hit_tokens or 0
     written = prompt.cache_write_tokens or 0
     creation = prompt.cache_creation_token_details or _CreationDetails()
     return Usage(
-        input_tokens=min(max(usage.prompt_tokens, cached + written), _LARGEST),
+        input_tokens=min(max(usage.prompt_tokens, cached + written), LARGEST_COUNT),
         cached_input_tokens=cached,
         cache_creation_input_tokens=written,
         output_tokens=_output_tokens(usage, completion.reasoning_tokens or 0),
@@ -83,29 +65,20 @@ def read(raw: Raw, service_tier: object = None) -> Usage | None:
 
 def write(usage: Usage) -> dict[str, object]:
     """Return the usage object of a chat completion."""
-    prompt_details: dict[str, object] = {"cached_tokens": usage.cached_input_tokens}
+    given: dict[str, object] = {"cached_tokens": usage.cached_input_tokens}
     if usage.cache_creation_input_tokens:
-        prompt_details["cache_write_tokens"] = usage.cache_creation_input_tokens
+        given["cache_write_tokens"] = usage.cache_creation_input_tokens
     if usage.long_cache_creation_input_tokens:
-        prompt_details["cache_creation_token_details"] = {
+        given["cache_creation_token_details"] = {
             "ephemeral_1h_input_tokens": usage.long_cache_creation_input_tokens
         }
-    completion_details: dict[str, object] = {"reasoning_tokens": usage.reasoning_tokens}
-    media = (
-        (prompt_details, "audio_tokens", usage.input_audio_tokens),
-        (prompt_details, "image_tokens", usage.input_image_tokens),
-        (completion_details, "audio_tokens", usage.output_audio_tokens),
-        (completion_details, "image_tokens", usage.output_image_tokens),
-    )
-    for details, name, tokens in media:
-        if tokens:
-            details[name] = tokens
+    given, made = write_media(usage, given, {"reasoning_tokens": usage.reasoning_tokens})
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": prompt_details,
-        "completion_tokens_details": completion_details,
+        "prompt_tokens_details": given,
+        "completion_tokens_details": made,
     }
 
 

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from meshgate.dialects.answers import UNREADABLE
+from meshgate.dialects.loose_json import decoded, objects, of_type
 from meshgate.dialects.openai_chat.chunks import FORM
 from meshgate.dialects.openai_chat.texts import message_texts
-from meshgate.dialects.openai_choices.loose_json import decoded, objects, of_type
 from meshgate.dialects.openai_choices.tally import ChoiceTally
 
 

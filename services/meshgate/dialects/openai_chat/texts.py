@@ -14,7 +14,7 @@ from meshgate.dialects.counting import (
     image_tokens,
     unreadable,
 )
-from meshgate.dialects.openai_choices.loose_json import as_text, decoded, objects
+from meshgate.dialects.loose_json import as_text, decoded, objects
 
 _TEXT_MEMBERS = ("text", "refusal")
 _FLAT_TOKENS = {"input_audio": AUDIO_TOKENS, "audio_url": AUDIO_TOKENS, "file": FILE_TOKENS}

@@ -16,6 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from meshgate.dialects import sse
 from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.grammar import GrammarError
+from meshgate.dialects.sse_grammar import SseGrammar
 
 
 class Choice(Struct, kw_only=True):
@@ -51,7 +52,7 @@ class _ErrorEvent(Struct):
 def _nothing(_choice: object) -> None: ...
 
 
-class ChoiceGrammar(Generic[C]):
+class ChoiceGrammar(SseGrammar, Generic[C]):
     """Checks one stream, as bytes, wherever it is split.
 
     Args:
@@ -60,45 +61,24 @@ class ChoiceGrammar(Generic[C]):
         check_each: Checks all that choices say, in order; raises GrammarError.
     """
 
+    end = "[DONE]"
+
     def __init__(
         self,
         chunk: type[Chunk[C]],
         check_first: Callable[[C], None] = _nothing,
         check_each: Callable[[C], None] = _nothing,
     ) -> None:
+        super().__init__()
         self._chunk = chunk
         self._check_first = check_first
         self._check_each = check_each
-        self._events = sse.EventReader()
         self._identity: tuple[str, str] | None = None
         self._running: set[int] = set()
         self._finished: set[int] = set()
         self._usage_seen = False
-        self._ended = False
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes.
-
-        Raises:
-            GrammarError: They break the grammar.
-        """
-        for event in self._events.feed(data):
-            self._check(event)
-
-    def close(self) -> None:
-        """Take the end of the stream.
-
-        Raises:
-            GrammarError: The stream is not whole.
-        """
-        if self._events.pending:
-            raise GrammarError("the stream ended within an event")
-        if not self._ended:
-            raise GrammarError("the stream ended without [DONE] and without an error")
 
     def _check(self, event: sse.Event) -> None:
-        if self._ended:
-            raise GrammarError("an event after the end")
         if event.data == b"[DONE]":
             self._check_all_finished("[DONE]")
             self._ended = True

@@ -9,10 +9,10 @@ from meshgate.dialects import sse
 from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_choices.chunks import DONE, ChunkForm, Identity
 from meshgate.dialects.openai_choices.finish_reason import write_finish_reason
-from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TalliedText
+from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TextTally
 
 
-class ChoiceTally(ABC):
+class ChoiceTally(TextTally, ABC):
     """Counts one stream. How its events are read is the dialect's.
 
     Args:
@@ -32,22 +32,13 @@ class ChoiceTally(ABC):
         created: int,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> None:
-        self.ended = False
+        super().__init__(limit_bytes)
         self._identity = Identity(answer_id, served_model, created)
         self._identified = False
         self._open_choices: set[int] = set()
         self._finished_choices: set[int] = set()
         self._usage_told = False
         self._events = sse.EventReader()
-        self._text = TalliedText(limit_bytes)
-
-    @property
-    def text_bytes(self) -> int:
-        return self._text.size_bytes
-
-    @property
-    def kept_bytes(self) -> int:
-        return self._text.kept_bytes
 
     def take(self, chunk: bytes) -> None:
         """Take note of a chunk: whole events."""
@@ -56,10 +47,6 @@ class ChoiceTally(ABC):
                 self.ended = True
             else:
                 self._take_event(event.data)
-
-    def texts(self) -> list[str]:
-        """What was written: each kind of text of each choice in one piece."""
-        return self._text.texts()
 
     def ending(self, reason: FinishReason, usage: Usage | None, *, include_usage: bool) -> bytes:
         """The events that end the stream."""

@@ -1,6 +1,6 @@
 """Counts streamed completions as they pass to the caller, and ends them."""
 
-from meshgate.dialects.openai_choices.loose_json import decoded, objects, of_type
+from meshgate.dialects.loose_json import decoded, objects, of_type
 from meshgate.dialects.openai_choices.tally import ChoiceTally
 from meshgate.dialects.openai_completions.chunks import FORM
 

@@ -3,8 +3,8 @@
 import msgspec
 
 from meshgate.dialects.counting import CountableText, countable, unreadable
+from meshgate.dialects.loose_json import decoded, objects
 from meshgate.dialects.openai_api.request_body import decode
-from meshgate.dialects.openai_choices.loose_json import decoded, objects
 from meshgate.dialects.openai_completions.prompt import Prompt, prompts
 from meshgate.runtime.errors import InvalidRequestError
 

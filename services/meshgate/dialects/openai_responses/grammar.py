@@ -18,6 +18,7 @@ from meshgate.dialects import sse
 from meshgate.dialects.answers import UNREADABLE
 from meshgate.dialects.grammar import GrammarError
 from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
+from meshgate.dialects.sse_grammar import SseGrammar
 
 _ENDS = {
     "response.completed": "completed",
@@ -48,36 +49,18 @@ class _Item:
         self.done: Event | None = None
 
 
-class ResponseGrammar:
+class ResponseGrammar(SseGrammar):
     """Checks one stream, as bytes, wherever it is split."""
 
+    end = "an end"
+
     def __init__(self) -> None:
-        self._events = sse.EventReader(EVENT_LIMIT_BYTES)
+        super().__init__(sse.EventReader(EVENT_LIMIT_BYTES))
         self._number = 0
         self._id: str | None = None
         self._items: list[_Item] = []
-        self._ended = False
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes.
-
-        Raises:
-            GrammarError: They break the grammar.
-        """
-        for event in self._events.feed(data):
-            self._check(event)
-
-    def close(self) -> None:
-        """Take the end of the stream.
-
-        Raises:
-            GrammarError: The stream is not whole.
-        """
-        _demand(not self._events.pending, "the stream ended within an event")
-        _demand(self._ended, "the stream ended without an end and without an error")
 
     def _check(self, event: sse.Event) -> None:
-        _demand(not self._ended, "an event after the end")
         content = _decoded(event.data)
         kind = content.get("type", "")
         _demand(event.name.decode() == kind, f"the event {kind} has another name")

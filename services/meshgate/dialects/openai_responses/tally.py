@@ -13,7 +13,7 @@ from meshgate.dialects.openai_responses.bounds import EVENT_LIMIT_BYTES
 from meshgate.dialects.openai_responses.event_writer import IN_PROGRESS, EventWriter
 from meshgate.dialects.openai_responses.status import COMPLETED, INCOMPLETE, incomplete_reason
 from meshgate.dialects.openai_responses.told_items import ToldItems
-from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TalliedText
+from meshgate.dialects.tallied_text import DEFAULT_LIMIT_BYTES, TextTally
 
 _TOO_LONG = "the answer is ended, and larger than what may be kept of one to say it again"
 
@@ -43,7 +43,7 @@ _PART_EVENTS = frozenset(
 )
 
 
-class OutputTally:
+class OutputTally(TextTally):
     """Counts one stream.
 
     What it ends has to be told again as a whole. Where that is more than may be kept, the end is an
@@ -64,22 +64,13 @@ class OutputTally:
         created: int,
         limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> None:
-        self.ended = False
+        super().__init__(limit_bytes)
         self._identity = response_object.identity(answer_id, served_model, created)
         self._response: dict[str, Raw] | None = None
         self._next_number = 0
         self._limit_bytes = limit_bytes
         self._events = sse.EventReader(EVENT_LIMIT_BYTES)
-        self._text = TalliedText(limit_bytes)
         self._items = ToldItems(limit_bytes)
-
-    @property
-    def text_bytes(self) -> int:
-        return self._text.size_bytes
-
-    @property
-    def kept_bytes(self) -> int:
-        return self._text.kept_bytes
 
     def take(self, chunk: bytes) -> None:
         """Take note of a chunk: whole events; never raises for what it holds."""
@@ -92,10 +83,6 @@ class OutputTally:
                 self._take_event(_EVENT.decode(event.data), event.name)
             except UNREADABLE:
                 continue  # adds nothing
-
-    def texts(self) -> list[str]:
-        """What was written: each text in one piece."""
-        return self._text.texts()
 
     def ending(self, reason: FinishReason, usage: Usage | None, *, include_usage: bool) -> bytes:
         """The events that end the stream."""

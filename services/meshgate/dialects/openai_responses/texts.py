@@ -14,7 +14,7 @@ from meshgate.dialects.counting import (
     image_tokens,
     unreadable,
 )
-from meshgate.dialects.openai_choices.loose_json import as_text, decoded, objects
+from meshgate.dialects.loose_json import as_text, decoded, objects
 
 _SAID = ("text", "refusal")
 _GIVEN = ("name", "arguments", "input")

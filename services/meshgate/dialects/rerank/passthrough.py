@@ -4,27 +4,24 @@ Facts: Cohere counts in `meta.billed_units.search_units` (docs.cohere.com/refere
 Voyage and vLLM in `usage.total_tokens`; Voyage says `data` for `results`.
 """
 
-from typing import Annotated, TypeAlias
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from meshgate.dialects.answers import UNREADABLE, AnswerGlance, MalformedAnswerError
+from meshgate.dialects.counts import LooseCount, read_counts
 from meshgate.dialects.neutral import FinishReason, Usage
-
-_Count: TypeAlias = Annotated[float, Meta(ge=0, le=2**31 - 1)]
 
 
 class _Tokens(Struct, gc=False):
-    total_tokens: _Count | None = None
-    prompt_tokens: _Count | None = None
-    input_tokens: _Count | None = None
+    total_tokens: LooseCount | None = None
+    prompt_tokens: LooseCount | None = None
+    input_tokens: LooseCount | None = None
 
 
 class _Billed(Struct, gc=False):
-    search_units: _Count | None = None
-    input_tokens: _Count | None = None
-    total_tokens: _Count | None = None
+    search_units: LooseCount | None = None
+    input_tokens: LooseCount | None = None
+    total_tokens: LooseCount | None = None
 
 
 class _Meta(Struct, gc=False):
@@ -67,11 +64,8 @@ def glance(body: bytes) -> AnswerGlance:
 
 def _billed(raw: Raw) -> Usage | None:
     """What Cohere bills; None where that is not said."""
-    if not bytes(raw):
-        return None
-    try:
-        meta = _META.decode(raw)
-    except UNREADABLE:
+    meta = read_counts(_META, raw)
+    if meta is None:
         return None
     billed, tokens = meta.billed_units or _Billed(), meta.tokens or _Tokens()
     units = billed.search_units
@@ -83,11 +77,8 @@ def _billed(raw: Raw) -> Usage | None:
 
 def _tokens(raw: Raw) -> Usage | None:
     """What the others count; None where that is not said."""
-    if not bytes(raw):
-        return None
-    try:
-        usage = _USAGE.decode(raw)
-    except UNREADABLE:
+    usage = read_counts(_USAGE, raw)
+    if usage is None:
         return None
     read = usage.total_tokens
     if read is None:

@@ -1,9 +1,9 @@
 """What the HTTP APIs have in common: a body is asked, and the answer goes out as it comes."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 from msgspec.structs import replace
@@ -48,6 +48,26 @@ class Endpoint:
     costed: Callable[[], CostedStream] | None = None
     error_after: Callable[[GatewayError, bytes], bytes] | None = None
     stream_media_type: str = EVENTS
+
+
+class Edge(Protocol):
+    """A servicer whose RPCs models answer."""
+
+    pipeline: Pipeline
+
+
+Bodies = AsyncIterator[HttpBody | Torn]
+
+
+def answered(endpoint: Endpoint) -> Callable[..., Bodies]:
+    """The method of a servicer for an RPC whose request is the body that a model is asked with."""
+
+    async def method(self: Edge, request: HttpBody, context: Any) -> Bodies:
+        async with aclosing(await answer(self.pipeline, endpoint, request.data, context)) as bodies:
+            async for body in bodies:
+                yield body
+
+    return method
 
 
 async def answer(

@@ -1,14 +1,8 @@
 """Anthropic's HTTP API."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import Any
-
-from google.api.httpbody_pb2 import HttpBody
-
 from meshgate.dialects.anthropic_messages import errors, read_request, token_count
 from meshgate.dialects.anthropic_messages.costed_stream import CostedStream
-from meshgate.routing.edges.answering import Endpoint, answer
+from meshgate.routing.edges.answering import Endpoint, answered
 from meshgate.routing.pipeline import Pipeline
 from meshgate.runtime.errors import GatewayError, UpstreamFailedError
 from meshgate.runtime.service import ErrorBody
@@ -39,21 +33,10 @@ class AnthropicServicer(rpc.AnthropicServiceServicer):
     """AnthropicService, by way of the pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
-    async def Messages(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        async with aclosing(
-            await answer(self._pipeline, _MESSAGES, request.data, context)
-        ) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def CountTokens(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        async with aclosing(
-            await answer(self._pipeline, _COUNT_TOKENS, request.data, context)
-        ) as bodies:
-            async for body in bodies:
-                yield body
+    Messages = answered(_MESSAGES)
+    CountTokens = answered(_COUNT_TOKENS)
 
 
 def error_body(error: GatewayError) -> ErrorBody:

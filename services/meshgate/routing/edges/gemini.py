@@ -5,7 +5,7 @@ and whether to stream into the head. A stream is one JSON array unless it is ask
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from meshgate.dialects.gemini_generate.costed_stream import CostedStream
 from meshgate.dialects.gemini_generate.json_array import ArrayWriter
 from meshgate.dialects.gemini_generate.named_body import named
 from meshgate.routing.arrival import Arrival
-from meshgate.routing.edges.answering import JSON, Endpoint, answer, bodies_of, reply_to
+from meshgate.routing.edges.answering import JSON, Bodies, Endpoint, answer, bodies_of, reply_to
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.reply import AnswerChunks, Reply
 from meshgate.runtime.errors import CredentialMissingError, GatewayError, UpstreamFailedError
@@ -82,25 +82,33 @@ _BATCH_EMBED_CONTENTS = Endpoint(
 )
 
 
+def _answered(endpoint: Endpoint) -> Callable[..., Bodies]:
+    """The method for an RPC that is answered as it is in the body's own dialect."""
+
+    async def method(self: "GeminiServicer", request: _Request, context: Any) -> Bodies:
+        body = await self.named(request, endpoint, context)
+        async with aclosing(await answer(self.pipeline, endpoint, body, context)) as bodies:
+            async for each in bodies:
+                yield each
+
+    return method
+
+
 class GeminiServicer(rpc.GeminiServiceServicer):
     """GeminiService, by way of the pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
-    async def GenerateContent(
-        self, request: pb.GenerateContentRequest, context: Any
-    ) -> AsyncIterator[HttpBody]:
-        body = await self._named(request, _GENERATE, context)
-        async with aclosing(await answer(self._pipeline, _GENERATE, body, context)) as bodies:
-            async for each in bodies:
-                yield each
+    GenerateContent = _answered(_GENERATE)
+    CountTokens = _answered(_COUNT_TOKENS)
+    BatchEmbedContents = _answered(_BATCH_EMBED_CONTENTS)
 
     async def StreamGenerateContent(
         self, request: pb.StreamGenerateContentRequest, context: Any
-    ) -> AsyncIterator[HttpBody]:
-        body = await self._named(request, _STREAM, context)
-        reply = await reply_to(self._pipeline, _STREAM, body, context)
+    ) -> Bodies:
+        body = await self.named(request, _STREAM, context)
+        reply = await reply_to(self.pipeline, _STREAM, body, context)
         endpoint = _STREAM
         if request.alt != _EVENTS and reply.chunks is not None:
             elements = ArrayChunks(reply.chunks)
@@ -110,43 +118,24 @@ class GeminiServicer(rpc.GeminiServiceServicer):
             async for each in bodies:
                 yield each
 
-    async def CountTokens(
-        self, request: pb.CountTokensRequest, context: Any
-    ) -> AsyncIterator[HttpBody]:
-        body = await self._named(request, _COUNT_TOKENS, context)
-        async with aclosing(await answer(self._pipeline, _COUNT_TOKENS, body, context)) as bodies:
-            async for each in bodies:
-                yield each
-
-    async def EmbedContent(
-        self, request: pb.EmbedContentRequest, context: Any
-    ) -> AsyncIterator[HttpBody]:
-        body = await self._named(request, _EMBED_CONTENT, context, embeddings.as_batch)
-        reply = await reply_to(self._pipeline, _EMBED_CONTENT, body, context)
+    async def EmbedContent(self, request: pb.EmbedContentRequest, context: Any) -> Bodies:
+        body = await self.named(request, _EMBED_CONTENT, context, embeddings.as_batch)
+        reply = await reply_to(self.pipeline, _EMBED_CONTENT, body, context)
         async with aclosing(bodies_of(_single(reply), _EMBED_CONTENT, context)) as bodies:
             async for each in bodies:
                 yield each
 
-    async def BatchEmbedContents(
-        self, request: pb.BatchEmbedContentsRequest, context: Any
-    ) -> AsyncIterator[HttpBody]:
-        endpoint = _BATCH_EMBED_CONTENTS
-        body = await self._named(request, endpoint, context)
-        async with aclosing(await answer(self._pipeline, endpoint, body, context)) as bodies:
-            async for each in bodies:
-                yield each
-
     async def ListModels(self, request: Any, context: Any) -> HttpBody:
-        names = await self._pipeline.models(_arrival(context, "GeminiService.ListModels"))
+        names = await self.pipeline.models(_arrival(context, "GeminiService.ListModels"))
         return HttpBody(content_type=JSON, data=model_list.write_models(names))
 
     async def GetModel(self, request: pb.GetGeminiModelRequest, context: Any) -> HttpBody:
         arrival = _arrival(context, "GeminiService.GetModel")
         name = request.name.removeprefix(read_request.PREFIX)
-        name = await self._pipeline.model(arrival, name)
+        name = await self.pipeline.model(arrival, name)
         return HttpBody(content_type=JSON, data=model_list.write_model(name))
 
-    async def _named(
+    async def named(
         self,
         request: _Request,
         endpoint: Endpoint,
@@ -154,7 +143,7 @@ class GeminiServicer(rpc.GeminiServiceServicer):
         shaped: Callable[[bytes], bytes] = bytes,
     ) -> bytes:
         """The body with its model's name; it is not looked at before the caller is known."""
-        await self._pipeline.authenticate(_arrival(context, endpoint.method))
+        await self.pipeline.authenticate(_arrival(context, endpoint.method))
         return named(shaped(request.content.data), request.model)
 
 

@@ -1,15 +1,13 @@
 """OpenAI's HTTP API for pictures, sounds and judgements, and Cohere's for rankings."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
-
-from google.api.httpbody_pb2 import HttpBody
 
 from meshgate.dialects.media import MEDIA
 from meshgate.dialects.openai_api.errors import write_error_event
 from meshgate.routing.arrival import Arrival
-from meshgate.routing.edges.answering import Endpoint, answer
+from meshgate.routing.edges.answering import Bodies, Endpoint, answer, answered
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.question import DIALECT_NAMES
 from meshgate.routing.uploads.upload import AT_MOST_SECONDS, received
@@ -34,81 +32,57 @@ _SPEAK = _endpoint("Speak", provider_pb.DIALECT_OPENAI_SPEECH)
 _MODERATE = _endpoint("Moderate", provider_pb.DIALECT_OPENAI_MODERATIONS)
 _RERANK = _endpoint("Rerank", provider_pb.DIALECT_RERANK)
 
-Bodies = AsyncIterator[HttpBody]
-
 MOST_UPLOADS = 128
 """At once in this process: each may take 25 MiB of disk."""
+
+
+def _uploaded(endpoint: Endpoint) -> Callable[..., Bodies]:
+    """The method for an RPC whose request is a form with files, in pieces."""
+
+    async def method(self: "MediaServicer", requests: Any, context: Any) -> Bodies:
+        arrival = Arrival.from_context(context, endpoint.method)
+        # Before anything is read: strangers fill no disk.
+        await self.pipeline.authenticate(arrival)
+        with self.one_more_upload():
+            async with (
+                received(aiter(requests), _at_most(arrival)) as upload,
+                aclosing(
+                    await answer(self.pipeline, endpoint, upload.form, context, upload)
+                ) as bodies,
+            ):
+                async for body in bodies:
+                    yield body
+
+    return method
 
 
 class MediaServicer(rpc.MediaServiceServicer):
     """MediaService, by way of the pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._uploads = 0
 
-    async def GenerateImages(self, request: HttpBody, context: Any) -> Bodies:
-        async with aclosing(self._answer(_GENERATE_IMAGES, request, context)) as bodies:
-            async for body in bodies:
-                yield body
+    GenerateImages = answered(_GENERATE_IMAGES)
+    EditImages = _uploaded(_EDIT_IMAGES)
+    Transcribe = _uploaded(_TRANSCRIBE)
+    Translate = _uploaded(_TRANSLATE)
+    Speak = answered(_SPEAK)
+    Moderate = answered(_MODERATE)
+    Rerank = answered(_RERANK)
 
-    async def EditImages(self, request: Any, context: Any) -> Bodies:
-        async with aclosing(self._uploaded(_EDIT_IMAGES, request, context)) as bodies:
-            async for body in bodies:
-                yield body
+    @contextmanager
+    def one_more_upload(self) -> Iterator[None]:
+        """While one is under way.
 
-    async def Transcribe(self, request: Any, context: Any) -> Bodies:
-        async with aclosing(self._uploaded(_TRANSCRIBE, request, context)) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def Translate(self, request: Any, context: Any) -> Bodies:
-        async with aclosing(self._uploaded(_TRANSLATE, request, context)) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def Speak(self, request: HttpBody, context: Any) -> Bodies:
-        async with aclosing(self._answer(_SPEAK, request, context)) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def Moderate(self, request: HttpBody, context: Any) -> Bodies:
-        async with aclosing(self._answer(_MODERATE, request, context)) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def Rerank(self, request: HttpBody, context: Any) -> Bodies:
-        async with aclosing(self._answer(_RERANK, request, context)) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def _answer(
-        self, endpoint: Endpoint, request: HttpBody, context: Any
-    ) -> AsyncGenerator[HttpBody, None]:
-        async with aclosing(
-            await answer(self._pipeline, endpoint, request.data, context)
-        ) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def _uploaded(
-        self, endpoint: Endpoint, requests: Any, context: Any
-    ) -> AsyncGenerator[HttpBody, None]:
-        arrival = Arrival.from_context(context, endpoint.method)
-        # Before anything is read: strangers fill no disk.
-        await self._pipeline.authenticate(arrival)
+        Raises:
+            ServiceUnavailableError: There are too many already.
+        """
         if self._uploads >= MOST_UPLOADS:
             raise ServiceUnavailableError("too many uploads are under way", retry_after_seconds=1)
         self._uploads += 1
         try:
-            async with (
-                received(aiter(requests), _at_most(arrival)) as upload,
-                aclosing(
-                    await answer(self._pipeline, endpoint, upload.form, context, upload)
-                ) as bodies,
-            ):
-                async for body in bodies:
-                    yield body
+            yield
         finally:
             self._uploads -= 1
 

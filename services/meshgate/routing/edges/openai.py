@@ -1,7 +1,6 @@
 """OpenAI's HTTP API."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,7 +20,7 @@ from meshgate.dialects.openai_responses import errors as response_errors
 from meshgate.dialects.openai_responses import read_request as read_response_request
 from meshgate.dialects.openai_responses.costed_stream import CostedStream as CostedResponse
 from meshgate.routing.arrival import Arrival
-from meshgate.routing.edges.answering import JSON, Endpoint, answer
+from meshgate.routing.edges.answering import JSON, Endpoint, answered
 from meshgate.routing.pipeline import Pipeline
 from meshgate.runtime.errors import GatewayError
 from meshgate.runtime.service import ErrorBody
@@ -65,45 +64,22 @@ class OpenAiServicer(rpc.OpenAiServiceServicer):
     """OpenAiService, by way of the pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
 
-    async def ChatCompletions(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        async with aclosing(
-            await answer(self._pipeline, _CHAT_COMPLETIONS, request.data, context)
-        ) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def Completions(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        async with aclosing(
-            await answer(self._pipeline, _COMPLETIONS, request.data, context)
-        ) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def Responses(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        async with aclosing(
-            await answer(self._pipeline, _RESPONSES, request.data, context)
-        ) as bodies:
-            async for body in bodies:
-                yield body
-
-    async def Embeddings(self, request: HttpBody, context: Any) -> AsyncIterator[HttpBody]:
-        async with aclosing(
-            await answer(self._pipeline, _EMBEDDINGS, request.data, context)
-        ) as bodies:
-            async for body in bodies:
-                yield body
+    ChatCompletions = answered(_CHAT_COMPLETIONS)
+    Completions = answered(_COMPLETIONS)
+    Responses = answered(_RESPONSES)
+    Embeddings = answered(_EMBEDDINGS)
 
     async def ListModels(self, request: Any, context: Any) -> HttpBody:
-        names = await self._pipeline.models(
+        names = await self.pipeline.models(
             Arrival.from_context(context, "OpenAiService.ListModels")
         )
         return HttpBody(content_type=JSON, data=_lists(context).write_models(names))
 
     async def GetModel(self, request: pb.GetOpenAiModelRequest, context: Any) -> HttpBody:
         arrival = Arrival.from_context(context, "OpenAiService.GetModel")
-        name = await self._pipeline.model(arrival, request.id)
+        name = await self.pipeline.model(arrival, request.id)
         return HttpBody(content_type=JSON, data=_lists(context).write_model(name))
 
 
