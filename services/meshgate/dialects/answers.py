@@ -97,11 +97,10 @@ class UpstreamErrorEvent(UpstreamErrorDetail, frozen=True, kw_only=True):
     """An error that the upstream reports inside a stream that began well; it ends the answer."""
 
 
-class AnswerStream(Protocol):
-    """A streamed answer on its way through: upstream bytes in, caller bytes out.
+class StreamProgress(Protocol):
+    """What has been seen so far of a streamed answer.
 
-    The attributes tell what has been seen so far. Once `error` is set or `done` is true, the rest
-    of the upstream's bytes is ignored.
+    Once `error` is set or `done` is true, the rest of the upstream's bytes is ignored.
     """
 
     @property
@@ -121,6 +120,10 @@ class AnswerStream(Protocol):
 
     @property
     def error(self) -> UpstreamErrorEvent | None: ...
+
+
+class AnswerStream(StreamProgress, Protocol):
+    """A streamed answer on its way through: upstream bytes in, caller bytes out."""
 
     def feed(self, data: bytes) -> bytes:
         """Take what one read brought and return whole events for the caller, maybe none.

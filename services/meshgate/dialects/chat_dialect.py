@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from meshgate.dialects.answers import RequestHead, UpstreamErrorEvent
-from meshgate.dialects.neutral import ChatEvent, ChatRequest, ChatResponse, FinishReason, Usage
+from meshgate.dialects.answers import RequestHead, StreamProgress
+from meshgate.dialects.neutral import ChatEvent, ChatRequest, ChatResponse
 
 
 class RequestHeadReader(Protocol):
@@ -40,26 +40,8 @@ class ResponseWriter(Protocol):
     def __call__(self, response: ChatResponse, *, created: int) -> bytes: ...
 
 
-class StreamReader(Protocol):
+class StreamReader(StreamProgress, Protocol):
     """Reads one streamed answer, and tells what it has seen."""
-
-    @property
-    def started(self) -> bool: ...
-
-    @property
-    def done(self) -> bool: ...
-
-    @property
-    def served_model(self) -> str: ...
-
-    @property
-    def usage(self) -> Usage | None: ...
-
-    @property
-    def finish_reason(self) -> FinishReason: ...
-
-    @property
-    def error(self) -> UpstreamErrorEvent | None: ...
 
     def feed(self, data: bytes) -> list[ChatEvent]: ...
 
