@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import hiredis
 import structlog
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
@@ -46,9 +47,9 @@ class RedisNode:
         """
         connection = self._idle.pop() if self._idle else self._connection()
         try:
-            await connection.send_packed_command(
-                connection.pack_commands(commands), check_health=False
-            )
+            # By hiredis: the library's own asyncio connections write them in Python.
+            packet = b"".join(map(hiredis.pack_command, commands))
+            await connection.send_packed_command(packet, check_health=False)
             answers = [await _answer(connection) for _ in commands]
         except (RedisError, OSError):
             # The others are likely to be broken as well, and the name may stand for another server.
