@@ -217,14 +217,34 @@ async def test_where_little_is_used_it_is_gathered_and_where_much_waits_nobody_r
     async def rest(seconds):
         sizes.append((seconds, list(ledger.sizes)))
         source.waiting += several(3)
-        if len(sizes) == 2:
+        if len(sizes) == 4:
             raise asyncio.CancelledError
 
     source.take = take_some
     with pytest.raises(asyncio.CancelledError):
         await Keeper(source, ledger, rest).keep()
 
-    assert sizes == [(0.1, [500, 500]), (0.1, [500, 500, 103])]
+    assert [size for _, size in sizes] == [
+        [500, 500],
+        [500, 500, 103],
+        [500, 500, 103, 3],
+        [500, 500, 103, 3, 3],
+    ]
+    assert [seconds for seconds, _ in sizes] == [0.4, 0.5, 0.5, 0.5]
+
+
+async def test_what_is_used_after_a_pause_is_written_soon():
+    source, ledger, seconds = FakeSource(*several(1)), FakeLedger(), []
+
+    async def rest(pause):
+        seconds.append(pause)
+        if len(seconds) == 3:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await Keeper(source, ledger, rest).keep()
+
+    assert seconds == [0.2, 0.1, 0.1]
 
 
 @given(

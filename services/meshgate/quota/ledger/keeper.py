@@ -21,8 +21,10 @@ MOST_ENTRIES = 500
 """About how many entries are written in one transaction."""
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
-# Few transactions where little is used: what comes meanwhile is written with it.
-_GATHER_SECONDS = 0.1
+# Few transactions: what comes meanwhile is written with it. As one costs as much as a hundred entries,
+# they become rarer while use goes on.
+_FIRST_GATHER_SECONDS = 0.1
+_LONGEST_GATHER_SECONDS = 0.5
 # After so many that were read, others have their turn in the loop.
 _TURN = 50
 
@@ -117,6 +119,7 @@ class Keeper:
         self._why_not: str | None = None
         self._is_blind = False
         self._rest = 0
+        self._gathering = _FIRST_GATHER_SECONDS
 
     async def backlog(self) -> Backlog:
         """What waits. Raises as `UsageSource`'s methods."""
@@ -129,10 +132,13 @@ class Keeper:
     async def keep(self) -> None:
         """Without end."""
         while True:
-            if not await self.keep_once():
+            if await self.keep_once():
+                self._gathering = min(2 * self._gathering, _LONGEST_GATHER_SECONDS)
+            else:
+                self._gathering = _FIRST_GATHER_SECONDS
                 await self._source.wait()
             if self._rest < MOST_ENTRIES:
-                await self._sleep(_GATHER_SECONDS)
+                await self._sleep(self._gathering)
 
     async def keep_once(self) -> bool:
         """Whether there was something to be done."""

@@ -80,14 +80,14 @@ class UsageStream:
         self._patience = patience
         self._moment = moment
         self._claimed_at = _NEVER
-        self._left = [0] * SHARD_COUNT
+        self._lengths = [0] * SHARD_COUNT
 
     async def take(self) -> Taken:
         idle_ms, now = 0, self._moment()
         if now - self._claimed_at >= self._patience.idle_seconds / 2:
             idle_ms, self._claimed_at = max(1, _milliseconds(self._patience.idle_seconds)), now
         replies = await self._asked(self._shares(), idle_ms)
-        self._left = [length - len(entries) for entries, length, *_ in replies]
+        self._lengths = [length for _, length, *_ in replies]
         told = [
             Told(shard, entry_id.decode(), dict(zip(fields[::2], fields[1::2], strict=False)))
             for shard, (entries, *_) in enumerate(replies)
@@ -138,9 +138,11 @@ class UsageStream:
                     await asyncio.sleep(_POLL_SECONDS)
 
     def _shares(self) -> list[int]:
-        """How many entries to take of each shard: where more was left, more."""
-        left = sum(self._left) or 1
-        return [max(_FEWEST_A_SHARD, MOST_ENTRIES * here // left) for here in self._left]
+        """How many entries to take of each shard: where more was last time, more."""
+        all_of_them = sum(self._lengths) or 1
+        return [
+            max(_FEWEST_A_SHARD, MOST_ENTRIES * length // all_of_them) for length in self._lengths
+        ]
 
     async def _asked(self, counts: Sequence[int], idle_ms: int) -> list[Any]:
         """Of each shard: entries, how many there are, the id of the first, and the time."""
