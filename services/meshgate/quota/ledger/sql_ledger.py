@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,7 +13,7 @@ from meshgate.database.database import Database, is_refused_value
 from meshgate.quota.ledger.checked_database import CheckedDatabase
 from meshgate.quota.ledger.entries import CHAIN_START, Entry, Sealed, chained, digest_of
 from meshgate.quota.ledger.entry_ids import known_ids
-from meshgate.quota.ledger.insertion import insert_missing
+from meshgate.quota.ledger.insertion import insert_all, insert_missing
 from meshgate.quota.ledger.keeper import Appended, LedgerRefusedError
 from meshgate.quota.ledger.label_table import Label, LabelTable
 from meshgate.quota.ledger.labels import Kind
@@ -128,10 +128,9 @@ class _Rows:
             self._lines.append({**line_values(line, self._numbers), **place, "number": number})
 
     async def insert(self, connection: AsyncConnection) -> None:
-        await connection.execute(insert(IDS), self._ids)
-        await connection.execute(insert(ENTRIES), self._entries)
-        if self._lines:
-            await connection.execute(insert(LINES), self._lines)
+        for table, rows in ((IDS, self._ids), (ENTRIES, self._entries), (LINES, self._lines)):
+            if rows:
+                await insert_all(connection, table, rows)
 
 
 def labels_of(line: Line) -> list[Label]:
