@@ -424,11 +424,29 @@ def test_strict_tools_are_validated():
     assert body["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
 
 
+NAMED = ToolChoice(mode=ToolChoiceMode.NAMED, name="f")
+NONE = ToolChoice(mode=ToolChoiceMode.NONE)
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice"),
+    [
+        ((Tool(name="f"),), None),
+        ((Tool(name="f"), Tool(name="g")), NAMED),
+        ((Tool(name="f"), Tool(name="g")), NONE),
+    ],
+)
+def test_one_call_at_a_time_needs_no_word_where_no_second_tool_can_be_called(tools, choice):
+    asked = chat(Text("x"), tools=tools, tool_choice=choice)
+
+    assert written(msgspec.structs.replace(asked, parallel_tool_calls=False)) == written(asked)
+
+
 @pytest.mark.parametrize(
     ("neutral", "field"),
     [
         (
-            chat(Text("x"), tools=(Tool(name="f"),), parallel_tool_calls=False),
+            chat(Text("x"), tools=(Tool(name="f"), Tool(name="g")), parallel_tool_calls=False),
             "parallel_tool_calls",
         ),
         (chat(Text("x"), verbosity="low"), "verbosity"),
@@ -439,7 +457,7 @@ def test_strict_tools_are_validated():
             "messages[0].parts[0].file.is_cited",
         ),
         (chat(File(data=b"?")), "messages[0].parts[0].file.media_type"),
-        (chat(Text("x"), tools=(Tool(name="f", is_custom=True),)), "tools[0].is_custom"),
+        (chat(Text("x"), tools=(Tool(name="f", is_custom=True),)), "tools[0].custom"),
         (
             chat(Text("x"), extra_json=b'{"logit_bias":{"1":2}}', extra_dialect="openai_chat"),
             "logit_bias",

@@ -170,6 +170,7 @@ def _tools() -> list[Feature]:
     strict = Tool(name="get_weather", description="", parameters_json=SCHEMA, strict=True)
     lax = Tool(name="get_weather", description="", parameters_json=SCHEMA)
     custom = Tool(name="run", description="Runs a program.", is_custom=True)
+    named = ToolChoice(mode=ToolChoiceMode.NAMED, name="get_weather")
     grammar = b'{"type":"grammar","grammar":{"syntax":"regex","definition":"[a-z]+"}}'
     written = Tool(name="run", description="Runs a program.", is_custom=True, format_json=grammar)
     return [
@@ -225,8 +226,22 @@ def _tools() -> list[Feature]:
         Feature(
             "one tool call at a time",
             group,
+            asking(tools=(WEATHER, TIME), parallel_tool_calls=False),
+            WITH_TOOLS,
+        ),
+        Feature(
+            "one call at a time of the only tool",
+            group,
             asking(tools=(WEATHER,), parallel_tool_calls=False),
             WITH_TOOL,
+            is_hint=True,
+        ),
+        Feature(
+            "one call at a time of a named tool",
+            group,
+            asking(tools=(WEATHER, TIME), tool_choice=named, parallel_tool_calls=False),
+            asking(tools=(WEATHER, TIME), tool_choice=named),
+            is_hint=True,
         ),
         Feature("custom tool", group, asking(tools=(custom,))),
         Feature(

@@ -141,6 +141,20 @@ _BEDROCK: dict[str, Any] = {
             "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}
         }
     },
+    "one call at a time of the only tool": {
+        "additionalModelRequestFields": {
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}
+        }
+    },
+    "one call at a time of a named tool": {
+        "additionalModelRequestFields": {
+            "tool_choice": {
+                "type": "tool",
+                "name": "get_weather",
+                "disable_parallel_tool_use": True,
+            }
+        }
+    },
     "JSON schema": _bedrock_schema(),
     "strict JSON schema": _bedrock_schema(),  # every schema is kept to
     "description of the schema": _bedrock_schema(description="A place."),

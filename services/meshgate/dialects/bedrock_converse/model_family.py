@@ -157,16 +157,18 @@ def _effort(effort: str, family: Family) -> Members:
     return {"thinking": {"type": "disabled" if effort == NONE else "adaptive"}}
 
 
-def is_chosen_by_family(request: ChatRequest, *, has_tool_use: bool) -> bool:
+def is_chosen_by_family(request: ChatRequest, family: Family, *, has_tool_use: bool) -> bool:
     """Whether Converse's own `toolChoice` cannot say which tools may be called, and how many."""
     if not request.tools:
         return False
-    is_none = request.tool_choice is not None and request.tool_choice.mode is ToolChoiceMode.NONE
-    return (is_none and has_tool_use) or (not is_none and request.parallel_tool_calls is False)
+    if request.tool_choice is not None and request.tool_choice.mode is ToolChoiceMode.NONE:
+        return has_tool_use
+    # Where only one tool can be called it is a hint, which those are told who can be.
+    return request.parallel_tool_calls is False if family.is_claude else request.must_call_singly
 
 
 def _tool_choice(request: ChatRequest, family: Family, *, has_tool_use: bool) -> Members:
-    if not is_chosen_by_family(request, has_tool_use=has_tool_use):
+    if not is_chosen_by_family(request, family, has_tool_use=has_tool_use):
         return {}
     choice = request.tool_choice or ToolChoice(mode=ToolChoiceMode.AUTO)
     if not family.is_claude:
