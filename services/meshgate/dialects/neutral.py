@@ -295,6 +295,14 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
         is_open = mode in (ToolChoiceMode.AUTO, ToolChoiceMode.REQUIRED)
         return self.parallel_tool_calls is False and is_open and len(self.tools) > 1
 
+    @property
+    def must_call(self) -> bool:
+        """Whether the answer must be a tool call."""
+        return self.tool_choice is not None and self.tool_choice.mode in (
+            ToolChoiceMode.REQUIRED,
+            ToolChoiceMode.NAMED,
+        )
+
 
 class ChatResponse(Struct, frozen=True, kw_only=True):
     """A whole answer; `usage` is None where the upstream did not say.

@@ -22,7 +22,7 @@ _REASONING = {*THINKING, "shows_reasoning"}
 _FORM = "response_format."
 _HARMLESS_VALUES = {"tool_choice.mode": ("auto",), "response_format.strict": (True,)}
 _HINTS = re.compile(
-    r"\.?(cache_point\..*|ttl|filename)$|^(user|shows_reasoning|metadata\..*|parallel_tool_calls)$"
+    r"\.?(cache_point\..*|ttl|filename)$|^(user|shows_reasoning|metadata\..*|parallel_tool_calls|reasoning_effort)$"
 )
 
 

@@ -257,6 +257,7 @@ def _choice(name: str, mode: ToolChoiceMode, tool: str = "") -> Feature:
 
 def _thoughts() -> list[Feature]:
     group = "Thoughts"
+    forced = ToolChoice(mode=ToolChoiceMode.REQUIRED)
     thought = asking(HI, assistant(Reasoning(text="Hm."), Text("Hello!")), HI)
     return [
         Feature("thoughts shown", group, asking(shows_reasoning=True), is_hint=True),
@@ -270,6 +271,13 @@ def _thoughts() -> list[Feature]:
         *(
             Feature(f"reasoning effort: {effort}", group, asking(reasoning_effort=effort))
             for effort in ("none", "minimal", "low", "medium", "high")
+        ),
+        Feature(
+            "reasoning effort with a forced tool",
+            group,
+            asking(tools=(WEATHER,), tool_choice=forced, reasoning_effort="low"),
+            asking(tools=(WEATHER,), tool_choice=forced),
+            is_hint=True,
         ),
         *(
             Feature(name, group, asking(reasoning_budget_tokens=most))
