@@ -113,6 +113,13 @@ def test_what_the_neutral_form_does_not_know_keeps_the_callers_name():
     assert error.field == "parallel_tool_calls"
 
 
+@pytest.mark.parametrize("upstream", ["anthropic_messages", "bedrock_converse"])
+def test_who_asks_for_json_without_a_schema_is_told_to_give_one(upstream):
+    asked = {"messages": HELLO, "response_format": {"type": "json_object"}}
+
+    assert "ask with a JSON schema" in refused("openai_chat", upstream, **asked).message
+
+
 def test_the_longest_name_counts_and_places_stay():
     names = {"a": "x", "a.b": "y.z", "list[]": "items[]", "list[].c": "items[].d"}
 

@@ -14,7 +14,9 @@ How what other dialects say becomes what Anthropic takes, beside what `turns` sa
   schema's own, unless that has one.
 - Left out, as they change no answer: `metadata` (but the user's name), hints to cache that stand
   where Anthropic has none, `tool_choice` and `parallel_tool_calls` where there are no tools.
-- Refused: `seed`, penalties, `verbosity`, temperatures above 1, JSON without a schema, custom tools.
+- Refused: `seed`, penalties, `verbosity`, temperatures above 1, custom tools, and JSON without a schema:
+  a schema must say `additionalProperties: false` of every object, so none allows them all
+  (platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations").
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +37,11 @@ from meshgate.dialects.neutral import (
     ToolChoiceMode,
 )
 from meshgate.dialects.openai_api.output_bound import lower_bounds
-from meshgate.dialects.openai_api.request_body import missing, unsupported
+from meshgate.dialects.openai_api.request_body import (
+    missing,
+    unsupported,
+    unsupported_without_schema,
+)
 from meshgate.dialects.output_cap import lower
 from meshgate.dialects.reasoning_effort import BUDGETS, NONE, budget_of, effort_of
 
@@ -206,7 +212,7 @@ def _format(wanted: ResponseFormat) -> dict[str, object]:
     if wanted.kind is ResponseFormatKind.TEXT:
         return {}
     if wanted.kind is ResponseFormatKind.JSON_OBJECT:
-        raise unsupported("response_format.type")
+        raise unsupported_without_schema("response_format.type")
     if not wanted.schema_json:
         raise missing("response_format.json_schema.schema")
     schema: object = Raw(wanted.schema_json)

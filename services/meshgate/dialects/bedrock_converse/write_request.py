@@ -23,7 +23,7 @@ from meshgate.dialects.neutral import (
     ToolChoice,
     ToolChoiceMode,
 )
-from meshgate.dialects.openai_api.request_body import unsupported
+from meshgate.dialects.openai_api.request_body import unsupported, unsupported_without_schema
 from meshgate.dialects.output_cap import capped
 from meshgate.runtime.errors import InvalidRequestError
 
@@ -140,7 +140,7 @@ def _text_format(wanted: ResponseFormat) -> dict[str, object]:
     if wanted.kind is ResponseFormatKind.TEXT:
         return {}
     if wanted.kind is ResponseFormatKind.JSON_OBJECT or not wanted.schema_json:
-        raise unsupported("response_format")
+        raise unsupported_without_schema("response_format")
     schema = {"schema": wanted.schema_json.decode()}
     if wanted.name:
         schema["name"] = wanted.name
