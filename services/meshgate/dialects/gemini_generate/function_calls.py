@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from msgspec import Raw, Struct
 
 from meshgate.dialects.answers import MalformedAnswerError
-from meshgate.dialects.gemini_generate.contents import object_of
 from meshgate.dialects.neutral import ToolCall, ToolCallDelta
+from meshgate.dialects.plain_calls import arguments_of
 
 LIMIT_BYTES = 8 * 1024 * 1024
 
@@ -44,11 +44,7 @@ class GatheredCalls:
             raise MalformedAnswerError("the arguments of calls are too long")
 
     def told(self) -> Iterator[dict[str, object]]:
-        """The parts that tell them, in order; none of them is kept.
-
-        Raises:
-            MalformedAnswerError: The arguments of one are no JSON object.
-        """
+        """The parts that tell them, in order; none of them is kept."""
         calls, self._open = self._open, {}
         for call in calls.values():
             yield write_call(
@@ -61,13 +57,6 @@ class GatheredCalls:
 
 
 def write_call(call: ToolCall) -> dict[str, object]:
-    """The part that tells a call.
-
-    Raises:
-        MalformedAnswerError: Its arguments are no JSON object.
-    """
-    arguments = call.arguments_json.strip() or "{}"
-    if call.is_custom or object_of(arguments) is None:
-        raise MalformedAnswerError("the arguments of a call are no JSON object")
+    """The part that tells a call."""
     identity = {"id": call.id} if call.id else {}
-    return {"functionCall": {**identity, "name": call.name, "args": Raw(arguments.encode())}}
+    return {"functionCall": {**identity, "name": call.name, "args": Raw(arguments_of(call))}}

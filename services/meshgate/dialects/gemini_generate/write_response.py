@@ -2,7 +2,8 @@
 
 Arguments of calls, which must be whole here, are gathered; all else is passed on as it comes. A thought
 that another provider has signed is signed itself; what Gemini has signed is the part after the thought.
-A refusal is text that ends as what is not safe does.
+A refusal is text that ends as what is not safe does. Of a call whose arguments are no JSON object one is
+made: see `plain_calls`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ from meshgate.dialects.neutral import (
     ToolCall,
     ToolCallDelta,
 )
+from meshgate.dialects.plain_calls import PlainCalls
 
 
 def write(response: ChatResponse, *, created: int) -> bytes:
@@ -62,6 +64,7 @@ class StreamWriter:
     def __init__(self, *, created: int, include_usage: bool) -> None:
         del created, include_usage
         self._identity = Identity("", "")
+        self._plain = PlainCalls()
         self._calls = GatheredCalls()
         self._signatures = _Signatures()
         self._citations: list[Citation] = []
@@ -72,9 +75,9 @@ class StreamWriter:
         """Write the next events.
 
         Raises:
-            MalformedAnswerError: The arguments of a call are no JSON object, or too long.
+            MalformedAnswerError: The arguments of calls are too long, or come in a tangle.
         """
-        return b"".join(map(self._event, events))
+        return b"".join(self._event(plain) for event in events for plain in self._plain.take(event))
 
     def _event(self, told: ChatEvent) -> bytes:
         match told:
