@@ -115,6 +115,23 @@ def test_a_call_that_breaks_off_reaches_the_anthropic_sdk():
     assert sdk.content[0].input == {"INVALID_JSON": '{"city": "Par'}
 
 
+@DIALECTS
+def test_text_amid_a_call_does_not_break_it(caller):
+    events = [
+        Started(id="m", served_model="m"),
+        ToolCallDelta(index=0, id="c", name="f", arguments_fragment='{"a"'),
+        TextDelta("Look."),
+        ToolCallDelta(index=0, arguments_fragment=":{}}"),
+        ToolCallDelta(index=1, id="d", name="g"),
+        Finished(reason=FinishReason.TOOL_CALLS),
+    ]
+
+    parts = told_in_pieces(caller, events)
+
+    assert inputs(parts) == [{"a": {}}, {}]
+    assert [part for part in parts if isinstance(part, Text)] == [Text("Look.")]
+
+
 @pytest.mark.parametrize("arguments", ["", " ", "{}"])
 def test_no_arguments_are_an_empty_object(arguments):
     assert arguments_of(ToolCall(id="c", name="f", arguments_json=arguments)) == b"{}"

@@ -92,30 +92,31 @@ class StreamWriter:
             case TextDelta(text) | RefusalDelta(text):
                 self._text.add(text)
                 self._refuses = self._refuses or isinstance(told, RefusalDelta)
-                calls = self._told_calls()
+                calls = self._put(self._calls.whole())
                 return self._chunk(
                     [*calls, *([self._signatures.put({"text": text})] if text else [])]
                 )
             case ReasoningDelta():
-                return self._chunk([*self._told_calls(), *self._signatures.thought(told)])
+                calls = self._put(self._calls.whole())
+                return self._chunk([*calls, *self._signatures.thought(told)])
         return b""
 
     def _gather(self, delta: ToolCallDelta) -> bytes:
         """Take a fragment; a call that Gemini has signed is told again, and whole at once."""
         is_signed = bool(self._signatures.pending)
-        owed = self._told_calls() if is_signed else []
+        owed = self._calls.rest() if is_signed else []
         self._calls.take(delta)
-        return self._chunk([*owed, *self._told_calls()]) if is_signed else b""
+        return self._chunk([*owed, *self._put(self._calls.rest())]) if is_signed else b""
 
-    def _told_calls(self) -> list[dict[str, object]]:
-        """The calls that have become whole, for something else comes."""
-        return [self._signatures.put(part) for part in self._calls.told()]
+    def _put(self, calls: list[dict[str, object]]) -> list[dict[str, object]]:
+        """The calls, with the signatures that wait for them."""
+        return [self._signatures.put(part) for part in calls]
 
     def _chunk(self, parts: Sequence[dict[str, object]]) -> bytes:
         return event(write_answer(self._identity, parts)) if parts else b""
 
     def _end(self, end: Finished) -> bytes:
-        said = [*self._told_calls(), *self._signatures.rest()]
+        said = [*self._put(self._calls.rest()), *self._signatures.rest()]
         grounding = Grounding()
         grounding.add(self._citations, self._text.words)
         written = write_answer(
