@@ -44,6 +44,7 @@ from meshgate.dialects.openai_api.request_body import (
 )
 from meshgate.dialects.output_cap import lower
 from meshgate.dialects.reasoning_effort import BUDGETS, NONE, budget_of, effort_of
+from meshgate.dialects.tool_choices import must_call
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _LEAST_BUDGET = 1_024
@@ -119,7 +120,7 @@ def _sampling(request: ChatRequest) -> dict[str, object]:
 
 def _tools(request: ChatRequest) -> dict[str, object]:
     if not request.tools:
-        if request.must_call:
+        if must_call(request):
             raise unsupported("tool_choice")
         return {}
     members: dict[str, object] = {
@@ -186,7 +187,7 @@ def _may_think(
     if thinking == _OFF:
         return True
     is_enabled = isinstance(thinking, dict) and thinking["type"] == "enabled"
-    return not (request.must_call or (is_enabled and tool_round.lacks_thought(messages)))
+    return not (must_call(request) or (is_enabled and tool_round.lacks_thought(messages)))
 
 
 def _adaptive(request: ChatRequest, effort: str | None) -> dict[str, object]:

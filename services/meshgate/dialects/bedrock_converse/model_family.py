@@ -18,6 +18,7 @@ from meshgate.dialects.anthropic_messages.models import traits_of
 from meshgate.dialects.neutral import ChatRequest, ToolChoice, ToolChoiceMode
 from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.reasoning_effort import NONE, budget_of, effort_of
+from meshgate.dialects.tool_choices import must_call, must_call_singly
 
 Members: TypeAlias = dict[str, object]
 
@@ -144,7 +145,7 @@ def _thinking(request: ChatRequest, family: Family) -> Members:
         members |= _budget(request.reasoning_budget_tokens, request.max_output_tokens)
     if request.reasoning_effort is not None:
         members |= _effort(request.reasoning_effort, family)
-    if family.is_claude and request.must_call and members.get("thinking") != _OFF:
+    if family.is_claude and must_call(request) and members.get("thinking") != _OFF:
         members.pop("thinking", None)
     return members
 
@@ -174,7 +175,7 @@ def is_chosen_by_family(request: ChatRequest, family: Family, *, has_tool_use: b
     if request.tool_choice is not None and request.tool_choice.mode is ToolChoiceMode.NONE:
         return has_tool_use
     # Where only one tool can be called it is a hint, which those are told who can be.
-    return request.parallel_tool_calls is False if family.is_claude else request.must_call_singly
+    return request.parallel_tool_calls is False if family.is_claude else must_call_singly(request)
 
 
 def _tool_choice(request: ChatRequest, family: Family, *, has_tool_use: bool) -> Members:

@@ -23,6 +23,7 @@ from meshgate.dialects.neutral import (
 from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.output_cap import capped
 from meshgate.dialects.reasoning_effort import BUDGETS, budget_of
+from meshgate.dialects.tool_choices import must_call_singly
 
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 _UNBOUNDED = "high"
@@ -70,7 +71,7 @@ def _check(request: ChatRequest) -> None:
         raise unsupported("verbosity")
     if request.shows_reasoning is False:
         raise unsupported("shows_reasoning")
-    if request.must_call_singly:
+    if must_call_singly(request):
         raise unsupported("parallel_tool_calls")
 
 

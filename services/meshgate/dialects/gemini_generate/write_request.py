@@ -26,6 +26,7 @@ from meshgate.dialects.neutral import (
 from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.output_cap import capped
 from meshgate.dialects.reasoning_effort import budget_of
+from meshgate.dialects.tool_choices import must_call_singly
 from meshgate.runtime.errors import InvalidRequestError
 
 _EXPRESSED = frozenset(
@@ -103,7 +104,7 @@ def _declaration(tool: Tool, at: str) -> dict[str, object]:
 
 
 def _calling(request: ChatRequest) -> dict[str, object] | None:
-    if request.must_call_singly:
+    if must_call_singly(request):
         raise unsupported("parallel_tool_calls")
     choice = request.tool_choice
     is_strict = any(tool.strict for tool in request.tools)

@@ -26,6 +26,7 @@ from meshgate.dialects.openai_chat.fields import ALSO_EXTRA, EXPRESSED, INEXPRES
 from meshgate.dialects.openai_chat.variant import EffortPlace, Variant
 from meshgate.dialects.output_cap import lower
 from meshgate.dialects.reasoning_effort import effort_of
+from meshgate.dialects.tool_choices import must_call_singly
 
 _UNKNOWN = Variant()
 _USUAL = {"tool_choice": "auto", "parallel_tool_calls": True}
@@ -98,7 +99,7 @@ def _taken(
 
 def _hints(request: ChatRequest) -> Container[str]:
     """What changes no answer where an upstream does not take it."""
-    return {"user"} if request.must_call_singly else {"user", "parallel_tool_calls"}
+    return {"user"} if must_call_singly(request) else {"user", "parallel_tool_calls"}
 
 
 def _thinking(request: ChatRequest, variant: Variant) -> dict[str, object]:
