@@ -1,7 +1,8 @@
 """Writes generateContent requests from the neutral form.
 
 Left out, for the answer is the same without them: who asks (`user`, `metadata`: Google's `labels` are
-known at Vertex only), hints for caches, and the name of a schema. What is strict elsewhere is the mode
+known at Vertex only), hints for caches, the name of a schema, and that there be one call at a time
+where only one tool can be called. What is strict elsewhere is the mode
 VALIDATED here; answers that have a schema always keep to it.
 """
 
@@ -25,6 +26,7 @@ from meshgate.dialects.neutral import (
 from meshgate.dialects.openai_api.request_body import unsupported
 from meshgate.dialects.output_cap import capped
 from meshgate.dialects.reasoning_effort import budget_of
+from meshgate.dialects.tool_choices import must_call_singly
 from meshgate.runtime.errors import InvalidRequestError
 
 _EXPRESSED = frozenset(
@@ -92,7 +94,7 @@ def _declarations(tools: tuple[Tool, ...]) -> list[dict[str, object]]:
 
 def _declaration(tool: Tool, at: str) -> dict[str, object]:
     if tool.is_custom:
-        raise unsupported(f"{at}.is_custom")
+        raise unsupported(f"{at}.custom")
     written: dict[str, object] = {"name": tool.name}
     if tool.description:
         written["description"] = tool.description
@@ -102,7 +104,7 @@ def _declaration(tool: Tool, at: str) -> dict[str, object]:
 
 
 def _calling(request: ChatRequest) -> dict[str, object] | None:
-    if request.parallel_tool_calls is False and request.tools:
+    if must_call_singly(request):
         raise unsupported("parallel_tool_calls")
     choice = request.tool_choice
     is_strict = any(tool.strict for tool in request.tools)
