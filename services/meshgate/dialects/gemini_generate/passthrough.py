@@ -66,7 +66,8 @@ def retarget(body: bytes, model: str, output_cap: int | None = None) -> bytes:
     """Take the model's name out of a body, as the URL names it, and ask for no more than the cap.
 
     Signatures of other upstreams, which the caller got from the gateway in earlier answers, are left
-    out, and calls that the model wants signed and that are not are told to be others'. All else keeps its bytes and its order.
+    out, and calls that the model wants signed and that are not are told to be others'. All else keeps
+    its bytes and its order.
 
     Raises:
         InvalidRequestError: The body is not a JSON object.
