@@ -24,9 +24,10 @@ from routing.gateway import BINDINGS, Gateway, credentials, ending_of, serving
 from routing.openai_edge import told
 
 from meshgate.config.snapshot import Retries
-from meshgate.routing.edges import media
+from meshgate.routing.uploads.places import MOST_OF_ONE_CALLER
 from meshgate.v1 import provider_service_pb2 as pb
 
+OK = grpc.StatusCode.OK
 MODELS = snapshot(model("m", "a", "b", retries=Retries(attempts=2)))
 TYPE = "multipart/form-data; boundary=xyz"
 FORM = (
@@ -129,15 +130,29 @@ class TestUploads:
         assert (status, error["type"]) == (400, "invalid_request_error")
         assert provider.uploads == []
 
-    async def test_too_many_at_once_are_told_to_come_again(
-        self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    async def test_no_caller_takes_the_places_of_all(
+        self, gateway: Gateway, provider: FakeProvider
     ) -> None:
-        monkeypatch.setattr(media, "MOST_UPLOADS", 0)
+        provider.at("a", answer(b'{"text":"hi"}'))
+        rest = asyncio.Event()
 
-        ending = await ending_of(gateway.media.Transcribe(whole(), **credentials()))
+        async def held() -> AsyncIterator[HttpBody]:
+            yield HttpBody(content_type=TYPE, data=FORM[:-4])
+            await rest.wait()
+            yield HttpBody(content_type=TYPE, data=FORM[-4:])
+
+        held_back = [
+            asyncio.ensure_future(ending_of(gateway.media.Transcribe(held(), **credentials())))
+            for _ in range(MOST_OF_ONE_CALLER)
+        ]
+        ask = gateway.media.Transcribe
+        while (ending := await ending_of(ask(whole(), **credentials()))).code is OK:
+            pass  # not all of them are under way yet
 
         status, error = told(ending)
         assert (status, error["code"]) == (503, "service_unavailable")
+        rest.set()
+        await asyncio.gather(*held_back)
 
     async def test_one_that_does_not_come_in_time_is_given_up(
         self, gateway: Gateway, provider: FakeProvider

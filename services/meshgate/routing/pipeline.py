@@ -159,13 +159,13 @@ class Pipeline:
         stream = GuardedStream(chunks, meter, watch) if watch else MeteredStream(chunks, meter)
         return Reply(_headers(answered, meter), meter.bill, chunks=stream)
 
-    async def authenticate(self, arrival: Arrival) -> None:
-        """Look who calls, before anything is read of what he says.
+    async def authenticate(self, arrival: Arrival) -> Principal:
+        """Who calls, before anything is read of what he says.
 
         Raises:
             GatewayError: The caller is not known.
         """
-        await self._principals.authenticate(arrival)
+        return await self._principals.authenticate(arrival)
 
     async def models(self, arrival: Arrival) -> list[str]:
         """The models that the caller may use, in the order of the configuration.

@@ -1,7 +1,7 @@
 """OpenAI's HTTP API for pictures, sounds and judgements, and Cohere's for rankings."""
 
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 from meshgate.dialects.media import MEDIA
@@ -10,8 +10,8 @@ from meshgate.routing.arrival import Arrival
 from meshgate.routing.edges.answering import Bodies, Endpoint, answer, answered
 from meshgate.routing.pipeline import Pipeline
 from meshgate.routing.question import DIALECT_NAMES
+from meshgate.routing.uploads.places import UploadPlaces
 from meshgate.routing.uploads.upload import AT_MOST_SECONDS, received
-from meshgate.runtime.errors import ServiceUnavailableError
 from meshgate.v1 import media_service_pb2 as pb
 from meshgate.v1 import media_service_pb2_grpc as rpc
 from meshgate.v1 import provider_service_pb2 as provider_pb
@@ -32,9 +32,6 @@ _SPEAK = _endpoint("Speak", provider_pb.DIALECT_OPENAI_SPEECH)
 _MODERATE = _endpoint("Moderate", provider_pb.DIALECT_OPENAI_MODERATIONS)
 _RERANK = _endpoint("Rerank", provider_pb.DIALECT_RERANK)
 
-MOST_UPLOADS = 128
-"""At once in this process: each may take 25 MiB of disk."""
-
 
 def _uploaded(endpoint: Endpoint) -> Callable[..., Bodies]:
     """The method for an RPC whose request is a form with files, in pieces."""
@@ -42,8 +39,8 @@ def _uploaded(endpoint: Endpoint) -> Callable[..., Bodies]:
     async def method(self: "MediaServicer", requests: Any, context: Any) -> Bodies:
         arrival = Arrival.from_context(context, endpoint.method)
         # Before anything is read: strangers fill no disk.
-        await self.pipeline.authenticate(arrival)
-        with self.one_more_upload():
+        caller = await self.pipeline.authenticate(arrival)
+        with self.uploads.one(caller.principal_id):
             async with (
                 received(aiter(requests), _at_most(arrival)) as upload,
                 aclosing(
@@ -61,7 +58,7 @@ class MediaServicer(rpc.MediaServiceServicer):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self._uploads = 0
+        self.uploads = UploadPlaces()
 
     GenerateImages = answered(_GENERATE_IMAGES)
     EditImages = _uploaded(_EDIT_IMAGES)
@@ -70,21 +67,6 @@ class MediaServicer(rpc.MediaServiceServicer):
     Speak = answered(_SPEAK)
     Moderate = answered(_MODERATE)
     Rerank = answered(_RERANK)
-
-    @contextmanager
-    def one_more_upload(self) -> Iterator[None]:
-        """While one is under way.
-
-        Raises:
-            ServiceUnavailableError: There are too many already.
-        """
-        if self._uploads >= MOST_UPLOADS:
-            raise ServiceUnavailableError("too many uploads are under way", retry_after_seconds=1)
-        self._uploads += 1
-        try:
-            yield
-        finally:
-            self._uploads -= 1
 
 
 def _at_most(arrival: Arrival) -> float:
