@@ -367,15 +367,6 @@ class TestOtherWords:
         assert [len(block.get("citations", ())) for block in content] == [0, 1, 0]
         assert content[1]["citations"][0]["url"] == "https://x.example"
 
-    def test_arguments_that_are_no_object_spoil_a_plain_answer(self):
-        call = ToolCall(id="1", name="f", arguments_json="{oops")
-        response = ChatResponse(
-            id="m", served_model="m", message=Message(role=Role.ASSISTANT, parts=(call,))
-        )
-
-        with pytest.raises(MalformedAnswerError):
-            DIALECT.write_response(response, created=1)
-
     @pytest.mark.parametrize(
         ("word", "reason"),
         [

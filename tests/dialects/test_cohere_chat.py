@@ -287,6 +287,18 @@ def test_parameters_that_cannot_be_told_are_refused_by_name(members):
     assert refused_field(**members) == next(iter(members))
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": TOOLS[:1]},
+        {"tools": TOOLS, "tool_choice": ToolChoice(mode=ToolChoiceMode.NAMED, name="g")},
+        {"tools": TOOLS, "tool_choice": ToolChoice(mode=ToolChoiceMode.NONE)},
+    ],
+)
+def test_one_call_at_a_time_needs_no_word_where_no_second_tool_can_be_called(members):
+    assert written(**members, parallel_tool_calls=False) == written(**members)
+
+
 def test_the_gateways_bound_holds():
     assert written(max_output_tokens=500, output_cap=100)["max_tokens"] == 100
 

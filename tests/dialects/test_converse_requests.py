@@ -291,7 +291,18 @@ def test_calls_one_after_the_other_can_be_asked_of_claude():
         "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True}
     }
     assert "toolChoice" not in body["toolConfig"]
-    assert refused_field(tools=(TOOL,), parallel_tool_calls=False, model=NOVA) == (
+
+
+def test_others_at_converse_are_not_asked_for_one_call_at_a_time_but_of_one_tool():
+    both = (TOOL, Tool(name="g"))
+    named = ToolChoice(mode=ToolChoiceMode.NAMED, name="f")
+    alone = written(tools=(TOOL,), parallel_tool_calls=False, model=NOVA)
+    forced = written(tools=both, tool_choice=named, parallel_tool_calls=False, model=NOVA)
+
+    assert alone == written(tools=(TOOL,), model=NOVA)
+    assert forced == written(tools=both, tool_choice=named, model=NOVA)
+    assert forced["toolConfig"]["toolChoice"] == {"tool": {"name": "f"}}
+    assert refused_field(tools=both, parallel_tool_calls=False, model=NOVA) == (
         "parallel_tool_calls"
     )
 

@@ -424,11 +424,29 @@ def test_strict_tools_are_validated():
     assert body["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
 
 
+NAMED = ToolChoice(mode=ToolChoiceMode.NAMED, name="f")
+NONE = ToolChoice(mode=ToolChoiceMode.NONE)
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice"),
+    [
+        ((Tool(name="f"),), None),
+        ((Tool(name="f"), Tool(name="g")), NAMED),
+        ((Tool(name="f"), Tool(name="g")), NONE),
+    ],
+)
+def test_one_call_at_a_time_needs_no_word_where_no_second_tool_can_be_called(tools, choice):
+    asked = chat(Text("x"), tools=tools, tool_choice=choice)
+
+    assert written(msgspec.structs.replace(asked, parallel_tool_calls=False)) == written(asked)
+
+
 @pytest.mark.parametrize(
     ("neutral", "field"),
     [
         (
-            chat(Text("x"), tools=(Tool(name="f"),), parallel_tool_calls=False),
+            chat(Text("x"), tools=(Tool(name="f"), Tool(name="g")), parallel_tool_calls=False),
             "parallel_tool_calls",
         ),
         (chat(Text("x"), verbosity="low"), "verbosity"),
@@ -439,7 +457,7 @@ def test_strict_tools_are_validated():
             "messages[0].parts[0].file.is_cited",
         ),
         (chat(File(data=b"?")), "messages[0].parts[0].file.media_type"),
-        (chat(Text("x"), tools=(Tool(name="f", is_custom=True),)), "tools[0].is_custom"),
+        (chat(Text("x"), tools=(Tool(name="f", is_custom=True),)), "tools[0].custom"),
         (
             chat(Text("x"), extra_json=b'{"logit_bias":{"1":2}}', extra_dialect="openai_chat"),
             "logit_bias",
@@ -539,7 +557,7 @@ def test_the_edge_names_the_model_first():
 def test_what_passes_through_keeps_its_bytes():
     body = b'{"model":"models/x","contents":[{"parts":[{"text":"\\u00e9 1.0"}]}],"new":1.50}'
 
-    passed = passthrough.retarget(body)
+    passed = passthrough.retarget(body, LATE)
 
     assert passed == b'{"contents":[{"parts":[{"text":"\\u00e9 1.0"}]}],"new":1.50}'
 
@@ -559,14 +577,14 @@ def test_what_passes_through_keeps_its_bytes():
 def test_no_spelling_escapes_the_cap(name, config_json):
     body = b'{"model":"models/x","contents":[],"%b":%b}' % (name, config_json)
 
-    passed = json.loads(passthrough.retarget(body, 20))
+    passed = json.loads(passthrough.retarget(body, LATE, 20))
 
     [made] = [value for key, value in passed.items() if in_camel_case(key) == "generationConfig"]
     assert [v for k, v in made.items() if in_camel_case(k) == "maxOutputTokens"] == [20]
 
 
 def test_a_cap_is_added_where_there_is_no_bound():
-    assert json.loads(passthrough.retarget(b'{"contents":[]}', 20)) == {
+    assert json.loads(passthrough.retarget(b'{"contents":[]}', LATE, 20)) == {
         "contents": [],
         "generationConfig": {"maxOutputTokens": 20},
     }
@@ -624,7 +642,7 @@ def test_signatures_of_other_upstreams_do_not_reach_gemini():
         }
     ).encode()
 
-    first, second = json.loads(passthrough.retarget(body))["contents"]
+    first, second = json.loads(passthrough.retarget(body, LATE))["contents"]
 
     assert first == {"role": "model", "parts": [{"text": "a", "thoughtSignature": own}]}
     assert second["parts"] == [
@@ -637,4 +655,111 @@ def test_signatures_of_other_upstreams_do_not_reach_gemini():
 def test_contents_that_are_none_are_for_gemini_to_refuse(contents):
     body = b'{"contents":' + contents.encode() + b"}"
 
-    assert json.loads(passthrough.retarget(body)) in (json.loads(body), {"contents": []})
+    assert json.loads(passthrough.retarget(body, LATE)) in (json.loads(body), {"contents": []})
+
+
+def says(role, *parts):
+    return {"role": role, "parts": list(parts)}
+
+
+ASKED_FOR = says("user", {"text": "the weather?"})
+CALL_OF_F = {"functionCall": {"name": "f", "args": {"n": 1.0}}}
+CALLED_TOO = {"functionCall": {"name": "g", "args": {}}}
+RESULT_OF_F = {"functionResponse": {"name": "f", "response": {"output": "sunny"}}}
+MARKED = CALL_OF_F | {"thoughtSignature": UNSIGNED}
+OWN_CALL = CALL_OF_F | {"thoughtSignature": SIGNATURE}
+
+
+def passed_on(*contents, model=LATE):
+    body = json.dumps({"contents": contents}).encode()
+    return json.loads(passthrough.retarget(body, model))["contents"]
+
+
+def test_every_step_of_the_current_turn_begins_with_a_call_that_is_signed():
+    conversation = (
+        ASKED_FOR,
+        says("model", {"text": "I will look."}, CALL_OF_F, CALLED_TOO),
+        says("user", RESULT_OF_F, RESULT_OF_F),
+        says("model", CALL_OF_F),
+        says("user", RESULT_OF_F),
+    )
+
+    told = passed_on(*conversation)
+
+    assert told[1] == says("model", {"text": "I will look."}, MARKED, CALLED_TOO)
+    assert told[3] == says("model", MARKED)
+    assert (told[0], told[2], told[4]) == (conversation[0], conversation[2], conversation[4])
+
+
+@pytest.mark.parametrize(
+    "conversation",
+    [
+        (ASKED_FOR, says("model", OWN_CALL, CALLED_TOO), says("user", RESULT_OF_F, RESULT_OF_F)),
+        # Streams are kept chunk by chunk: what follows each other is one step.
+        (
+            ASKED_FOR,
+            says("model", OWN_CALL),
+            says("model", CALLED_TOO),
+            says("user", RESULT_OF_F, RESULT_OF_F),
+        ),
+        (
+            ASKED_FOR,
+            says("model", CALL_OF_F),
+            says("user", RESULT_OF_F),
+            says("model", {"text": "sunny"}),
+            ASKED_FOR,
+        ),
+        (
+            ASKED_FOR,
+            says("model", CALL_OF_F | {"thought_signature": SIGNATURE}),
+            says("user", RESULT_OF_F),
+        ),
+        (ASKED_FOR, says("model", {"text": "functionCall"}), ASKED_FOR),
+    ],
+    ids=["signed", "in chunks", "of an earlier turn", "otherwise spelled", "none"],
+)
+def test_calls_that_need_no_word_keep_their_bytes(conversation):
+    assert passed_on(*conversation) == list(conversation)
+
+
+@pytest.mark.parametrize(
+    ("model", "is_marked"),
+    [
+        (EARLY, False),
+        ("gemini-flash-latest", False),
+        ("gemini-3-flash-preview", True),
+        ("gemini-3.1-pro", True),
+        ("models/gemini-10-pro", True),
+    ],
+)
+def test_only_models_that_demand_signatures_are_told_of_calls_of_others(model, is_marked):
+    told = passed_on(ASKED_FOR, says("model", CALL_OF_F), says("user", RESULT_OF_F), model=model)
+
+    assert (told[1] == says("model", MARKED)) is is_marked
+
+
+@pytest.mark.parametrize(
+    "contents",
+    ['{"functionCall":1}', '["functionCall"]', '[{"role":"model","parts":{"functionCall":1}}]'],
+)
+def test_contents_with_calls_that_are_none_are_for_gemini_to_refuse(contents):
+    body = b'{"contents":' + contents.encode() + b"}"
+
+    assert passthrough.retarget(body, LATE) == body
+
+
+def test_a_round_that_began_elsewhere_goes_on_with_gemini():
+    """An answer of an upstream that signs nothing, sent back as Google's SDK has it."""
+    call = {"name": "f", "arguments": '{"n": 1.0}'}
+    message = {"content": None, "tool_calls": [{"id": "c", "type": "function", "function": call}]}
+    body = {
+        "id": "x",
+        "model": "m",
+        "choices": [{"message": message, "finish_reason": "tool_calls"}],
+    }
+    told = translator("gemini_generate", "openai_chat").answer(json.dumps(body).encode(), created=1)
+    [candidate] = json.loads(told.body)["candidates"]
+
+    contents = passed_on(ASKED_FOR, candidate["content"], says("user", RESULT_OF_F))
+
+    assert contents[1]["parts"][0]["thoughtSignature"] == UNSIGNED

@@ -400,6 +400,17 @@ def test_hints_and_what_is_usual_are_left_out_where_they_are_not_taken():
         sent(asked(Text("a"), tool_choice=ToolChoice(mode=ToolChoiceMode.NONE)), refused)
 
 
+def test_one_call_at_a_time_is_a_hint_where_no_second_tool_can_be_called():
+    refused = Variant(refused=frozenset({"parallel_tool_calls"}))
+    one, two = Tool(name="f"), Tool(name="g")
+
+    assert "parallel_tool_calls" not in sent(
+        asked(Text("a"), tools=(one,), parallel_tool_calls=False), refused
+    )
+    with pytest.raises(UnsupportedError, match="parallel_tool_calls"):
+        sent(asked(Text("a"), tools=(one, two), parallel_tool_calls=False), refused)
+
+
 def test_names_of_speakers_are_refused_where_they_are_not_taken():
     named = Message(role=Role.USER, parts=(Text("a"),), name="ann")
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshgate.dialects.neutral import ChatRequest, Message, Role, Text
+from meshgate.dialects.neutral import (
+    ChatRequest,
+    Message,
+    Role,
+    Text,
+    Tool,
+    ToolChoice,
+    ToolChoiceMode,
+)
 from meshgate.dialects.openai_chat.dialect import dialect as openai_chat
 from meshgate.dialects.openai_chat.variant import EffortPlace, Variant
 from meshgate.dialects.reasoning_effort import BUDGETS, budget_of, effort_of
@@ -170,6 +178,59 @@ def test_a_budget_with_an_effort_is_refused_nowhere(upstream, effort):
     both = told(upstream, model, reasoning_effort=effort, reasoning_budget_tokens=1_024)
 
     assert both != told(upstream, model)
+
+
+TOOLS = (Tool(name="f"), Tool(name="g"))
+FORCED = (
+    ToolChoice(mode=ToolChoiceMode.REQUIRED),
+    ToolChoice(mode=ToolChoiceMode.NAMED, name="f"),
+)
+CLAUDES = [
+    ("anthropic_messages", EARLY_CLAUDE),
+    ("anthropic_messages", LATE_CLAUDE),
+    ("bedrock_converse", f"eu.anthropic.{EARLY_CLAUDE}-v1:0"),
+    ("bedrock_converse", f"eu.anthropic.{LATE_CLAUDE}-v1:0"),
+]
+
+
+@pytest.mark.parametrize(("upstream", "model"), CLAUDES)
+@pytest.mark.parametrize("choice", FORCED, ids=lambda choice: choice.mode.value)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"reasoning_effort": "high"},
+        {"reasoning_budget_tokens": 4_096},
+        {"shows_reasoning": True},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+def test_claude_is_not_told_to_think_where_it_must_call_a_tool(upstream, model, choice, asked):
+    plain = told(upstream, model, tools=TOOLS, tool_choice=choice)
+    body = told(upstream, model, tools=TOOLS, tool_choice=choice, **asked)
+
+    # How hard to work is told without thinking, where there is a word for it.
+    for each in (plain, body):
+        each.pop("output_config", None)
+        each.pop("outputConfig", None)
+    assert body == plain
+
+
+@pytest.mark.parametrize(("upstream", "model"), CLAUDES)
+@pytest.mark.parametrize("mode", [ToolChoiceMode.AUTO, ToolChoiceMode.NONE])
+def test_claude_thinks_where_it_need_not_call_a_tool(upstream, model, mode):
+    asked = {"tools": TOOLS, "tool_choice": ToolChoice(mode=mode)}
+
+    body = told(upstream, model, reasoning_effort="high", **asked)
+
+    assert body.get("thinking") or body["additionalModelRequestFields"]["thinking"]
+
+
+@pytest.mark.parametrize(("upstream", "model"), CLAUDES)
+def test_that_claude_shall_not_think_is_told_beside_a_forced_tool(upstream, model):
+    body = told(upstream, model, reasoning_effort="none", tools=TOOLS, tool_choice=FORCED[0])
+
+    thinking = body.get("thinking") or body["additionalModelRequestFields"]["thinking"]
+    assert thinking == {"type": "disabled"}
 
 
 def test_routers_take_one_of_the_two():

@@ -133,6 +133,7 @@ async def test_an_answer_is_asked_for_by_its_schema(
         (RESPONSES, CLAUDE, "by effort"),
         (CLAUDE, RESPONSES, "by effort"),
         (CLAUDE, CHAT, "by effort"),
+        (CHAT, GEMINI, "by effort"),
     ],
 )
 async def test_thoughts_of_another_provider_do_not_spoil_a_conversation(

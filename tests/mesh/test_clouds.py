@@ -193,6 +193,29 @@ def test_a_question_to_cohere_is_answered(
     assert cloud.requests[0].path == "/v2/chat"
 
 
+async def test_langchain_gets_a_form_by_a_tool_from_cohere(
+    gateway: Gateway, cloud: FakeCloud
+) -> None:
+    from mesh.frameworks import Frameworks, Place  # noqa: PLC0415 - slow to import
+
+    call = {"name": "Place", "arguments": '{"city": "Paris"}'}
+    message = {
+        "role": "assistant",
+        "tool_calls": [{"id": "call_1", "type": "function", "function": call}],
+    }
+    cloud.forget()
+    cloud.reply("/v2/chat", Reply(body={"finish_reason": "TOOL_CALL", "message": message}))
+    frameworks = Frameworks(gateway)
+
+    place = await frameworks.get("langchain chat", "command").place("where?", "by tool")
+
+    await frameworks.close()
+    assert place == Place(city="Paris")
+    [request] = cloud.requests
+    assert (request.body["tool_choice"], len(request.body["tools"])) == ("REQUIRED", 1)
+    assert "parallel_tool_calls" not in request.body
+
+
 def test_azure_is_asked_with_a_token(client: openai.OpenAI, cloud: FakeCloud) -> None:
     cloud.reply("/tenant-1/oauth2/v2.0/token", Reply(body={"access_token": "at-1"}))
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import openai
 import pytest
 from gateway_process import Gateway
 from upstream import Behaviour, RemoteUpstream, ToolCall
@@ -20,8 +19,6 @@ COMPACT = pytest.mark.parametrize("gateway", ["compact"], indirect=True, scope="
 EVERY_FRAMEWORK = pytest.mark.parametrize("name", NAMES)
 GEMINI = "gemini-3-flash-preview"
 EVERY_MODEL = pytest.mark.parametrize("model", ["one-try", "claude", GEMINI])
-# They ask for a form by a tool with `parallel_tool_calls: false`, which Gemini has no word for.
-SINGLE_CALLS = {"langchain chat", "langchain responses"}
 CALLING = Behaviour(
     tool_calls=(
         ToolCall("get_weather", '{"city": "Paris"}'),
@@ -84,10 +81,6 @@ async def test_an_answer_has_the_form_of_the_applications_own_class(
 ) -> None:
     if way == "by schema":
         await upstream.script("where", Behaviour(text='{"city": "Paris"}'))
-    if (way, model) == ("by tool", GEMINI) and name in SINGLE_CALLS:
-        with pytest.raises(openai.BadRequestError, match="parallel_tool_calls"):
-            await frameworks.get(name, model).place("where?", way)
-        return
 
     place = await frameworks.get(name, model).place("where?", way)
 

@@ -157,6 +157,31 @@ async def test_a_round_of_function_calling(
         assert request.body["messages"][2]["content"] == "sunny"
 
 
+async def test_a_round_that_began_with_an_upstream_that_signs_nothing_ends_with_gemini_3(
+    client: genai.Client, upstream: RemoteUpstream
+) -> None:
+    call = ToolCall("get_weather", '{"city": "Paris"}')
+    await upstream.script("weather", Behaviour(tool_calls=(call,)), times=1)
+    config = types.GenerateContentConfig(tools=[types.Tool(function_declarations=[WEATHER])])
+    asked = types.UserContent("the weather in Paris?")
+
+    answer = client.models.generate_content(model=OPENAI, contents=[asked], config=config)
+    assert answer.function_calls is not None
+    assert answer.candidates is not None
+    said = answer.candidates[0].content
+    assert said is not None
+    result = types.Part(
+        function_response=types.FunctionResponse(
+            id=answer.function_calls[0].id, name="get_weather", response={"output": "sunny"}
+        )
+    )
+    last = client.models.generate_content(
+        model=GEMINI, contents=[asked, said, types.UserContent(result)], config=config
+    )
+
+    assert last.text == DEFAULT_TEXT
+
+
 async def test_functions_stream_whole_from_fragments(
     client: genai.Client, upstream: RemoteUpstream
 ) -> None:

@@ -1,7 +1,7 @@
 """What every chat dialect can do, so that any two of them can be put together."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from meshgate.dialects.answers import RequestHead, UpstreamErrorEvent
@@ -86,12 +86,16 @@ class StreamWriterFactory(Protocol):
 
 @dataclass(frozen=True)
 class CallerDialect:
-    """The jobs of a dialect that only callers speak: to read what they ask, and to answer."""
+    """The jobs of a dialect that only callers speak: to read what they ask, and to answer.
+
+    `own_names` are its names for fields of a request which the neutral form calls otherwise.
+    """
 
     read_head: RequestHeadReader
     read_request: RequestReader
     write_response: ResponseWriter
     stream_writer: StreamWriterFactory
+    own_names: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -289,6 +289,25 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     verbosity: str | None = None
     user: str = ""
 
+    @property
+    def must_call_singly(self) -> bool:
+        """Whether several tools can be called, and no two of them at once.
+
+        Frameworks ask for one call at a time as a matter of course where they force the one tool that
+        makes an answer's form: where no second tool can be called that is a hint.
+        """
+        mode = ToolChoiceMode.AUTO if self.tool_choice is None else self.tool_choice.mode
+        is_open = mode in (ToolChoiceMode.AUTO, ToolChoiceMode.REQUIRED)
+        return self.parallel_tool_calls is False and is_open and len(self.tools) > 1
+
+    @property
+    def must_call(self) -> bool:
+        """Whether the answer must be a tool call."""
+        return self.tool_choice is not None and self.tool_choice.mode in (
+            ToolChoiceMode.REQUIRED,
+            ToolChoiceMode.NAMED,
+        )
+
 
 class ChatResponse(Struct, frozen=True, kw_only=True):
     """A whole answer; `usage` is None where the upstream did not say.

@@ -136,7 +136,7 @@ _PASSTHROUGHS = {
     "gemini_generate": Passthrough(
         read_head=read_gemini_generate.read_head,
         # The model stands in the URL.
-        retarget=lambda body, _model, _head, cap: gemini_generate.retarget(body, cap),
+        retarget=lambda body, model, _head, cap: gemini_generate.retarget(body, model, cap),
         glance=gemini_generate.glance,
         follow=lambda _: gemini_generate.StreamTracker(),
     ),

@@ -20,6 +20,7 @@ from meshgate.dialects.chat_dialect import (
 )
 from meshgate.dialects.cohere_chat.dialect import DIALECT as COHERE_CHAT
 from meshgate.dialects.embeddings_translation import embeddings_translation
+from meshgate.dialects.field_names import as_said
 from meshgate.dialects.gemini_generate.dialect import DIALECT as GEMINI_GENERATE
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE_CHAT
 from meshgate.dialects.neutral import FinishReason, Started, Usage
@@ -31,7 +32,7 @@ from meshgate.dialects.openai_completions.dialect import DIALECT as OPENAI_COMPL
 from meshgate.dialects.openai_responses.dialect import DIALECT as OPENAI_RESPONSES
 from meshgate.dialects.passthroughs import passthrough
 from meshgate.dialects.translator import CallerAnswer, Translator, UpstreamRequest
-from meshgate.runtime.errors import UnsupportedError
+from meshgate.runtime.errors import InvalidRequestError, UnsupportedError
 
 CHAT_DIALECTS: dict[str, ChatDialect] = {
     "openai_chat": OPENAI_CHAT,
@@ -117,7 +118,11 @@ class ChatTranslation:
         """Translate a request."""
         head = self.caller.read_head(body)
         neutral = self.caller.read_request(body)
-        written = self.upstream.write_request(neutral, model, stream=stream, output_cap=output_cap)
+        write = self.upstream.write_request
+        try:
+            written = write(neutral, model, stream=stream, output_cap=output_cap)
+        except InvalidRequestError as error:
+            raise as_said(error, neutral, self.caller.own_names) from error
         return UpstreamRequest(written, head)
 
     def answer(self, body: bytes, *, created: int) -> CallerAnswer:

@@ -21,7 +21,9 @@ THINKING = ("reasoning_effort", "reasoning_budget_tokens")
 _REASONING = {*THINKING, "shows_reasoning"}
 _FORM = "response_format."
 _HARMLESS_VALUES = {"tool_choice.mode": ("auto",), "response_format.strict": (True,)}
-_HINTS = re.compile(r"\.?(cache_point\..*|ttl|filename)$|^(user|shows_reasoning|metadata\..*)$")
+_HINTS = re.compile(
+    r"\.?(cache_point\..*|ttl|filename)$|^(user|shows_reasoning|metadata\..*|parallel_tool_calls|reasoning_effort)$"
+)
 
 
 def is_addition(path: str, value: Any) -> bool:

@@ -170,6 +170,7 @@ def _tools() -> list[Feature]:
     strict = Tool(name="get_weather", description="", parameters_json=SCHEMA, strict=True)
     lax = Tool(name="get_weather", description="", parameters_json=SCHEMA)
     custom = Tool(name="run", description="Runs a program.", is_custom=True)
+    named = ToolChoice(mode=ToolChoiceMode.NAMED, name="get_weather")
     grammar = b'{"type":"grammar","grammar":{"syntax":"regex","definition":"[a-z]+"}}'
     written = Tool(name="run", description="Runs a program.", is_custom=True, format_json=grammar)
     return [
@@ -225,8 +226,22 @@ def _tools() -> list[Feature]:
         Feature(
             "one tool call at a time",
             group,
+            asking(tools=(WEATHER, TIME), parallel_tool_calls=False),
+            WITH_TOOLS,
+        ),
+        Feature(
+            "one call at a time of the only tool",
+            group,
             asking(tools=(WEATHER,), parallel_tool_calls=False),
             WITH_TOOL,
+            is_hint=True,
+        ),
+        Feature(
+            "one call at a time of a named tool",
+            group,
+            asking(tools=(WEATHER, TIME), tool_choice=named, parallel_tool_calls=False),
+            asking(tools=(WEATHER, TIME), tool_choice=named),
+            is_hint=True,
         ),
         Feature("custom tool", group, asking(tools=(custom,))),
         Feature(
@@ -242,6 +257,7 @@ def _choice(name: str, mode: ToolChoiceMode, tool: str = "") -> Feature:
 
 def _thoughts() -> list[Feature]:
     group = "Thoughts"
+    forced = ToolChoice(mode=ToolChoiceMode.REQUIRED)
     thought = asking(HI, assistant(Reasoning(text="Hm."), Text("Hello!")), HI)
     return [
         Feature("thoughts shown", group, asking(shows_reasoning=True), is_hint=True),
@@ -255,6 +271,13 @@ def _thoughts() -> list[Feature]:
         *(
             Feature(f"reasoning effort: {effort}", group, asking(reasoning_effort=effort))
             for effort in ("none", "minimal", "low", "medium", "high")
+        ),
+        Feature(
+            "reasoning effort with a forced tool",
+            group,
+            asking(tools=(WEATHER,), tool_choice=forced, reasoning_effort="low"),
+            asking(tools=(WEATHER,), tool_choice=forced),
+            is_hint=True,
         ),
         *(
             Feature(name, group, asking(reasoning_budget_tokens=most))

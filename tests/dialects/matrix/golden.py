@@ -141,6 +141,23 @@ _BEDROCK: dict[str, Any] = {
             "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}
         }
     },
+    "one call at a time of the only tool": {
+        "additionalModelRequestFields": {
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}
+        }
+    },
+    "one call at a time of a named tool": {
+        "additionalModelRequestFields": {
+            "tool_choice": {
+                "type": "tool",
+                "name": "get_weather",
+                "disable_parallel_tool_use": True,
+            }
+        }
+    },
+    "reasoning effort with a forced tool": InOtherWords(
+        "without thinking", Lacks("additionalModelRequestFields")
+    ),
     "JSON schema": _bedrock_schema(),
     "strict JSON schema": _bedrock_schema(),  # every schema is kept to
     "description of the schema": _bedrock_schema(description="A place."),
@@ -300,6 +317,13 @@ _COHERE: dict[str, Any] = {
         "as the only tool", _cohere_tools(_C_WEATHER, tool_choice="REQUIRED")
     ),
     "tools as the model likes": _cohere_tools(_C_WEATHER, _C_TIME),
+    "reasoning effort with a forced tool": InOtherWords(
+        "as token_budget 4096",
+        {
+            **_cohere_tools(_C_WEATHER, tool_choice="REQUIRED"),
+            "thinking": {"type": "enabled", "token_budget": 4_096},
+        },
+    ),
     **thinking.COHERE,
     "JSON object": {"response_format": {"type": "json_object"}},
     "JSON schema": {"response_format": _C_SCHEMA},

@@ -6,6 +6,7 @@ from meshgate.dialects.anthropic_messages import (
     write_request,
     write_response,
 )
+from meshgate.dialects.anthropic_messages.fields import OWN_NAMES
 from meshgate.dialects.chat_dialect import ChatDialect
 
 DIALECT = ChatDialect(
@@ -16,4 +17,5 @@ DIALECT = ChatDialect(
     write_response=write_response.write,
     stream_reader=read_response.StreamReader,
     stream_writer=write_response.StreamWriter,
+    own_names=OWN_NAMES,
 )

@@ -7,13 +7,20 @@ How what other dialects say becomes what Anthropic takes, beside what `turns` sa
 - How hard to think: models that decide by themselves are told the effort, and that they may think;
   older ones a budget. What is said in the other way is told as `reasoning_effort` has it; `minimal`
   is `low`. A round of tools whose first thought did not come back is finished without a budget: see
-  `tool_round`.
+  `tool_round`. Where a tool must be called nobody is told to think, as Anthropic refuses both at once
+  (platform.claude.com/docs/en/build-with-claude/extended-thinking, "Extended thinking with tool use"):
+  the call is demanded, and the effort is a hint, which models that take one are told all the same.
 - A JSON schema's name is a label that Anthropic has no place for; its description becomes the
   schema's own, unless that has one.
 - Left out, as they change no answer: `metadata` (but the user's name), hints to cache that stand
   where Anthropic has none, `tool_choice` and `parallel_tool_calls` where there are no tools.
-- Refused: `seed`, penalties, `verbosity`, temperatures above 1, JSON without a schema, custom tools.
+- Refused: `seed`, penalties, `verbosity`, temperatures above 1, custom tools, and JSON without a schema:
+  a schema must say `additionalProperties: false` of every object, so none allows them all
+  (platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations").
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -30,7 +37,11 @@ from meshgate.dialects.neutral import (
     ToolChoiceMode,
 )
 from meshgate.dialects.openai_api.output_bound import lower_bounds
-from meshgate.dialects.openai_api.request_body import missing, unsupported
+from meshgate.dialects.openai_api.request_body import (
+    missing,
+    unsupported,
+    unsupported_without_schema,
+)
 from meshgate.dialects.output_cap import lower
 from meshgate.dialects.reasoning_effort import BUDGETS, NONE, budget_of, effort_of
 
@@ -77,7 +88,7 @@ def write(
     members |= _sampling(request)
     members |= _tools(request)
     members |= _thinking(request, traits, most)
-    if _is_enabled(members) and tool_round.lacks_thought(said.messages):
+    if not _may_think(request, members, said.messages):
         del members["thinking"]
     if stream:
         members["stream"] = True
@@ -108,10 +119,7 @@ def _sampling(request: ChatRequest) -> dict[str, object]:
 
 def _tools(request: ChatRequest) -> dict[str, object]:
     if not request.tools:
-        if request.tool_choice and request.tool_choice.mode in (
-            ToolChoiceMode.REQUIRED,
-            ToolChoiceMode.NAMED,
-        ):
+        if request.must_call:
             raise unsupported("tool_choice")
         return {}
     members: dict[str, object] = {
@@ -170,9 +178,15 @@ def _thinking(request: ChatRequest, traits: Traits, most: int) -> dict[str, obje
     return members
 
 
-def _is_enabled(members: dict[str, object]) -> bool:
-    thinking = members.get("thinking")
-    return isinstance(thinking, dict) and thinking["type"] == "enabled"
+def _may_think(
+    request: ChatRequest, members: dict[str, object], messages: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether Anthropic takes what is said of thinking beside the rest."""
+    thinking = members.get("thinking", _OFF)
+    if thinking == _OFF:
+        return True
+    is_enabled = isinstance(thinking, dict) and thinking["type"] == "enabled"
+    return not (request.must_call or (is_enabled and tool_round.lacks_thought(messages)))
 
 
 def _adaptive(request: ChatRequest, effort: str | None) -> dict[str, object]:
@@ -198,7 +212,7 @@ def _format(wanted: ResponseFormat) -> dict[str, object]:
     if wanted.kind is ResponseFormatKind.TEXT:
         return {}
     if wanted.kind is ResponseFormatKind.JSON_OBJECT:
-        raise unsupported("response_format.type")
+        raise unsupported_without_schema("response_format.type")
     if not wanted.schema_json:
         raise missing("response_format.json_schema.schema")
     schema: object = Raw(wanted.schema_json)

@@ -1,6 +1,8 @@
 """Writes answers from the neutral form: whole ones, and streams as they come.
 
 - A refusal becomes text, and the stop reason `refusal`.
+- Of a tool call whose arguments are no JSON object one is made: see `plain_calls`. A stream passes on what
+  it gets, as Anthropic's own may break off.
 - A thought that is not signed gets an empty signature, see `signing`.
 - Where a text cites something, what it says after that is a block of its own, so that every citation
   stands at its statement.
@@ -13,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 from msgspec import Raw
 
-from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.anthropic_messages import (
     citations,
     events,
@@ -41,10 +42,10 @@ from meshgate.dialects.neutral import (
     Usage,
 )
 from meshgate.dialects.openai_api.request_body import unsupported
+from meshgate.dialects.plain_calls import PlainCalls, arguments_of
 
 Block = dict[str, object]
 
-_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _NO_USAGE = Usage()
 
 
@@ -52,7 +53,6 @@ def write(response: ChatResponse, *, created: int) -> bytes:
     """Write a whole answer, which says nothing of when it was `created`.
 
     Raises:
-        MalformedAnswerError: The arguments of a tool call are not JSON, as they must be here.
         UnsupportedError: The answer holds what this dialect cannot express.
     """
     del created
@@ -86,6 +86,7 @@ class StreamWriter:
 
     def __init__(self, *, created: int, include_usage: bool) -> None:
         del created, include_usage
+        self._plain = PlainCalls()
         self._order = CallOrder()
         self._count = 0
         self._open: tuple[str, int | None] | None = None
@@ -99,12 +100,12 @@ class StreamWriter:
 
         Raises:
             MalformedAnswerError: Tool calls come in a tangle.
-            UnsupportedError: The dialect cannot express one of them.
         """
         return b"".join(
             piece
             for event in events
-            for ordered in self._order.take(event)
+            for plain in self._plain.take(event)
+            for ordered in self._order.take(plain)
             for piece in self._event(ordered)
         )
 
@@ -157,8 +158,6 @@ class StreamWriter:
             yield from self._stop()
 
     def _call(self, event: ToolCallDelta) -> Iterator[bytes]:
-        if event.is_custom:
-            raise unsupported("message.parts.tool_call.is_custom")
         block: Block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
         self._calls = True
         yield from self._block("tool_use", block, event.index)
@@ -242,11 +241,5 @@ def _text(text: str, cited: Sequence[Citation]) -> list[Block]:
 
 
 def _tool_use(call: ToolCall) -> Block:
-    if call.is_custom:
-        raise unsupported("message.parts.tool_call.is_custom")
-    given = call.arguments_json.strip() or "{}"
-    try:
-        _MEMBERS.decode(given)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedAnswerError("the arguments of a tool call are not a JSON object") from error
-    return {"type": "tool_use", "id": call.id, "name": call.name, "input": Raw(given.encode())}
+    given = Raw(arguments_of(call))
+    return {"type": "tool_use", "id": call.id, "name": call.name, "input": given}

@@ -22,6 +22,7 @@ from meshgate.dialects.reasoning_effort import NONE, budget_of, effort_of
 Members: TypeAlias = dict[str, object]
 
 _LEAST_BUDGET_TOKENS = 1024
+_OFF: Members = {"type": "disabled"}
 _CHOICES = {ToolChoiceMode.REQUIRED: "any", ToolChoiceMode.NAMED: "tool"}
 
 
@@ -118,10 +119,7 @@ def own_members(request: ChatRequest, family: Family, *, has_tool_use: bool) -> 
         if family.top_k is None:
             raise unsupported("top_k")
         members |= family.top_k(request.top_k)
-    if request.reasoning_budget_tokens is not None:
-        members |= _budget(request.reasoning_budget_tokens, request.max_output_tokens)
-    if request.reasoning_effort is not None:
-        members |= _effort(request.reasoning_effort, family)
+    members |= _thinking(request, family)
     return members | _tool_choice(request, family, has_tool_use=has_tool_use)
 
 
@@ -139,9 +137,21 @@ def own_effort(request: ChatRequest, family: Family) -> str | None:
     return effort
 
 
+def _thinking(request: ChatRequest, family: Family) -> Members:
+    """How much to think, and that the model may; Claude takes neither where a tool must be called."""
+    members: Members = {}
+    if request.reasoning_budget_tokens is not None:
+        members |= _budget(request.reasoning_budget_tokens, request.max_output_tokens)
+    if request.reasoning_effort is not None:
+        members |= _effort(request.reasoning_effort, family)
+    if family.is_claude and request.must_call and members.get("thinking") != _OFF:
+        members.pop("thinking", None)
+    return members
+
+
 def _budget(tokens: int, at_most: int | None) -> Members:
     if tokens == 0:
-        return {"thinking": {"type": "disabled"}}
+        return {"thinking": _OFF}
     # The budget must be less than all that may be written, which the gateway may have lowered.
     if at_most is not None and tokens >= at_most > _LEAST_BUDGET_TOKENS:
         tokens = at_most - 1
@@ -154,19 +164,21 @@ def _effort(effort: str, family: Family) -> Members:
         return family.effort(effort)
     if not family.is_adaptive:
         return {}
-    return {"thinking": {"type": "disabled" if effort == NONE else "adaptive"}}
+    return {"thinking": _OFF if effort == NONE else {"type": "adaptive"}}
 
 
-def is_chosen_by_family(request: ChatRequest, *, has_tool_use: bool) -> bool:
+def is_chosen_by_family(request: ChatRequest, family: Family, *, has_tool_use: bool) -> bool:
     """Whether Converse's own `toolChoice` cannot say which tools may be called, and how many."""
     if not request.tools:
         return False
-    is_none = request.tool_choice is not None and request.tool_choice.mode is ToolChoiceMode.NONE
-    return (is_none and has_tool_use) or (not is_none and request.parallel_tool_calls is False)
+    if request.tool_choice is not None and request.tool_choice.mode is ToolChoiceMode.NONE:
+        return has_tool_use
+    # Where only one tool can be called it is a hint, which those are told who can be.
+    return request.parallel_tool_calls is False if family.is_claude else request.must_call_singly
 
 
 def _tool_choice(request: ChatRequest, family: Family, *, has_tool_use: bool) -> Members:
-    if not is_chosen_by_family(request, has_tool_use=has_tool_use):
+    if not is_chosen_by_family(request, family, has_tool_use=has_tool_use):
         return {}
     choice = request.tool_choice or ToolChoice(mode=ToolChoiceMode.AUTO)
     if not family.is_claude:

@@ -23,7 +23,7 @@ from meshgate.dialects.neutral import (
     ToolChoice,
     ToolChoiceMode,
 )
-from meshgate.dialects.openai_api.request_body import unsupported
+from meshgate.dialects.openai_api.request_body import unsupported, unsupported_without_schema
 from meshgate.dialects.output_cap import capped
 from meshgate.runtime.errors import InvalidRequestError
 
@@ -53,7 +53,7 @@ def write(
         members["system"] = said.system
     if inference := _inference(request):
         members["inferenceConfig"] = inference
-    if tools := _tools(request, has_tool_use=said.has_tool_use):
+    if tools := _tools(request, family, has_tool_use=said.has_tool_use):
         members["toolConfig"] = tools
     if output := _output(request, family):
         members["outputConfig"] = output
@@ -91,7 +91,7 @@ def _inference(request: ChatRequest) -> dict[str, object]:
     return {name: value for name, value in inference.items() if value is not None}
 
 
-def _tools(request: ChatRequest, *, has_tool_use: bool) -> dict[str, object]:
+def _tools(request: ChatRequest, family: Family, *, has_tool_use: bool) -> dict[str, object]:
     choice = request.tool_choice
     if not request.tools:
         return {}
@@ -103,7 +103,7 @@ def _tools(request: ChatRequest, *, has_tool_use: bool) -> dict[str, object]:
         if tool.cache_point is not None:
             tools.append(cache_point(tool.cache_point))
     written: dict[str, object] = {"tools": tools}
-    is_own = model_family.is_chosen_by_family(request, has_tool_use=has_tool_use)
+    is_own = model_family.is_chosen_by_family(request, family, has_tool_use=has_tool_use)
     if choice is not None and not is_own:
         written["toolChoice"] = _tool_choice(choice)
     return written
@@ -111,7 +111,7 @@ def _tools(request: ChatRequest, *, has_tool_use: bool) -> dict[str, object]:
 
 def _tool(tool: Tool, at: str) -> dict[str, object]:
     if tool.is_custom:
-        raise unsupported(f"{at}.is_custom")
+        raise unsupported(f"{at}.custom")
     schema = Raw(tool.parameters_json) if tool.parameters_json else _ANY_OBJECT
     written: dict[str, object] = {"name": tool.name, "inputSchema": {"json": schema}}
     if tool.description:
@@ -140,7 +140,7 @@ def _text_format(wanted: ResponseFormat) -> dict[str, object]:
     if wanted.kind is ResponseFormatKind.TEXT:
         return {}
     if wanted.kind is ResponseFormatKind.JSON_OBJECT or not wanted.schema_json:
-        raise unsupported("response_format")
+        raise unsupported_without_schema("response_format")
     schema = {"schema": wanted.schema_json.decode()}
     if wanted.name:
         schema["name"] = wanted.name

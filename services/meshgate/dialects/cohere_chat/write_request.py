@@ -1,7 +1,8 @@
 """Writes Cohere chat requests from the neutral form.
 
 https://docs.cohere.com/reference/chat (the second version), and cohere-python 7.3.1. `user` and `metadata`
-are left out: the API has no place for them, and they change no answer. That one certain tool must be
+are left out: the API has no place for them, and they change no answer. So is that there be one call at a
+time, where only one tool can be called. That one certain tool must be
 called is told by telling of no other. An answer cites only where that is asked for: by a document, or
 by the API's own `citation_options`.
 """
@@ -69,7 +70,7 @@ def _check(request: ChatRequest) -> None:
         raise unsupported("verbosity")
     if request.shows_reasoning is False:
         raise unsupported("shows_reasoning")
-    if request.parallel_tool_calls is False and request.tools:
+    if request.must_call_singly:
         raise unsupported("parallel_tool_calls")
 
 
@@ -110,7 +111,7 @@ def _tools(request: ChatRequest) -> dict[str, object]:
 
 def _tool(tool: Tool, at: str) -> dict[str, object]:
     if tool.is_custom:
-        raise unsupported(f"{at}.is_custom")
+        raise unsupported(f"{at}.custom")
     parameters = Raw(tool.parameters_json) if tool.parameters_json else _NO_PARAMETERS
     function: dict[str, object] = {"name": tool.name, "parameters": parameters}
     if tool.description:

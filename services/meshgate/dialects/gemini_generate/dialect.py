@@ -7,6 +7,7 @@ from meshgate.dialects.gemini_generate import (
     write_request,
     write_response,
 )
+from meshgate.dialects.gemini_generate.fields import OWN_NAMES
 
 DIALECT = ChatDialect(
     read_head=read_request.read_head,
@@ -16,4 +17,5 @@ DIALECT = ChatDialect(
     write_response=write_response.write,
     stream_reader=read_response.StreamReader,
     stream_writer=write_response.StreamWriter,
+    own_names=OWN_NAMES,
 )

@@ -1,12 +1,11 @@
 """Calls of functions that are told in fragments, gathered: Gemini tells each in one piece."""
 
-from collections.abc import Iterator
-
 from msgspec import Raw, Struct
 
 from meshgate.dialects.answers import MalformedAnswerError
 from meshgate.dialects.gemini_generate.contents import object_of
 from meshgate.dialects.neutral import ToolCall, ToolCallDelta
+from meshgate.dialects.plain_calls import arguments_of
 
 LIMIT_BYTES = 8 * 1024 * 1024
 
@@ -15,6 +14,20 @@ class _Open(Struct):
     id: str
     name: str
     arguments: bytearray
+    checked_bytes: int = 0
+
+    def is_whole(self) -> bool:
+        """Whether the arguments are an object by now."""
+        if len(self.arguments) == self.checked_bytes:
+            return False
+        self.checked_bytes = len(self.arguments)
+        return self.arguments.rstrip().endswith(b"}") and object_of(self._text()) is not None
+
+    def written(self) -> dict[str, object]:
+        return write_call(ToolCall(id=self.id, name=self.name, arguments_json=self._text()))
+
+    def _text(self) -> str:
+        return self.arguments.decode(errors="replace")
 
 
 class GatheredCalls:
@@ -43,31 +56,21 @@ class GatheredCalls:
         if sum(len(each.arguments) for each in self._open.values()) > self._limit_bytes:
             raise MalformedAnswerError("the arguments of calls are too long")
 
-    def told(self) -> Iterator[dict[str, object]]:
-        """The parts that tell them, in order; none of them is kept.
+    def whole(self) -> list[dict[str, object]]:
+        """The parts that tell those before the first that may go on; none of them is kept."""
+        told = []
+        while self._open and (first := next(iter(self._open.values()))).is_whole():
+            told.append(first.written())
+            del self._open[next(iter(self._open))]
+        return told
 
-        Raises:
-            MalformedAnswerError: The arguments of one are no JSON object.
-        """
+    def rest(self) -> list[dict[str, object]]:
+        """The parts that tell all of them, in order; none of them is kept."""
         calls, self._open = self._open, {}
-        for call in calls.values():
-            yield write_call(
-                ToolCall(
-                    id=call.id,
-                    name=call.name,
-                    arguments_json=call.arguments.decode(errors="replace"),
-                )
-            )
+        return [call.written() for call in calls.values()]
 
 
 def write_call(call: ToolCall) -> dict[str, object]:
-    """The part that tells a call.
-
-    Raises:
-        MalformedAnswerError: Its arguments are no JSON object.
-    """
-    arguments = call.arguments_json.strip() or "{}"
-    if call.is_custom or object_of(arguments) is None:
-        raise MalformedAnswerError("the arguments of a call are no JSON object")
+    """The part that tells a call."""
     identity = {"id": call.id} if call.id else {}
-    return {"functionCall": {**identity, "name": call.name, "args": Raw(arguments.encode())}}
+    return {"functionCall": {**identity, "name": call.name, "args": Raw(arguments_of(call))}}

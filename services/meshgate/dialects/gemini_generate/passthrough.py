@@ -62,11 +62,11 @@ class _Answer(Struct, rename="camel", gc=False):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
-def retarget(body: bytes, output_cap: int | None = None) -> bytes:
+def retarget(body: bytes, model: str, output_cap: int | None = None) -> bytes:
     """Take the model's name out of a body, as the URL names it, and ask for no more than the cap.
 
     Signatures of other upstreams, which the caller got from the gateway in earlier answers, are left
-    out. All else keeps its bytes and its order.
+    out, and calls that the model wants signed and that are not are told to be others'. All else keeps its bytes and its order.
 
     Raises:
         InvalidRequestError: The body is not a JSON object.
@@ -78,6 +78,8 @@ def retarget(body: bytes, output_cap: int | None = None) -> bytes:
             members[name] = _capped(members.get(name), output_cap)
     if foreign_thoughts.may_be_in(body) and "contents" in members:
         members["contents"] = foreign_thoughts.left_out(members["contents"])
+    if foreign_thoughts.may_lack_signatures(body, model) and "contents" in members:
+        members["contents"] = foreign_thoughts.signed(members["contents"])
     return msgspec.json.encode(members)
 
 

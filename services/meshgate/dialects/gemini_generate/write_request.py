@@ -1,7 +1,8 @@
 """Writes generateContent requests from the neutral form.
 
 Left out, for the answer is the same without them: who asks (`user`, `metadata`: Google's `labels` are
-known at Vertex only), hints for caches, and the name of a schema. What is strict elsewhere is the mode
+known at Vertex only), hints for caches, the name of a schema, and that there be one call at a time
+where only one tool can be called. What is strict elsewhere is the mode
 VALIDATED here; answers that have a schema always keep to it.
 """
 
@@ -92,7 +93,7 @@ def _declarations(tools: tuple[Tool, ...]) -> list[dict[str, object]]:
 
 def _declaration(tool: Tool, at: str) -> dict[str, object]:
     if tool.is_custom:
-        raise unsupported(f"{at}.is_custom")
+        raise unsupported(f"{at}.custom")
     written: dict[str, object] = {"name": tool.name}
     if tool.description:
         written["description"] = tool.description
@@ -102,7 +103,7 @@ def _declaration(tool: Tool, at: str) -> dict[str, object]:
 
 
 def _calling(request: ChatRequest) -> dict[str, object] | None:
-    if request.parallel_tool_calls is False and request.tools:
+    if request.must_call_singly:
         raise unsupported("parallel_tool_calls")
     choice = request.tool_choice
     is_strict = any(tool.strict for tool in request.tools)

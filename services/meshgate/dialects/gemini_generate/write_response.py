@@ -2,7 +2,8 @@
 
 Arguments of calls, which must be whole here, are gathered; all else is passed on as it comes. A thought
 that another provider has signed is signed itself; what Gemini has signed is the part after the thought.
-A refusal is text that ends as what is not safe does.
+A refusal is text that ends as what is not safe does. Of a call whose arguments are no JSON object one is
+made: see `plain_calls`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ from meshgate.dialects.neutral import (
     ToolCall,
     ToolCallDelta,
 )
+from meshgate.dialects.plain_calls import PlainCalls
 
 
 def write(response: ChatResponse, *, created: int) -> bytes:
@@ -62,6 +64,7 @@ class StreamWriter:
     def __init__(self, *, created: int, include_usage: bool) -> None:
         del created, include_usage
         self._identity = Identity("", "")
+        self._plain = PlainCalls()
         self._calls = GatheredCalls()
         self._signatures = _Signatures()
         self._citations: list[Citation] = []
@@ -72,9 +75,9 @@ class StreamWriter:
         """Write the next events.
 
         Raises:
-            MalformedAnswerError: The arguments of a call are no JSON object, or too long.
+            MalformedAnswerError: The arguments of calls are too long, or come in a tangle.
         """
-        return b"".join(map(self._event, events))
+        return b"".join(self._event(plain) for event in events for plain in self._plain.take(event))
 
     def _event(self, told: ChatEvent) -> bytes:
         match told:
@@ -89,30 +92,31 @@ class StreamWriter:
             case TextDelta(text) | RefusalDelta(text):
                 self._text.add(text)
                 self._refuses = self._refuses or isinstance(told, RefusalDelta)
-                calls = self._told_calls()
+                calls = self._put(self._calls.whole())
                 return self._chunk(
                     [*calls, *([self._signatures.put({"text": text})] if text else [])]
                 )
             case ReasoningDelta():
-                return self._chunk([*self._told_calls(), *self._signatures.thought(told)])
+                calls = self._put(self._calls.whole())
+                return self._chunk([*calls, *self._signatures.thought(told)])
         return b""
 
     def _gather(self, delta: ToolCallDelta) -> bytes:
         """Take a fragment; a call that Gemini has signed is told again, and whole at once."""
         is_signed = bool(self._signatures.pending)
-        owed = self._told_calls() if is_signed else []
+        owed = self._calls.rest() if is_signed else []
         self._calls.take(delta)
-        return self._chunk([*owed, *self._told_calls()]) if is_signed else b""
+        return self._chunk([*owed, *self._put(self._calls.rest())]) if is_signed else b""
 
-    def _told_calls(self) -> list[dict[str, object]]:
-        """The calls that have become whole, for something else comes."""
-        return [self._signatures.put(part) for part in self._calls.told()]
+    def _put(self, calls: list[dict[str, object]]) -> list[dict[str, object]]:
+        """The calls, with the signatures that wait for them."""
+        return [self._signatures.put(part) for part in calls]
 
     def _chunk(self, parts: Sequence[dict[str, object]]) -> bytes:
         return event(write_answer(self._identity, parts)) if parts else b""
 
     def _end(self, end: Finished) -> bytes:
-        said = [*self._told_calls(), *self._signatures.rest()]
+        said = [*self._put(self._calls.rest()), *self._signatures.rest()]
         grounding = Grounding()
         grounding.add(self._citations, self._text.words)
         written = write_answer(

@@ -16,4 +16,10 @@ DIALECT = ChatDialect(
     write_response=write_response.write,
     stream_reader=read_response.StreamReader,
     stream_writer=write_response.StreamWriter,
+    own_names={
+        "shows_reasoning": "show_reasoning",
+        "response_format.type": "response_format.kind",
+        "response_format.json_schema": "response_format",
+        "response_format.json_schema.schema": "response_format.schema_json",
+    },
 )

@@ -55,11 +55,18 @@ def missing(field: str) -> InvalidRequestError:
     return InvalidRequestError(f"Missing required parameter: '{field}'.", field=field)
 
 
-def unsupported(field: str) -> UnsupportedError:
-    """Return the error for a field that no target of another dialect can express."""
-    return UnsupportedError(
-        f"Unsupported parameter: '{field}' cannot be expressed for this model.", field=field
-    )
+def unsupported(field: str, hint: str = "") -> UnsupportedError:
+    """Return the error for a field that no target of another dialect can express.
+
+    `hint` is a sentence that says what to ask for in its place.
+    """
+    problem = f"Unsupported parameter: '{field}' cannot be expressed for this model."
+    return UnsupportedError(f"{problem} {hint}".rstrip(), field=field)
+
+
+def unsupported_without_schema(field: str) -> UnsupportedError:
+    """Return the error for JSON of any form, where an upstream writes by a schema only."""
+    return unsupported(field, "It answers in JSON by a schema only: ask with a JSON schema.")
 
 
 def _explained(problem: str) -> InvalidRequestError:

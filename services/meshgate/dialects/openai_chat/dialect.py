@@ -4,6 +4,7 @@ from functools import partial
 
 from meshgate.dialects.chat_dialect import ChatDialect
 from meshgate.dialects.openai_chat import read_request, read_response, write_request, write_response
+from meshgate.dialects.openai_chat.fields import OWN_NAMES
 from meshgate.dialects.openai_chat.variant import Variant
 
 
@@ -17,6 +18,7 @@ def dialect(variant: Variant) -> ChatDialect:
         write_response=write_response.write,
         stream_reader=read_response.StreamReader,
         stream_writer=write_response.StreamWriter,
+        own_names=OWN_NAMES,
     )
 
 

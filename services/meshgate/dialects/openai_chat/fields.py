@@ -31,6 +31,12 @@ EXPRESSED = frozenset(
     }
 )
 
+OWN_NAMES: dict[str, str] = {
+    "messages[].parts[]": "messages[].content",  # hints and thoughts are parts there
+    "stop_sequences": "stop",
+}
+"""What its callers call what the neutral form calls otherwise."""
+
 # Those of them that requests in other terms have long said in `extra_json`, and still may.
 ALSO_EXTRA = frozenset({"verbosity", "user", "top_k"})
 # What these mean is the same in both of OpenAI's APIs for chats.

@@ -1,10 +1,11 @@
 """Writes chat completion requests from the neutral form.
 
 That thoughts are to be shown is left out: whether an upstream shows them is its own choice here. So
-is `user`, where the upstream does not take it: it changes no answer.
+is, where the upstream does not take it, what changes no answer: `user`, and that there be one call at a
+time where only one tool can be called.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -27,7 +28,6 @@ from meshgate.dialects.output_cap import lower
 from meshgate.dialects.reasoning_effort import effort_of
 
 _UNKNOWN = Variant()
-_HINTS = frozenset({"user"})
 _USUAL = {"tool_choice": "auto", "parallel_tool_calls": True}
 _OWN_BOUND = OutputBound.MAX_COMPLETION_TOKENS
 
@@ -63,7 +63,7 @@ def write(
     if stream:
         members["stream"] = True
         members["stream_options"] = {"include_usage": True}
-    members = dict(_taken(members, variant))
+    members = dict(_taken(members, variant, _hints(request)))
     extras = read_extras(
         request.extra_json,
         "openai_chat",
@@ -80,7 +80,9 @@ def write(
     return msgspec.json.encode(wording.reworded(members, variant))
 
 
-def _taken(members: dict[str, object], variant: Variant) -> Iterator[tuple[str, object]]:
+def _taken(
+    members: dict[str, object], variant: Variant, hints: Container[str]
+) -> Iterator[tuple[str, object]]:
     """The members that the upstream takes; hints and what asks for nothing are left out.
 
     Raises:
@@ -90,8 +92,13 @@ def _taken(members: dict[str, object], variant: Variant) -> Iterator[tuple[str, 
         is_taken = name not in variant.refused and (name != "top_k" or name in variant.taken)
         if is_taken:
             yield name, value
-        elif name not in _HINTS and _USUAL.get(name) != value:
+        elif name not in hints and _USUAL.get(name) != value:
             raise unsupported(name)
+
+
+def _hints(request: ChatRequest) -> Container[str]:
+    """What changes no answer where an upstream does not take it."""
+    return {"user"} if request.must_call_singly else {"user", "parallel_tool_calls"}
 
 
 def _thinking(request: ChatRequest, variant: Variant) -> dict[str, object]:

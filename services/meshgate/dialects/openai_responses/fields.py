@@ -29,6 +29,18 @@ EXPRESSED = frozenset(
     }
 )
 
+OWN_NAMES: dict[str, str] = {
+    "messages[]": "input",  # several items are one message there
+    "messages[].parts[]": "input.content",
+    "tools[].custom": "tools[].type",
+    "response_format": "text.format",
+    "response_format.json_schema": "text.format",
+    "verbosity": "text.verbosity",
+    "reasoning_effort": "reasoning.effort",
+    "shows_reasoning": "reasoning.summary",
+}
+"""What its callers call what the neutral form calls otherwise."""
+
 # These need responses that somebody has kept: each with the values that ask for nothing.
 STORED: dict[str, tuple[bytes, ...]] = {
     "previous_response_id": (),

@@ -48,10 +48,18 @@ def write(messages: Sequence[Message]) -> list[Item]:
             raise unsupported(f"messages[{at}].name")
         parts = [part for part in message.parts if not isinstance(part, CachePoint)]
         for number, part in enumerate(message.parts):
-            if not isinstance(part, (*_SPOKEN[message.role], CachePoint)):
-                raise unsupported(f"messages[{at}].parts[{number}].{_name_of(part)}")
+            _check(part, message.role, f"messages[{at}].parts[{number}]")
         written += _items(message.role, parts, custom)
     return written
+
+
+def _check(part: Part, role: Role, at: str) -> None:
+    """Refuse what cannot stand in a message of this role, or not as it is asked for."""
+    if not isinstance(part, (*_SPOKEN[role], CachePoint)):
+        raise unsupported(f"{at}.{_name_of(part)}")
+    for it in part.content if isinstance(part, ToolResult) else (part,):
+        if isinstance(it, File) and it.is_cited:
+            raise unsupported(f"{at}.file.is_cited")
 
 
 def _custom_calls(messages: Iterable[Message]) -> Iterable[str]:
@@ -161,8 +169,6 @@ def _image(image: Image) -> Item:
 
 
 def _file(file: File) -> Item:
-    if file.is_cited:
-        raise unsupported("file.is_cited")
     written: Item = {"type": "input_file"}
     if file.file_id:
         written["file_id"] = file.file_id
