@@ -27,12 +27,8 @@ WAYS = [
     "gemini GENAI_TOOLS",
     "gemini GENAI_STRUCTURED_OUTPUTS",
 ]
-# It asks for one call and no more, which Gemini has no word for.
-SINGLE_CALL = ("anthropic TOOLS", GEMINI)
-EVERY_PAIR = pytest.mark.parametrize(
-    ("way", "model"),
-    [(way, model) for way in WAYS for model in MODELS if (way, model) != SINGLE_CALL],
-)
+EVERY_WAY = pytest.mark.parametrize("way", WAYS)
+EVERY_MODEL = pytest.mark.parametrize("model", MODELS)
 SIGNATURE = base64.b64encode(MADE_BY_GEMINI).decode()
 
 
@@ -61,7 +57,8 @@ def filled(way: str, form: str, value: object) -> Behaviour:
 
 
 @COMPACT
-@EVERY_PAIR
+@EVERY_WAY
+@EVERY_MODEL
 async def test_an_answer_has_the_form_of_the_applications_own_class(
     framework: Framework, upstream: RemoteUpstream, way: str, model: str
 ) -> None:
@@ -75,7 +72,8 @@ async def test_an_answer_has_the_form_of_the_applications_own_class(
 
 
 @COMPACT
-@EVERY_PAIR
+@EVERY_WAY
+@EVERY_MODEL
 async def test_a_list_is_streamed(
     framework: Framework, upstream: RemoteUpstream, way: str, model: str
 ) -> None:
@@ -86,7 +84,8 @@ async def test_a_list_is_streamed(
 
 
 @COMPACT
-@EVERY_PAIR
+@EVERY_WAY
+@EVERY_MODEL
 async def test_what_is_not_valid_is_asked_for_again(
     framework: Framework, upstream: RemoteUpstream, way: str, model: str
 ) -> None:
@@ -103,7 +102,7 @@ async def test_what_is_not_valid_is_asked_for_again(
 
 @COMPACT
 @pytest.mark.parametrize("sdk", ["openai", "anthropic"])
-@pytest.mark.parametrize("model", MODELS)
+@EVERY_MODEL
 async def test_several_tools_are_called_at_once(
     framework: Framework, upstream: RemoteUpstream, sdk: str, model: str
 ) -> None:
@@ -113,16 +112,6 @@ async def test_several_tools_are_called_at_once(
     called = framework.ask("calls", "where?", **by(f"{sdk} PARALLEL_TOOLS", model))
 
     assert called == [["Weather", "Paris"], ["Place", "Rome"]]
-
-
-@COMPACT
-async def test_a_single_call_is_refused_where_the_upstream_cannot_be_told(
-    framework: Framework,
-) -> None:
-    failure = framework.failure("place", "where?", **by(*SINGLE_CALL))
-
-    assert "anthropic.BadRequestError" in failure.classes
-    assert "'parallel_tool_calls'" in str(failure)
 
 
 @COMPACT

@@ -23,8 +23,6 @@ EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 # Those that ask for a form by its schema, and by a tool.
 BY_SCHEMA = ["chat with schemas", "responses", "gemini"]
 BY_TOOL = ["chat", "messages"]
-# It asks for one call and no more, which Gemini has no word for.
-SINGLE_CALL = ("chat", GEMINI)
 SIGNATURE = base64.b64encode(MADE_BY_GEMINI).decode()
 PARIS = '{"city": "Paris"}'
 WEATHER = Behaviour(
@@ -101,10 +99,8 @@ async def test_a_form_is_filled_in_piece_by_piece(
 
 
 @COMPACT
-@pytest.mark.parametrize(
-    ("kind", "model"),
-    [(kind, model) for kind in BY_TOOL for model in MODELS if (kind, model) != SINGLE_CALL],
-)
+@EVERY_MODEL
+@pytest.mark.parametrize("kind", BY_TOOL)
 async def test_an_answer_has_the_form_of_the_applications_own_class_by_a_tool(
     framework: Framework, upstream: RemoteUpstream, kind: str, model: str
 ) -> None:
@@ -112,18 +108,6 @@ async def test_an_answer_has_the_form_of_the_applications_own_class_by_a_tool(
     await upstream.script("where", call)
 
     assert framework.ask("place", "where?", kind=kind, model=model) == "Paris"
-
-
-@COMPACT
-async def test_a_single_call_is_refused_where_the_upstream_cannot_be_told(
-    framework: Framework,
-) -> None:
-    kind, model = SINGLE_CALL
-
-    failure = framework.failure("place", "where?", kind=kind, model=model)
-
-    assert "openai.BadRequestError" in failure.classes
-    assert "'parallel_tool_calls'" in str(failure)
 
 
 @COMPACT

@@ -72,20 +72,14 @@ for (const [dialect, way] of ways) {
     });
 
     test(`an object is generated ${pair}`, async () => {
-      const asked = generateText({
+      const { output } = await generateText({
         model: way(name),
         prompt: "Paris in JSON",
         output: Output.object({ schema: jsonSchema(place) }),
         maxRetries: 0,
       });
 
-      // By way of Anthropic it asks for one call of a tool and no more, which Gemini cannot be told.
-      if (dialect === "anthropic_messages" && upstream === "gemini_generate") {
-        await assert.rejects(asked, /parallel_tool_calls/);
-      } else {
-        const { output } = await asked;
-        assert.ok(Number.isInteger(output.degrees));
-      }
+      assert.equal(output.city, "Paris");
     });
   }
 
