@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+FRAMEWORKS_VENV ?= .venv-frameworks
 GEN_DIR ?= gen
 DESCRIPTOR ?= envoy/meshgate.pb
 PROTOS = $(shell cd protos && find . -name '*.proto' | sed 's|^\./||' | sort)
@@ -32,6 +33,14 @@ $(VENV)/.dev: $(VENV)/.test
 	@$(BIN)/pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
 
+# Frameworks that the tests ask, and that cannot be installed beside the others: without Meshgate, which they see through its port alone.
+$(FRAMEWORKS_VENV)/.installed: pyproject.toml
+	@test -x $(FRAMEWORKS_VENV)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS_VENV)
+	@echo "installing frameworks into $(FRAMEWORKS_VENV) ..."
+	@$(FRAMEWORKS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@$(FRAMEWORKS_VENV)/bin/pip install --quiet --disable-pip-version-check --group frameworks
+	@touch $@
+
 # ---------------------------------------------------------------- for users
 
 run: $(VENV)/.run  ## start the gateway on http://127.0.0.1:8080
@@ -41,9 +50,9 @@ run: $(VENV)/.run  ## start the gateway on http://127.0.0.1:8080
 # that dies fails the run: put in another's place, it would wait for ever for what the first one had begun.
 TEST_WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
 
-test: $(VENV)/.test  ## run the whole test suite
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
-	  --max-worker-restart 0
+test: $(VENV)/.test $(FRAMEWORKS_VENV)/.installed  ## run the whole test suite
+	@FRAMEWORKS_VENV=$(FRAMEWORKS_VENV) $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile \
+	  --no-loadscope-reorder --max-worker-restart 0
 
 tests/node/node_modules/.installed: tests/node/package-lock.json
 	@cd tests/node && npm ci --silent && touch node_modules/.installed
@@ -116,5 +125,5 @@ layers: $(VENV)/.dev  ## who may import whom
 dependencies: $(VENV)/.dev  ## what is declared is used, and the other way round
 	@$(BIN)/deptry services
 
-clean:  ## forget the virtual environment and all caches
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build
+clean:  ## forget the virtual environments and all caches
+	@rm -rf $(VENV) $(FRAMEWORKS_VENV) .mypy_cache .ruff_cache .pytest_cache dist build

@@ -420,6 +420,17 @@ def test_names_of_speakers_are_refused_where_they_are_not_taken():
     assert caught.value.field == "messages[0].name"
 
 
+@pytest.mark.parametrize("variant", [Variant(), Variant(speaker_names=False)])
+def test_a_result_has_the_name_of_its_tool_where_names_are_taken(variant):
+    result = ToolResult(tool_call_id="c1", content=(Text("sunny"),))
+    named = Message(role=Role.TOOL, parts=(result,), name="f")
+
+    [written] = sent(ChatRequest(model="m", messages=(named,)), variant)["messages"]
+
+    assert written["content"] == "sunny"
+    assert ("name" in written) is variant.speaker_names
+
+
 def test_what_a_variant_does_not_take_is_refused_by_name():
     with pytest.raises(UnsupportedError) as refused:
         sent(asked(Text("a"), seed=1), Variant(refused=frozenset({"seed"})))

@@ -10,7 +10,7 @@ from meshgate.dialects import sse
 from meshgate.dialects.grammar import check
 from meshgate.dialects.meshgate_chat.dialect import DIALECT as MESHGATE
 from meshgate.dialects.openai_chat.dialect import DIALECT as OPENAI
-from meshgate.dialects.translation import CHAT_DIALECTS, translator
+from meshgate.dialects.translation import CHAT_DIALECTS, UPSTREAM_DIALECTS, translator
 from meshgate.runtime.errors import UnsupportedError
 from meshgate.v1 import gateway_service_pb2
 
@@ -119,6 +119,22 @@ def test_a_translated_request_asks_a_stream_for_its_usage():
         "stream_options": {"include_usage": True},
     }
     assert request.head.model == "public"
+
+
+@pytest.mark.parametrize("upstream", UPSTREAM_DIALECTS)
+def test_a_result_that_names_its_tool_is_a_result_for_every_upstream(upstream):
+    function = {"name": "get_weather", "arguments": "{}"}
+    call = {"id": "call_1", "type": "function", "function": function}
+    said = [
+        {"role": "user", "content": "the weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "name": "get_weather", "content": "sunny"},
+    ]
+    body = msgspec.json.encode({"model": "public", "messages": said})
+
+    request = translator("openai_chat", upstream).request(body, "target", stream=False)
+
+    assert b"sunny" in request.body
 
 
 def test_the_same_dialect_on_both_sides_passes_answers_untouched():

@@ -5,7 +5,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
 
-import { gathered, key, models, oneTry, parameters, speaking, text, url } from "./gateway.js";
+import { gathered, key, models, oneTry, parameters, text, url } from "./gateway.js";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
@@ -36,7 +36,7 @@ for (const [dialect, way] of ways) {
   for (const [upstream, name] of Object.entries(models)) {
     const pair = `from ${upstream} by way of ${dialect}`;
 
-    test(`a text is generated ${pair}`, speaking(dialect), async () => {
+    test(`a text is generated ${pair}`, async () => {
       const answer = await generateText({ model: way(name), prompt: "hello", maxRetries: 0 });
 
       assert.equal(answer.text, text);
@@ -44,7 +44,7 @@ for (const [dialect, way] of ways) {
       assert.ok(answer.usage.outputTokens > 0);
     });
 
-    test(`a text is streamed ${pair}`, speaking(dialect), async () => {
+    test(`a text is streamed ${pair}`, async () => {
       const answer = streamText({ model: way(name), prompt: "hello", maxRetries: 0 });
 
       const pieces = await gathered(answer.textStream);
@@ -54,7 +54,7 @@ for (const [dialect, way] of ways) {
       assert.equal(await answer.finishReason, "stop");
     });
 
-    test(`tools are called and their results given back ${pair}`, speaking(dialect), async () => {
+    test(`tools are called and their results given back ${pair}`, async () => {
       const cities = [];
       const answer = streamText({
         model: way(name),
@@ -71,25 +71,19 @@ for (const [dialect, way] of ways) {
       assert.deepEqual(steps.map((step) => step.toolResults[0].output), ["sunny", "sunny"]);
     });
 
-    test(`an object is generated ${pair}`, speaking(dialect), async () => {
-      const asked = generateText({
+    test(`an object is generated ${pair}`, async () => {
+      const { output } = await generateText({
         model: way(name),
         prompt: "Paris in JSON",
         output: Output.object({ schema: jsonSchema(place) }),
         maxRetries: 0,
       });
 
-      // By way of Anthropic it asks for one call of a tool and no more, which Gemini cannot be told.
-      if (dialect === "anthropic_messages" && upstream === "gemini_generate") {
-        await assert.rejects(asked, /parallel_tool_calls/);
-      } else {
-        const { output } = await asked;
-        assert.ok(Number.isInteger(output.degrees));
-      }
+      assert.equal(output.city, "Paris");
     });
   }
 
-  test(`a stream that fails has failed by way of ${dialect}`, speaking(dialect), async () => {
+  test(`a stream that fails has failed by way of ${dialect}`, async () => {
     const errors = [];
     const answer = streamText({
       model: way(oneTry),

@@ -3,10 +3,9 @@ import test from "node:test";
 
 import Anthropic from "@anthropic-ai/sdk";
 
-import { key, models, oneTry, parameters, speaking, text, url } from "./gateway.js";
+import { key, models, oneTry, parameters, text, url } from "./gateway.js";
 
 const client = new Anthropic({ baseURL: url, apiKey: key, maxRetries: 0 });
-const options = speaking("anthropic_messages");
 const tool = { name: "get_weather", input_schema: parameters };
 const asking = (content, more = {}) => ({
   model: models.openai_chat,
@@ -16,7 +15,7 @@ const asking = (content, more = {}) => ({
 });
 
 for (const [upstream, model] of Object.entries(models)) {
-  test(`a message is answered with usage by ${upstream}`, options, async () => {
+  test(`a message is answered with usage by ${upstream}`, async () => {
     const answer = await client.messages.create(asking("hello", { model, system: "Be brief." }));
 
     assert.equal(answer.content[0].text, text);
@@ -24,7 +23,7 @@ for (const [upstream, model] of Object.entries(models)) {
     assert.ok(answer.usage.output_tokens > 0);
   });
 
-  test(`the streaming helper puts a message of ${upstream} together`, options, async () => {
+  test(`the streaming helper puts a message of ${upstream} together`, async () => {
     const pieces = [];
     const stream = client.messages.stream(asking("hello", { model }));
     stream.on("text", (piece) => pieces.push(piece));
@@ -36,7 +35,7 @@ for (const [upstream, model] of Object.entries(models)) {
     assert.ok(pieces.length > 1);
   });
 
-  test(`tool calls of ${upstream} are put together, and results sent back`, options, async () => {
+  test(`tool calls of ${upstream} are put together, and results sent back`, async () => {
     const question = asking("the weather in Paris?", { model, tools: [tool] });
     const wish = await client.messages.stream(question).finalMessage();
     const calls = wish.content.filter((block) => block.type === "tool_use");
@@ -67,7 +66,7 @@ for (const [words, status, error] of [
   ["nonsense", 400, Anthropic.BadRequestError],
   ["too much", 429, Anthropic.RateLimitError],
 ]) {
-  test(`what the upstream answers with ${status} is the SDK's own error`, options, async () => {
+  test(`what the upstream answers with ${status} is the SDK's own error`, async () => {
     const asked = client.messages.create(asking(words, { model: oneTry }));
 
     await assert.rejects(asked, error);
@@ -75,7 +74,7 @@ for (const [words, status, error] of [
 }
 
 for (const words of ["broken off", "failing"]) {
-  test(`a stream that is ${words} never looks complete`, options, async () => {
+  test(`a stream that is ${words} never looks complete`, async () => {
     const stream = client.messages.stream(asking(words, { model: oneTry }));
 
     await assert.rejects(stream.finalMessage(), Anthropic.APIError);

@@ -18,13 +18,6 @@ export const parameters = {
   additionalProperties: false,
 };
 
-const dialects = new Set(process.env.MESHGATE_DIALECTS.split(","));
-
-/** Options of a test that needs a dialect which this gateway may not speak yet. */
-export function speaking(dialect) {
-  return { skip: dialects.has(dialect) ? false : `no ${dialect} yet` };
-}
-
 /** All that a stream brings. */
 export async function gathered(stream) {
   const pieces = [];

@@ -13,8 +13,6 @@ from pathlib import Path
 from gateway_process import Gateway, running_gateway, running_upstream
 from upstream import Behaviour, Cut, ErrorEvent, Refuse, RemoteUpstream, ToolCall
 
-from meshgate.dialects.translation import CALLER_DIALECTS
-
 _HERE = Path(__file__).parent
 _WEATHER = ToolCall(name="get_weather", arguments='{"city": "Paris"}')
 # By what the tests say in their prompts.
@@ -56,7 +54,6 @@ def _environment(gateway: Gateway) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "MESHGATE_URL": gateway.base_url,
         "MESHGATE_KEY": gateway.key,
-        "MESHGATE_DIALECTS": ",".join(CALLER_DIALECTS),
     }
 
 

@@ -212,6 +212,11 @@ class Message(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
     name: str = ""
 
+    @property
+    def speaker_name(self) -> str:
+        """Which one of its role speaks; results have the name of their tool, which their call has as well."""
+        return "" if self.role is Role.TOOL else self.name
+
 
 class Tool(Struct, frozen=True, kw_only=True):
     """A function that the model may ask to have called; `parameters_json` is a JSON object.

@@ -72,7 +72,7 @@ def write(messages: Sequence[Message]) -> Turns:
     turns: list[tuple[str, list[Block]]] = []
     for at, message in enumerate(messages):
         where = f"messages[{at}]"
-        if message.name:
+        if message.speaker_name:
             raise unsupported(f"{where}.name")
         role = _TURNS[message.role]
         if message.role is Role.SYSTEM and not turns:

@@ -82,7 +82,7 @@ class Conversation:
             self._take(message, f"messages[{at}]")
 
     def _take(self, message: Message, at: str) -> None:
-        if message.name and message.role is not Role.TOOL:
+        if message.speaker_name:
             raise unsupported(f"{at}.name")
         blocks: list[Block] = []
         for number, part in enumerate(message.parts):

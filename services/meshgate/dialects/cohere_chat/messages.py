@@ -87,7 +87,7 @@ class Conversation:
 
 
 def _check(message: Message, at: str) -> None:
-    if message.name and message.role is not Role.TOOL:
+    if message.speaker_name:
         raise unsupported(f"{at}.name")
     for number, part in enumerate(message.parts):
         if not isinstance(part, _SPOKEN[message.role]):

@@ -229,5 +229,5 @@ def _sign_first_call(parts: list[dict[str, object]]) -> None:
 
 
 def _check_name(message: Message, at: str) -> None:
-    if message.name:
+    if message.speaker_name:
         raise unsupported(f"{at}.name")

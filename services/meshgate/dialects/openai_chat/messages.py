@@ -44,13 +44,13 @@ def write(messages: Iterable[Message], variant: Variant) -> list[dict[str, objec
     for at, message in enumerate(messages):
         parts = _checked(message, f"messages[{at}]", variant)
         if message.role is Role.TOOL:
-            written += _tool_results(message)
+            written += _tool_results(message, variant)
         elif message.role is Role.ASSISTANT:
             told = write_assistant(parts) | write_thoughts(parts, variant)
-            written.append(_named(message, told))
+            written.append(_named(message, told, variant))
         else:
-            content = _content(parts)
-            written.append(_named(message, {"role": message.role.value, "content": content}))
+            told = {"role": message.role.value, "content": _content(parts)}
+            written.append(_named(message, told, variant))
     return written
 
 
@@ -119,7 +119,7 @@ def _checked(message: Message, at: str, variant: Variant) -> list[Part]:
     Raises:
         UnsupportedError: One of them cannot stand there.
     """
-    if message.name and not variant.speaker_names:
+    if message.speaker_name and not variant.speaker_names:
         raise unsupported(f"{at}.name")
     for number, part in enumerate(message.parts):
         where = f"{at}.parts[{number}]"
@@ -168,17 +168,18 @@ def _name_of(part: Part) -> str:
     return names.get(type(part), type(part).__name__.lower())
 
 
-def _named(message: Message, written: dict[str, object]) -> dict[str, object]:
-    if message.name:
+def _named(message: Message, written: dict[str, object], variant: Variant) -> dict[str, object]:
+    if message.name and variant.speaker_names:
         written["name"] = message.name
     return written
 
 
-def _tool_results(message: Message) -> list[dict[str, object]]:
+def _tool_results(message: Message, variant: Variant) -> list[dict[str, object]]:
     return [
         _named(
             message,
             {"role": "tool", "tool_call_id": part.tool_call_id, "content": _result(part)},
+            variant,
         )
         for part in message.parts
         if isinstance(part, ToolResult)

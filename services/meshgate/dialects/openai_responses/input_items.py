@@ -44,7 +44,7 @@ def write(messages: Sequence[Message]) -> list[Item]:
     custom = frozenset(_custom_calls(messages))
     written: list[Item] = []
     for at, message in enumerate(messages):
-        if message.name:
+        if message.speaker_name:
             raise unsupported(f"messages[{at}].name")
         parts = [part for part in message.parts if not isinstance(part, CachePoint)]
         for number, part in enumerate(message.parts):
