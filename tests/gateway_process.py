@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 from envoy_process import free_port
+from plain_http import TRUSTS_NOBODY
 
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -163,7 +164,11 @@ class Gateway:
     def client(self, key: str | None = KEY) -> httpx.AsyncClient:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         return httpx.AsyncClient(
-            base_url=self.base_url, headers=headers, timeout=60, trust_env=False
+            base_url=self.base_url,
+            headers=headers,
+            timeout=60,
+            trust_env=False,
+            verify=TRUSTS_NOBODY,
         )
 
 

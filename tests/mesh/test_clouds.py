@@ -12,6 +12,7 @@ import pytest
 from gateway_process import KEY, Gateway, running_gateway
 from mesh.books import records
 from mesh.waiting import until
+from plain_http import TRUSTS_NOBODY
 from upstream.behaviours import DEFAULT_TEXT
 from upstream.cloud import FakeCloud, Reply, running_cloud
 from upstream.event_stream import MEDIA_TYPE, event, exception
@@ -77,7 +78,7 @@ def gateway(
 def client(gateway: Gateway, cloud: FakeCloud) -> Iterator[openai.OpenAI]:
     cloud.forget()
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=KEY, http_client=http, max_retries=0
         ) as client,

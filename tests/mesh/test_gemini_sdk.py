@@ -13,6 +13,7 @@ from google.genai import errors, types
 from mesh.books import records
 from mesh.shared_gateways import MESH_AND_COMPACT
 from mesh.waiting import until
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Cut, ErrorEvent, Match, Refuse, RemoteUpstream, ToolCall, Usage
 from upstream.behaviours import DEFAULT_TEXT
 
@@ -36,7 +37,8 @@ def client_of(gateway: Gateway, key: str = KEY, api_version: str | None = None) 
         base_url=gateway.base_url,
         api_version=api_version,
         timeout=60_000,
-        client_args={"trust_env": False},
+        client_args={"trust_env": False, "verify": TRUSTS_NOBODY},
+        async_client_args={"ssl": TRUSTS_NOBODY},
         retry_options=types.HttpRetryOptions(attempts=1),
     )
     return genai.Client(api_key=key, vertexai=False, http_options=options)
@@ -51,7 +53,7 @@ def client(gateway: Gateway) -> Iterator[genai.Client]:
 @pytest.fixture
 def openai_client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=KEY, http_client=http, max_retries=0
         ) as client,

@@ -10,6 +10,7 @@ from gateway_process import ADMIN_KEY, Gateway, running_gateway
 from mesh.administration import Admin
 from mesh.books import recorded, total
 from mesh.media_gateway import MODELS, cost_usd, transcribed
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Match, Refuse, RemoteUpstream
 from upstream.media import PICTURE, SOUND_BYTES
 
@@ -38,7 +39,7 @@ async def admin(gateway: Gateway) -> AsyncIterator[Admin]:
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,

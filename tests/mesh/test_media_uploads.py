@@ -13,6 +13,7 @@ from mesh.administration import Admin
 from mesh.books import recorded, total
 from mesh.media_gateway import MODELS, SOUND, cost_usd, nameless_files, transcribed
 from mesh.waiting import until
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Close, ErrorEvent, Hang, Refuse, RemoteUpstream
 
 from meshgate.v1 import usage_record_pb2
@@ -41,7 +42,7 @@ async def admin(gateway: Gateway) -> AsyncIterator[Admin]:
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,

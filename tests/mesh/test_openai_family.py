@@ -7,6 +7,7 @@ import httpx
 import openai
 import pytest
 from gateway_process import Gateway, running_gateway
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Match, RemoteUpstream, ToolCall
 from upstream.behaviours import DEFAULT_TEXT
 
@@ -33,7 +34,7 @@ def family(tmp_path_factory: pytest.TempPathFactory, upstream_origin: str) -> It
 @pytest.fixture
 def client(family: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{family.base_url}/v1", api_key=family.key, http_client=http, max_retries=0
         ) as client,
