@@ -1,7 +1,6 @@
 """`meshgate`: the command line."""
 
 import importlib
-from importlib.metadata import version
 
 import click
 
@@ -46,7 +45,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("meshgate up", 'meshgate chat demo "Hello!"'),
 )
-@click.version_option(version("meshgate"), prog_name="meshgate")
+@click.version_option(package_name="meshgate", prog_name="meshgate")
 def main() -> None:
     """An AI gateway: one front door between every application and every language model.
 

@@ -12,7 +12,6 @@ from typing import Protocol, Self
 import structlog
 
 from meshgate.runtime.environment import Environment
-from meshgate.runtime.grpcio import GrpcioServer
 from meshgate.runtime.health import Health
 from meshgate.runtime.instance import InstanceServicer
 from meshgate.runtime.interception import intercepted
@@ -45,6 +44,9 @@ def make_server(stack: Stack, methods: Iterable[Method], limits: Limits | None =
     limits = limits or Limits()
     if stack == "native":
         return NativeServer(methods, limits)
+    # Here, for hardly anybody asks for it.
+    from meshgate.runtime.grpcio import GrpcioServer  # noqa: PLC0415
+
     return GrpcioServer(methods, limits, {method.service_name for method in methods})
 
 
