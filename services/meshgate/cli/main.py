@@ -5,6 +5,7 @@ import importlib
 import click
 
 from meshgate.cli.examples import examples
+from meshgate.runtime.memory import loading
 
 _COMMANDS = {
     "up": ("meshgate.cli.up", "up_command"),
@@ -35,7 +36,8 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), name)
+        with loading():
+            command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
         return command
 
