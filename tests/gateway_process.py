@@ -16,7 +16,8 @@ import httpx
 from envoy_process import free_port
 from plain_http import TRUSTS_NOBODY
 
-START_SECONDS = 60
+# More than `meshgate up` itself allows, so that it says what is missing.
+START_SECONDS = 150
 STOP_SECONDS = 20
 KEY = "mg-test-0123456789abcdef"
 SMALL_KEY = "mg-small-0123456789abcdef"

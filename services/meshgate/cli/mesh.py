@@ -32,7 +32,7 @@ T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
 EDGE = "envoy"
 COMPACT = "compact"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 # On one machine Envoy has heard that a service drains after two looks. The services behind routing
 # stop when it has gone, so that nobody is left to hear of it.
