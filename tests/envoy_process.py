@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from plain_http import TRUSTS_NOBODY
 
 from meshgate.edge import binary, rendering
 from meshgate.edge.rendering import Address, EdgeSettings
@@ -98,7 +99,7 @@ async def running_envoy(settings: EdgeSettings) -> AsyncIterator[RunningEnvoy]:
         process = await asyncio.create_subprocess_exec(
             *binary.command(binary.find(), config, log_flush_seconds=0.05), stderr=log
         )
-    transport = httpx.AsyncHTTPTransport(uds=str(settings.admin_socket))
+    transport = httpx.AsyncHTTPTransport(uds=str(settings.admin_socket), verify=TRUSTS_NOBODY)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as admin:
             await _until_ready(process, admin, directory / "envoy.log")

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,8 @@ from alembic.migration import MigrationContext
 from auth.instance import running_instance
 from auth.opened_records import PEPPERS, TEN_A_MINUTE, Clock, key, team
 from postgres_server import running_postgres
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
 
 from meshgate.auth.principals import Principal
 from meshgate.auth.sql.opening import opened
@@ -18,6 +20,10 @@ from meshgate.auth.sql.schema import METADATA, SCHEMA
 from meshgate.database.database import Database, DatabaseUnusableError
 from meshgate.database.migration import Migration, migrate
 from meshgate.runtime.errors import ServiceUnavailableError
+
+BOUND_SECONDS = 30
+# Of the loop: more than it takes until a driver that does not wait has refused.
+TURNS = 200
 
 
 @pytest.fixture
@@ -147,13 +153,28 @@ async def test_a_locked_file_is_read_and_writes_to_it_are_refused_in_time(sqlite
 
 async def test_a_write_waits_for_a_lock_that_goes_away(sqlite_url, file):
     await migrate(SCHEMA, sqlite_url)
-    async with opened(sqlite_url, PEPPERS, Clock()) as records:
-        locker = sqlite3.connect(file, isolation_level=None)
-        locker.execute("BEGIN IMMEDIATE")
-        writing = asyncio.ensure_future(records.directory.teams.create(team()))
-        asyncio.get_running_loop().call_later(0.05, locker.close)
+    begun = asyncio.Event()
 
-        assert (await writing).name == "core"
+    def note(_connection, _cursor, statement, *_more):
+        if statement == "BEGIN IMMEDIATE":
+            begun.set()
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        async with opened(sqlite_url, PEPPERS, Clock(), wait_seconds=BOUND_SECONDS) as records:
+            locker = sqlite3.connect(file, isolation_level=None)
+            locker.execute("BEGIN IMMEDIATE")
+            writing = asyncio.ensure_future(records.directory.teams.create(team()))
+            await begun.wait()
+            for _ in range(TURNS):
+                time.sleep(0)  # to the driver's thread
+                await asyncio.sleep(0)
+            assert not writing.done()
+            locker.close()
+
+            assert (await writing).name == "core"
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def test_a_write_that_fails_half_way_changes_nothing(records):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshgate.cli.announcement import Announcement
-from meshgate.cli.mesh import SEPARATE, TOGETHER, Mesh, Plan, Shape
+from meshgate.cli.mesh import SEPARATE, START_SECONDS, TOGETHER, Mesh, Plan, Shape
 from meshgate.cli.redis_server import ANSWERS, EmbeddedRedis, ExternalRedis, RedisServer
 from meshgate.cli.supervision import StartError
 from meshgate.edge.rendering import Address
@@ -26,7 +26,7 @@ class NotedSupervisor:
         self.before_start = lambda _program: None
 
     async def start(self, program, within_seconds=0):
-        assert within_seconds <= 60
+        assert within_seconds <= START_SECONDS
         self.before_start(program)
         self.programs[program.name] = program
 

@@ -8,6 +8,7 @@ import httpx
 import pytest_asyncio
 from edge.scripted_routing import OPTIONS, Script, ScriptedRouting, scripted_routing
 from envoy_process import START_SECONDS, RunningEnvoy, edge_settings, free_port, running_envoy
+from plain_http import TRUSTS_NOBODY
 
 from meshgate.edge.rendering import Address
 
@@ -35,7 +36,9 @@ async def deserted_edge() -> AsyncIterator[RunningEnvoy]:
 
 @_session
 async def rest(edge: RunningEnvoy) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=edge.base_url, timeout=20) as client:
+    async with httpx.AsyncClient(
+        base_url=edge.base_url, timeout=20, verify=TRUSTS_NOBODY
+    ) as client:
         yield client
 
 

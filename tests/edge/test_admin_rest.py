@@ -7,6 +7,7 @@ import httpx
 import pytest
 from edge.scripted_routing import body
 from envoy_process import edge_settings, free_port, running_envoy
+from plain_http import TRUSTS_NOBODY
 
 from meshgate.edge.rendering import Address
 from meshgate.v1 import key_service_pb2 as pb
@@ -223,7 +224,7 @@ async def test_without_auth_the_admin_api_alone_is_unavailable(routing, script):
     script.on("ListModels", models)
     nowhere = [Address("127.0.0.1", free_port())]
     async with running_envoy(edge_settings(routing.addresses, auth=nowhere)) as edge:
-        async with httpx.AsyncClient(base_url=edge.base_url) as client:
+        async with httpx.AsyncClient(base_url=edge.base_url, verify=TRUSTS_NOBODY) as client:
             answer = await client.get(KEYS)
             others = await client.get("/v1/models")
         async with grpc.aio.insecure_channel(edge.grpc_target) as channel:

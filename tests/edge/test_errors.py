@@ -7,6 +7,7 @@ import httpx
 import pytest
 from edge.scripted_routing import Script, body, fail
 from envoy_process import RunningEnvoy
+from plain_http import TRUSTS_NOBODY
 
 from meshgate.v1 import gateway_service_pb2 as gateway_pb
 from meshgate.v1 import gateway_service_pb2_grpc as gateway_rpc
@@ -245,7 +246,7 @@ async def test_unreadable_json_is_400_in_the_typed_dialect(rest, script):
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
 async def test_with_no_service_openai_clients_get_503_in_their_shape(deserted_edge, path):
-    async with httpx.AsyncClient(base_url=deserted_edge.base_url) as client:
+    async with httpx.AsyncClient(base_url=deserted_edge.base_url, verify=TRUSTS_NOBODY) as client:
         answer = await client.post(path, json={})
 
     assert answer.status_code == 503
@@ -256,7 +257,7 @@ async def test_with_no_service_openai_clients_get_503_in_their_shape(deserted_ed
 
 @pytest.mark.parametrize("path", ["/meshgate/v1/status", "/readyz", "/healthz"])
 async def test_with_no_service_typed_clients_get_503_as_a_status(deserted_edge, path):
-    async with httpx.AsyncClient(base_url=deserted_edge.base_url) as client:
+    async with httpx.AsyncClient(base_url=deserted_edge.base_url, verify=TRUSTS_NOBODY) as client:
         answer = await client.get(path)
 
     assert answer.status_code == 503

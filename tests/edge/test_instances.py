@@ -9,10 +9,13 @@ import httpx
 import pytest
 from edge.scripted_routing import body, scripted_routing
 from envoy_process import edge_settings, free_port, running_envoy
+from plain_http import TRUSTS_NOBODY
 
 from meshgate.edge.rendering import Address
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+BOUND_SECONDS = 20
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ async def test_a_dead_instance_is_passed_over_from_the_start():
 
         async with (
             running_envoy(edge_settings(addresses)) as edge,
-            httpx.AsyncClient(base_url=edge.base_url) as client,
+            httpx.AsyncClient(base_url=edge.base_url, verify=TRUSTS_NOBODY) as client,
         ):
             statuses = {(await client.get("/v1/models")).status_code for _ in range(10)}
 
@@ -102,7 +105,7 @@ async def edge_on_a_lifeline(routing) -> AsyncIterator[tuple[httpx.AsyncClient, 
     async with (
         lifeline.connected() as address,
         running_envoy(edge_settings([address])) as edge,
-        httpx.AsyncClient(base_url=edge.base_url) as client,
+        httpx.AsyncClient(base_url=edge.base_url, verify=TRUSTS_NOBODY) as client,
     ):
         yield client, lifeline
 
@@ -119,7 +122,7 @@ async def test_a_service_that_dies_before_it_answers_is_503(routing, script):
 
     async with edge_on_a_lifeline(routing) as (client, lifeline):
         call = asyncio.create_task(client.post("/v1/chat/completions", json={}))
-        await asyncio.wait_for(called.wait(), 5)
+        await asyncio.wait_for(called.wait(), BOUND_SECONDS)
         lifeline.cut()
         answer = await call
 

@@ -9,6 +9,7 @@ import pytest
 from edge.scripted_routing import MIB, Script, body
 from envoy_process import RunningEnvoy, edge_settings, running_envoy
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from plain_http import TRUSTS_NOBODY
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -172,7 +173,7 @@ class TestTrust:
 
         async with (
             running_envoy(settings) as edge,
-            httpx.AsyncClient(base_url=edge.base_url) as client,
+            httpx.AsyncClient(base_url=edge.base_url, verify=TRUSTS_NOBODY) as client,
         ):
             await client.get("/v1/models", headers={"x-forwarded-for": "192.0.2.1, 203.0.113.9"})
 

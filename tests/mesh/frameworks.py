@@ -14,6 +14,7 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
+from plain_http import TRUSTS_NOBODY
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models import Model
@@ -131,9 +132,9 @@ class Frameworks:
     def __init__(self, gateway: Gateway) -> None:
         self._origin, self._key = gateway.base_url, gateway.key
         # Nothing here is encrypted, and to load certificates takes longer than to ask.
-        self._http = httpx.AsyncClient(trust_env=False, verify=False, timeout=60)
-        self._http2 = httpx2.AsyncClient(trust_env=False, verify=False, timeout=60)
-        self._unused = httpx.Client(trust_env=False, verify=False)
+        self._http = httpx.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY, timeout=60)
+        self._http2 = httpx2.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY, timeout=60)
+        self._unused = httpx.Client(trust_env=False, verify=TRUSTS_NOBODY)
         self._makers: dict[str, Callable[[str], Framework]] = {
             "langchain chat": lambda model: LangChain(self._chat_openai(model)),
             "langchain responses": lambda model: LangChain(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from collector import Collector
 from gateway_process import Gateway, running_gateway
+from mesh import media_gateway
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ WAYS = {
 }
 MESH_AND_COMPACT = pytest.mark.parametrize("gateway", ["mesh", "compact"], indirect=True)
 """For modules that need no more than the two shapes, or the traces of their gateways."""
+_MODELS = f"""{media_gateway.MODELS}
+  mistral-small: {{targets: [{{provider: mistral}}]}}
+  deepseek-flash: {{targets: [{{provider: deepseek}}]}}
+"""
 # A busy machine may take long to find something: here that is no miss.
 PATIENT = {"CACHE_LOOKUP_TIMEOUT": "5s", "ROUTING_CACHE_TIMEOUT": "5s"}
 
@@ -81,6 +86,7 @@ class SharedGateways:
                 self._upstream,
                 *way.options,
                 stack=way.stack,
+                models=_MODELS,
                 variables=PATIENT | (self._tracing() if way.is_traced else {}),
             )
         )

@@ -16,6 +16,7 @@ from mesh.books import records
 from mesh.sensitive import SECRET
 from mesh.shared_gateways import MESH_AND_COMPACT
 from mesh.waiting import until
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Cut, ErrorEvent, Refuse, RemoteUpstream, ToolCall, Usage
 from upstream.behaviours import DEFAULT_TEXT
 from upstream.messages import SIGNATURE, THOUGHT
@@ -37,7 +38,7 @@ BOTH = pytest.mark.parametrize("model", [NATIVE, FOREIGN])
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
     with (
-        httpx2.Client(trust_env=False) as http,
+        httpx2.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         anthropic.Anthropic(
             base_url=gateway.base_url, api_key=gateway.key, http_client=http, max_retries=0
         ) as client,
@@ -48,7 +49,7 @@ def client(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
 @pytest.fixture
 async def async_client(gateway: Gateway) -> AsyncIterator[anthropic.AsyncAnthropic]:
     async with (
-        httpx2.AsyncClient(trust_env=False) as http,
+        httpx2.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY) as http,
         anthropic.AsyncAnthropic(
             base_url=gateway.base_url, api_key=gateway.key, http_client=http, max_retries=0
         ) as client,
@@ -326,7 +327,7 @@ def test_models_are_listed_and_found(client: anthropic.Anthropic) -> None:
 class TestErrors:
     def test_a_key_that_is_not_known(self, gateway: Gateway) -> None:
         with (
-            httpx2.Client(trust_env=False) as http,
+            httpx2.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
             anthropic.Anthropic(
                 base_url=gateway.base_url, api_key="mg-wrong", http_client=http, max_retries=0
             ) as client,
@@ -345,7 +346,7 @@ class TestErrors:
 
     def test_a_model_that_the_key_may_not_use(self, gateway: Gateway) -> None:
         with (
-            httpx2.Client(trust_env=False) as http,
+            httpx2.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
             anthropic.Anthropic(
                 base_url=gateway.base_url, api_key=SMALL_KEY, http_client=http, max_retries=0
             ) as client,

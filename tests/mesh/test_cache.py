@@ -13,6 +13,7 @@ import openai
 import pytest
 from gateway_process import Gateway, running_gateway
 from mesh.shared_gateways import PATIENT
+from plain_http import TRUSTS_NOBODY
 from upstream import RemoteUpstream
 from upstream.embeddings import DIMENSIONS, vector
 
@@ -96,7 +97,7 @@ async def test_a_crowd_goes_upstream_once(gateway: Gateway, upstream: RemoteUpst
 async def test_of_a_list_of_texts_only_the_new_ones_go_upstream(
     gateway: Gateway, upstream: RemoteUpstream
 ) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY) as http:
         client = openai.AsyncOpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         )

@@ -28,6 +28,7 @@ from mesh.sensitive import (
     written_about,
 )
 from mesh.shared_gateways import MESH_AND_COMPACT
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Framing, RemoteUpstream, ToolCall
 
 from meshgate.dialects.openai_chat import grammar
@@ -49,7 +50,7 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def sdk(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     async with (
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.AsyncOpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,

@@ -6,27 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import openai
 import pytest
-from gateway_process import ADMIN_KEY, Gateway, running_gateway
+from gateway_process import ADMIN_KEY, Gateway
 from mesh.administration import Admin
 from mesh.books import recorded, total
-from mesh.media_gateway import MODELS, cost_usd, transcribed
+from mesh.media_gateway import cost_usd, transcribed
+from mesh.shared_gateways import MESH_AND_COMPACT
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Match, Refuse, RemoteUpstream
 from upstream.media import PICTURE, SOUND_BYTES
 
-pytestmark = pytest.mark.mesh
+pytestmark = [pytest.mark.mesh, MESH_AND_COMPACT]
 
 DRAWINGS = {"model": "drawings", "prompt": "a red fox"}
 SPOKEN = {"model": "voice", "input": "hello", "voice": "alloy"}
-
-
-@pytest.fixture(scope="module", params=["mesh", "compact"])
-def gateway(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream_origin: str
-) -> Iterator[Gateway]:
-    options = ("--compact",) if request.param == "compact" else ()
-    directory = tmp_path_factory.mktemp("media")
-    with running_gateway(directory, upstream_origin, *options, models=MODELS) as gateway:
-        yield gateway
 
 
 @pytest.fixture
@@ -38,7 +30,7 @@ async def admin(gateway: Gateway) -> AsyncIterator[Admin]:
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,

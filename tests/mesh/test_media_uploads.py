@@ -8,28 +8,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import httpx
 import openai
 import pytest
-from gateway_process import ADMIN_KEY, SMALL_KEY, Gateway, running_gateway
+from gateway_process import ADMIN_KEY, SMALL_KEY, Gateway
 from mesh.administration import Admin
 from mesh.books import recorded, total
-from mesh.media_gateway import MODELS, SOUND, cost_usd, nameless_files, transcribed
+from mesh.media_gateway import SOUND, cost_usd, nameless_files, transcribed
+from mesh.shared_gateways import MESH_AND_COMPACT
 from mesh.waiting import until
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Close, ErrorEvent, Hang, Refuse, RemoteUpstream
 
 from meshgate.v1 import usage_record_pb2
 
-pytestmark = pytest.mark.mesh
+pytestmark = [pytest.mark.mesh, MESH_AND_COMPACT]
 
 LARGE = (b"\r\n--not the boundary\r\n" + b"\0\xff" * 500) * ((25 << 20) // 1022)
-
-
-@pytest.fixture(scope="module", params=["mesh", "compact"])
-def gateway(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream_origin: str
-) -> Iterator[Gateway]:
-    options = ("--compact",) if request.param == "compact" else ()
-    directory = tmp_path_factory.mktemp("media")
-    with running_gateway(directory, upstream_origin, *options, models=MODELS) as gateway:
-        yield gateway
 
 
 @pytest.fixture
@@ -41,7 +33,7 @@ async def admin(gateway: Gateway) -> AsyncIterator[Admin]:
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,

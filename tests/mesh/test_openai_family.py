@@ -6,36 +6,29 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from gateway_process import Gateway, running_gateway
+from gateway_process import Gateway
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Match, RemoteUpstream, ToolCall
 from upstream.behaviours import DEFAULT_TEXT
 
-pytestmark = pytest.mark.mesh
+pytestmark = [
+    pytest.mark.mesh,
+    pytest.mark.parametrize("gateway", ["compact"], indirect=True, scope="module"),
+]
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
-MODELS = """
-  mistral-small: {targets: [{provider: mistral}]}
-  deepseek-flash: {targets: [{provider: deepseek}]}
-"""
 TOOLS: list[Any] = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
     for name in ("weather", "clock")
 ]
 
 
-@pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory, upstream_origin: str) -> Iterator[Gateway]:
-    directory = tmp_path_factory.mktemp("family")
-    with running_gateway(directory, upstream_origin, "--compact", models=MODELS) as gateway:
-        yield gateway
-
-
 @pytest.fixture
-def client(family: Gateway) -> Iterator[openai.OpenAI]:
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
-            base_url=f"{family.base_url}/v1", api_key=family.key, http_client=http, max_retries=0
+            base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,
     ):
         yield client
@@ -76,11 +69,11 @@ async def test_mistral_is_asked_in_its_words_and_its_calls_are_put_together(
 
 
 async def test_what_mistral_does_not_take_is_refused_by_its_name(
-    family: Gateway, upstream: RemoteUpstream
+    gateway: Gateway, upstream: RemoteUpstream
 ) -> None:
     asked = {"model": "mistral-small", "topK": 3, "messages": [said("ROLE_USER", text="hello")]}
 
-    async with family.client() as http:
+    async with gateway.client() as http:
         answer = await http.post("/meshgate/v1/chat", json=asked)
 
     assert answer.status_code == 400
@@ -89,7 +82,7 @@ async def test_what_mistral_does_not_take_is_refused_by_its_name(
 
 
 async def test_deepseek_is_told_thoughts_with_its_calls_and_no_others(
-    family: Gateway, upstream: RemoteUpstream
+    gateway: Gateway, upstream: RemoteUpstream
 ) -> None:
     await upstream.script(Match(), Behaviour(thought="hm"))
     thought = {"reasoning": {"text": "so"}}
@@ -104,7 +97,7 @@ async def test_deepseek_is_told_thoughts_with_its_calls_and_no_others(
     ]
     asked = {"model": "deepseek-flash", "messages": messages, "maxOutputTokens": 50}
 
-    async with family.client() as http:
+    async with gateway.client() as http:
         answer = await http.post("/meshgate/v1/chat", json=asked)
 
     first, second = answer.json()["message"]["parts"]

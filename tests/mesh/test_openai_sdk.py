@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 from gateway_process import SMALL_KEY, Gateway
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, Cut, ErrorEvent, Refuse, RemoteUpstream, ToolCall
 from upstream.behaviours import DEFAULT_TEXT
 
@@ -27,7 +28,7 @@ TOOL = {
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,
@@ -38,7 +39,7 @@ def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 async def async_client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     async with (
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.AsyncOpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,

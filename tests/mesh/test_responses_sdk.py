@@ -12,6 +12,7 @@ import openai
 import pytest
 from gateway_process import SMALL_KEY, Gateway
 from mesh.shared_gateways import MESH_AND_COMPACT
+from plain_http import TRUSTS_NOBODY
 from pydantic import BaseModel
 from upstream import Behaviour, Cut, ErrorEvent, Refuse, RemoteUpstream, ToolCall
 from upstream.behaviours import DEFAULT_TEXT, Usage
@@ -43,7 +44,7 @@ class Place(BaseModel):
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, verify=TRUSTS_NOBODY) as http,
         openai.OpenAI(
             base_url=f"{gateway.base_url}/v1", api_key=gateway.key, http_client=http, max_retries=0
         ) as client,

@@ -16,6 +16,7 @@ import openai
 from gateway_process import Gateway
 from google import genai
 from google.genai import types
+from plain_http import TRUSTS_NOBODY
 
 Form = Literal["plain", "streamed"]
 PICTURE = base64.b64decode(
@@ -339,8 +340,8 @@ class Voices:
     NAMES = ("chat completions", "responses", "messages", "generated content")
 
     def __init__(self, gateway: Gateway) -> None:
-        self._http = httpx.Client(trust_env=False)
-        self._http2 = httpx2.Client(trust_env=False)
+        self._http = httpx.Client(trust_env=False, verify=TRUSTS_NOBODY)
+        self._http2 = httpx2.Client(trust_env=False, verify=TRUSTS_NOBODY)
         self._openai = openai.OpenAI(
             base_url=f"{gateway.base_url}/v1",
             api_key=gateway.key,
@@ -356,7 +357,8 @@ class Voices:
         options = types.HttpOptions(
             base_url=gateway.base_url,
             timeout=60_000,
-            client_args={"trust_env": False},
+            client_args={"trust_env": False, "verify": TRUSTS_NOBODY},
+            async_client_args={"ssl": TRUSTS_NOBODY},
             retry_options=types.HttpRetryOptions(attempts=1),
         )
         self._genai = genai.Client(api_key=gateway.key, vertexai=False, http_options=options)

@@ -254,7 +254,7 @@ async def test_over_the_wire_a_cancel_reaches_the_upstream(stub, fake):
 
     await stub.CancelExecutes(pb.CancelExecutesRequest(session_id="s", tickets=[1]))
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(BOUND_SECONDS):
         assert (await fake.ending()).outcome == "client_gone"
     stream.cancel()
 
@@ -267,7 +267,7 @@ async def test_over_the_wire_a_stream_that_is_gone_cancels_the_upstream(stub, fa
 
     stream.cancel()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(BOUND_SECONDS):
         assert (await fake.ending()).outcome == "client_gone"
 
 

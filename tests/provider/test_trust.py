@@ -19,3 +19,7 @@ def test_without_any_the_systems_are_trusted():
 def test_what_is_no_certificate_is_refused(pem):
     with pytest.raises(ValueError, match="cannot be used"):
         trust(pem)
+
+
+def test_the_systems_are_read_once_for_all_upstreams():
+    assert trust(None) is trust(None)

@@ -4,6 +4,7 @@ from typing import Self
 
 import httpx
 import msgspec
+from plain_http import TRUSTS_NOBODY
 
 from upstream.behaviours import Behaviour, Match, Script
 from upstream.records import Request
@@ -15,7 +16,9 @@ class RemoteUpstream:
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self.base_url = f"{origin}/v1"
-        self._client = httpx.AsyncClient(base_url=origin, timeout=30, trust_env=False)
+        self._client = httpx.AsyncClient(
+            base_url=origin, timeout=30, trust_env=False, verify=TRUSTS_NOBODY
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from plain_http import TRUSTS_NOBODY
 from upstream import (
     Behaviour,
     Close,
@@ -36,7 +37,9 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 @pytest.fixture
 async def client(upstream: FakeUpstream) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=upstream.base_url, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(
+        base_url=upstream.base_url, trust_env=False, timeout=10, verify=TRUSTS_NOBODY
+    ) as client:
         yield client
 
 

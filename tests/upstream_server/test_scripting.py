@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from plain_http import TRUSTS_NOBODY
 from upstream import (
     Behaviour,
     Cut,
@@ -36,7 +37,9 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 
 @pytest.fixture
 async def client(upstream: FakeUpstream) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=upstream.base_url, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(
+        base_url=upstream.base_url, trust_env=False, timeout=10, verify=TRUSTS_NOBODY
+    ) as client:
         yield client
 
 
@@ -220,7 +223,7 @@ async def test_a_reset_forgets_requests_and_scripts(
 
 
 async def test_stopping_ends_open_answers() -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY) as client:
         async with FakeUpstream() as upstream:
             upstream.script("", Behaviour(), gate=Gate())
             asked = asyncio.create_task(client.post(upstream.base_url + PATH, json=ask("x")))
@@ -249,7 +252,7 @@ async def remote() -> AsyncIterator[RemoteUpstream]:
 async def test_a_process_is_scripted_and_asked_over_http(remote: RemoteUpstream) -> None:
     await remote.script("hello", Behaviour(fault=Cut(after_events=2)), times=1)
 
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=TRUSTS_NOBODY) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(remote.base_url + PATH, json=ask("hello", stream=True))
         await client.post(remote.base_url + PATH, json=ask("hello"))

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from plain_http import TRUSTS_NOBODY
 from upstream import Behaviour, FakeUpstream, Refuse, ToolCall, Usage
 
 ASK: Any = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "why is it so"}]}
@@ -277,7 +278,9 @@ async def test_a_wrong_key_is_refused(upstream: FakeUpstream) -> None:
 async def test_what_openai_refuses_is_refused(
     upstream: FakeUpstream, path: str, content: bytes, status: int, message: str
 ) -> None:
-    async with httpx.AsyncClient(base_url=upstream.base_url, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=upstream.base_url, trust_env=False, verify=TRUSTS_NOBODY
+    ) as client:
         answer = await client.post(
             path, content=content, headers={"authorization": "Bearer sk-right"}
         )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import httpx
+from meshgate.cli import local_http
 
 _SECONDS = 2.0
 
@@ -22,10 +22,8 @@ class EnvoyAdmin:
         await self._post("/reopen_logs")
 
     async def _post(self, *paths: str) -> None:
-        transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
         try:
-            async with httpx.AsyncClient(transport=transport, timeout=_SECONDS) as client:
-                for path in paths:
-                    await client.post(f"http://envoy{path}")
-        except httpx.HTTPError:
+            for path in paths:
+                await local_http.post(self._socket, path, _SECONDS)
+        except local_http.ERRORS:
             return

@@ -1,11 +1,11 @@
 """`meshgate`: the command line."""
 
 import importlib
-from importlib.metadata import version
 
 import click
 
 from meshgate.cli.examples import examples
+from meshgate.runtime.memory import loading
 
 _COMMANDS = {
     "up": ("meshgate.cli.up", "up_command"),
@@ -36,7 +36,8 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), name)
+        with loading():
+            command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
         return command
 
@@ -46,7 +47,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("meshgate up", 'meshgate chat demo "Hello!"'),
 )
-@click.version_option(version("meshgate"), prog_name="meshgate")
+@click.version_option(package_name="meshgate", prog_name="meshgate")
 def main() -> None:
     """An AI gateway: one front door between every application and every language model.
 

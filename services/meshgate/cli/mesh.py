@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from meshgate.cli.access_log import AccessLog
 from meshgate.cli.child import Program
@@ -27,10 +27,12 @@ from meshgate.edge.rendering import Address, EdgeSettings, laptop_files, write
 from meshgate.runtime.environment import Environment
 from meshgate.runtime.tracing_settings import TracingSettings
 
+T = TypeVar("T")
+
 LOOPBACK = "127.0.0.1"
 EDGE = "envoy"
 COMPACT = "compact"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 # On one machine Envoy has heard that a service drains after two looks. The services behind routing
 # stop when it has gone, so that nobody is left to hear of it.
@@ -144,8 +146,8 @@ class Mesh:
             StartError: A Redis-compatible server does not start, or another process does not come
                 to serve within START_SECONDS of the time when they did.
         """
-        for name, server in self._servers.items():
-            self._redis_urls[name] = await self._start_redis(server)
+        urls = await _together([self._start_redis(server) for server in self._servers.values()])
+        self._redis_urls = dict(zip(self._servers, urls, strict=True))
         self._deadline = asyncio.get_running_loop().time() + START_SECONDS
         for group in self._plan.shape:
             peers = self._peers()
@@ -278,7 +280,7 @@ class Mesh:
             tuple(binary.command(binary.find(variables), config)),
             # Whoever faces the world holds no secrets.
             {name: variables[name] for name in _ENVOY_VARIABLES if name in variables},
-            lambda: PageProbe(f"{self._plan.base_url}/readyz"),
+            lambda: PageProbe(self._plan.grpc_target, "/readyz"),
             _EDGE_STOP_SECONDS,
         )
 
@@ -293,9 +295,7 @@ class Mesh:
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
 
-async def _together(
-    starts: Sequence[Coroutine[Any, Any, ServiceProcess]],
-) -> list[ServiceProcess]:
+async def _together(starts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Do them all at once; the first that fails ends the others."""
     try:
         async with asyncio.TaskGroup() as group:

@@ -12,6 +12,7 @@ import click
 
 from meshgate.cli.data_directory import DataDirectory, data_directory_option
 from meshgate.cli.examples import examples
+from meshgate.runtime.memory import loading
 
 _PAUSE_SECONDS = 1.0
 
@@ -73,11 +74,12 @@ def migrated(urls: Mapping[str, str]) -> Records:
     Raises:
         click.ClickException: One cannot be used.
     """
-    # Here, so that the other commands need none of it.
-    from meshgate.auth.sql.schema import SCHEMA as AUTH  # noqa: PLC0415
-    from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
-    from meshgate.database.migration import migrate  # noqa: PLC0415
-    from meshgate.quota.ledger.schema import SCHEMA as LEDGER  # noqa: PLC0415
+    with loading():
+        # Here, so that the other commands need none of it.
+        from meshgate.auth.sql.schema import SCHEMA as AUTH  # noqa: PLC0415
+        from meshgate.database.database import DatabaseUnusableError  # noqa: PLC0415
+        from meshgate.database.migration import migrate  # noqa: PLC0415
+        from meshgate.quota.ledger.schema import SCHEMA as LEDGER  # noqa: PLC0415
 
     async def all_of_them() -> Records:
         return {

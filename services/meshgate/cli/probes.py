@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 import grpc
-import httpx
-import redis.asyncio as redis
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from meshgate.cli import local_http
 
 _INTERVAL_SECONDS = 0.05
 _CALL_SECONDS = 1.0
@@ -42,48 +43,65 @@ class HealthProbe:
 
 
 class PageProbe:
-    """Passed when a page answers with 200."""
+    """Passed when a page answers with 200.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    Args:
+        authority: Whose page it is, as `host:port`.
+        path: Which page.
+    """
+
+    def __init__(self, authority: str, path: str) -> None:
+        self._authority = authority
+        self._path = path
         self.obstacle = ""
 
     async def passed(self) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=_CALL_SECONDS) as client:
-            await _until(lambda: self._answers(client))
+        await _until(self._answers)
 
-    async def _answers(self, client: httpx.AsyncClient) -> bool:
+    async def _answers(self) -> bool:
+        page = f"http://{self._authority}{self._path}"
         try:
-            answer = await client.get(self._url)
-        except httpx.HTTPError as error:
-            self.obstacle = f"{self._url} does not answer: {error}"
+            answer = await local_http.get(self._authority, self._path, _CALL_SECONDS)
+        except local_http.ERRORS as error:
+            self.obstacle = f"{page} does not answer: {error}"
             return False
-        self.obstacle = f"{self._url} answers {answer.status_code}: {answer.text[:200]}"
-        return answer.status_code == httpx.codes.OK
+        self.obstacle = f"{page} answers {answer.status}: {answer.text[:200]}"
+        return answer.status == HTTPStatus.OK
 
 
 class RedisProbe:
-    """Passed when the server at a URL lets us in, and has read all its data."""
+    """Passed when the server at a port of this machine lets us in, and has read all its data.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    Two commands of its protocol, for which the supervisor need not load a client.
+    """
+
+    def __init__(self, host: str, port: int, password: str) -> None:
+        self._host = host
+        self._port = port
+        self._password = password
         self.obstacle = ""
 
     async def passed(self) -> None:
-        async with redis.from_url(
-            self._url,
-            retry=None,
-            socket_connect_timeout=_CALL_SECONDS,
-            socket_timeout=_CALL_SECONDS,
-        ) as client:
-            await _until(lambda: self._answers(client))
+        await _until(self._answers)
 
-    async def _answers(self, client: redis.Redis) -> bool:
+    async def _answers(self) -> bool:
         try:
-            return bool(await client.ping())
-        except redis.RedisError as error:
+            async with asyncio.timeout(_CALL_SECONDS):
+                answers = await self._answers_to(f"AUTH {self._password}", "PING")
+        except OSError as error:
             self.obstacle = f"it does not answer: {error}"
             return False
+        self.obstacle = f"it does not answer: {' '.join(answers)}"
+        return answers == ["+OK", "+PONG"]
+
+    async def _answers_to(self, *commands: str) -> list[str]:
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            writer.writelines(f"{command}\r\n".encode() for command in commands)
+            lines = [await reader.readline() for _ in commands]
+            return [line.decode(errors="replace").strip() for line in lines]
+        finally:
+            writer.close()
 
 
 async def _until(look: Callable[[], Awaitable[bool]]) -> None:

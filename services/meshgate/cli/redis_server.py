@@ -137,7 +137,7 @@ class EmbeddedRedis:
             self.use.name,
             (str(self.binary), str(configuration)),
             {name: self.variables[name] for name in _VARIABLES if name in self.variables},
-            lambda: RedisProbe(self.url(port)),
+            lambda: RedisProbe(_LOOPBACK, port, self._password),
             start_seconds=_START_SECONDS,
         )
 

@@ -3,11 +3,15 @@
 import importlib
 import os
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from meshgate.cli.examples import examples
+from meshgate.runtime.memory import loading
+
+if TYPE_CHECKING:
+    from meshgate.runtime.server import Assemble
 
 SERVICES = ("auth", "quota", "cache", "guardrails", "provider", "routing")
 """Those that others call come first: that is the order in which they are assembled."""
@@ -54,15 +58,15 @@ def run_services(services: Sequence[str], variables: dict[str, str]) -> None:
     Raises:
         click.ClickException: A setting or the configuration is wrong, or a port is taken.
     """
-    # Here, so that `meshgate --help` and the other commands need none of it.
-    from meshgate.runtime.environment import Environment, SettingError  # noqa: PLC0415
-    from meshgate.runtime.process import run  # noqa: PLC0415
-    from meshgate.runtime.server import Assemble  # noqa: PLC0415
-
     names = [name for name in SERVICES if name in services]
-    try:
+    with loading():
+        # Here, so that `meshgate --help` and the other commands need none of it.
+        from meshgate.runtime.environment import Environment, SettingError  # noqa: PLC0415
+        from meshgate.runtime.process import run  # noqa: PLC0415
+
         # Only now, and only these: a process loads what it hosts.
-        assemblies = {name: cast("Assemble", _assembly(name)) for name in names}
+        assemblies = {name: _assembly(name) for name in names}
+    try:
         run(assemblies, Environment(variables))
     except SettingError as error:
         raise click.ClickException(str(error)) from None
@@ -70,5 +74,5 @@ def run_services(services: Sequence[str], variables: dict[str, str]) -> None:
         raise click.ClickException(f"cannot serve: {error.strerror or error}") from None
 
 
-def _assembly(name: str) -> object:
-    return importlib.import_module(f"meshgate.{name}.assembly").assemble
+def _assembly(name: str) -> "Assemble":
+    return cast("Assemble", importlib.import_module(f"meshgate.{name}.assembly").assemble)

@@ -39,6 +39,8 @@ class Section(BaseModel):
         strict=True,
         validate_default=True,
         allow_inf_nan=False,
+        # With the first document, as one: each by itself is built again as part of those that hold it.
+        defer_build=True,
     )
 
 

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from sqlalchemy import event, select
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import (
@@ -25,7 +24,6 @@ from meshgate.database.schema import Schema
 from meshgate.runtime.errors import ServiceUnavailableError
 
 _WAIT_SECONDS = 1.0
-_CLOSE_SECONDS = 0.2
 _MOST_CONNECTIONS = 4
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -58,7 +56,15 @@ class Database:
         self._schema = schema
         self._url = _parsed(schema, url)
         self._wait_seconds = wait_seconds
-        self._engine = _engine(self._url, schema.owner, wait_seconds)
+        self._errors: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
+        if self.file:
+            self._engine = _sqlite_engine(self._url, wait_seconds)
+            return
+        # Here, so that a service whose records are in SQLite loads nothing of it.
+        from meshgate.database import postgresql  # noqa: PLC0415
+
+        self._engine = postgresql.engine(self._url, schema.owner, wait_seconds, _MOST_CONNECTIONS)
+        self._errors += postgresql.ERRORS
 
     @property
     def file(self) -> Path | None:
@@ -102,7 +108,7 @@ class Database:
             if is_refused_value(error):
                 raise
             raise _unavailable(self._schema.owner, error) from None
-        except (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except self._errors as error:
             raise _unavailable(self._schema.owner, error) from None
 
     async def check(self) -> None:
@@ -199,38 +205,6 @@ def _parsed(schema: Schema, text: str) -> URL:
 
 def _file(url: URL) -> Path | None:
     return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
-
-
-class _Connection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection that does not wait long for a goodbye: the server may be gone."""
-
-    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - theirs
-        await super().close(timeout=min(timeout or _CLOSE_SECONDS, _CLOSE_SECONDS))
-
-
-def _engine(url: URL, owner: str, wait_seconds: float) -> AsyncEngine:
-    if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, wait_seconds)
-    milliseconds = str(round(wait_seconds * 1_000))
-    return create_async_engine(
-        url,
-        pool_size=_MOST_CONNECTIONS,
-        max_overflow=0,
-        pool_timeout=wait_seconds,
-        pool_pre_ping=True,
-        connect_args={
-            "timeout": wait_seconds,
-            "connection_class": _Connection,
-            "server_settings": {
-                "application_name": f"meshgate-{owner}",
-                # The server must not go on with what nobody waits for any more.
-                "statement_timeout": milliseconds,
-                "lock_timeout": milliseconds,
-                "idle_in_transaction_session_timeout": str(10 * round(wait_seconds * 1_000)),
-            },
-        },
-        hide_parameters=True,
-    )
 
 
 def _sqlite_engine(url: URL, wait_seconds: float) -> AsyncEngine:

@@ -55,7 +55,6 @@ class Http1Client:
             raise ValueError("this client knows no proxies")
         self._connect_seconds = options.connect_seconds
         self._trust = trust(options.ca_pem)
-        self._trust.set_alpn_protocols(["http/1.1"])
         # When each was used last, and the connection; the one used last is at the end.
         self._idle: defaultdict[Origin, deque[tuple[float, Http1Connection]]] = defaultdict(deque)
         self._closing = False

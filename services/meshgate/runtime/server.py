@@ -1,7 +1,6 @@
 """serve(): the one way to host services."""
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -11,8 +10,8 @@ from typing import Protocol, Self
 
 import structlog
 
+from meshgate.runtime import memory
 from meshgate.runtime.environment import Environment
-from meshgate.runtime.grpcio import GrpcioServer
 from meshgate.runtime.health import Health
 from meshgate.runtime.instance import InstanceServicer
 from meshgate.runtime.interception import intercepted
@@ -45,6 +44,9 @@ def make_server(stack: Stack, methods: Iterable[Method], limits: Limits | None =
     limits = limits or Limits()
     if stack == "native":
         return NativeServer(methods, limits)
+    # Here, for hardly anybody asks for it.
+    from meshgate.runtime.grpcio import GrpcioServer  # noqa: PLC0415
+
     return GrpcioServer(methods, limits, {method.service_name for method in methods})
 
 
@@ -77,20 +79,21 @@ async def running(
         described = intercepted(instance.implementation(), settings.identity)
         methods += described
         services = []
-        for assemble in assemblies.values():
-            service = await stack.enter_async_context(assemble(env, peers))
-            hosted = _methods(service, settings)
-            instance.add(service)
-            peers.host(service.name, (*hosted, *described))
-            methods += hosted
-            services.append(service)
+        with memory.loading():  # each may load more
+            for assemble in assemblies.values():
+                service = await stack.enter_async_context(assemble(env, peers))
+                hosted = _methods(service, settings)
+                instance.add(service)
+                peers.host(service.name, (*hosted, *described))
+                methods += hosted
+                services.append(service)
         tasks = await stack.enter_async_context(_TaskGroup())
         stack.callback(tasks.cancel)
         tasks.start(services)
         server = make_server(settings.stack, methods)
         port = await server.start(settings.listen)
         stack.push_async_callback(_drain, server, health, services, settings)
-        _settle_memory()
+        memory.settle()
         _let_generators_go()
         health.serve()
         _log.info("serving", services=list(assemblies), port=port, stack=settings.stack)
@@ -122,17 +125,6 @@ def _methods(service: Service, settings: ServerSettings) -> list[Method]:
         for implementation in service.implementations
         for method in intercepted(implementation, settings.identity)
     ]
-
-
-def _settle_memory() -> None:
-    """Leave what was made at the start out of garbage collection, and collect more rarely.
-
-    Requests free what they make by themselves; looking for cycles after every 700 objects took
-    a tenth of all CPU.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _let_generators_go() -> None:
