@@ -22,8 +22,9 @@ def prices_of(base_url: str, model: str) -> Prices | None:
 
 
 def units(prices: Prices) -> list[int]:
-    """The prices of what is no token."""
-    return [getattr(prices, name) for name in UNIT_PRICES]
+    """The prices of what is no token; searches are beside tokens where a model makes them itself."""
+    beside = {"search_nanos"} if prices.output_nanos else set()
+    return [getattr(prices, name) for name in UNIT_PRICES if name not in beside]
 
 
 def flat(prices: Prices) -> list[Prices]:
@@ -59,6 +60,11 @@ class TestEntries:
         for prices in flat(shipped().prices(entry)):
             assert len([price for price in units(prices) if price]) <= 1
             assert not (any(units(prices)) and prices.input_nanos)
+
+    def test_a_search_costs_the_same_in_every_tier_and_after_every_question(
+        self, entry: Entry
+    ) -> None:
+        assert len({prices.search_nanos for prices in flat(shipped().prices(entry))}) == 1
 
     def test_only_embeddings_and_what_is_not_written_in_tokens_write_nothing(
         self, entry: Entry

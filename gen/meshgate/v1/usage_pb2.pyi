@@ -73,7 +73,9 @@ class Usage(_message.Message):
     input_characters: _builtins.int
     """Characters of text that were spoken."""
     search_units: _builtins.int
-    """What rerankers count: a query with up to a hundred documents."""
+    """Searches: what rerankers count, a query with up to a hundred documents; and those of the web that
+    the upstream has made by itself.
+    """
     def __init__(
         self,
         *,

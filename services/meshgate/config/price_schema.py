@@ -53,7 +53,8 @@ class RatesSection(Section):
         None, description="Each character that is spoken, in USD; nothing if not given."
     )
     per_search: Usd | None = Field(
-        None, description="Each search unit of a reranker, in USD; nothing if not given."
+        None,
+        description="Each search unit of a reranker, and each search of the web that the upstream made by itself, in USD; nothing if not given.",
     )
 
 

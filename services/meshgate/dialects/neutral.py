@@ -52,7 +52,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     `service_tier` is how the upstream served it, by its own name for that; empty if it did not say.
     The four before it are no tokens: pictures made, seconds of sound heard, characters spoken, and
-    what rerankers charge for.
+    searches: what rerankers charge for, and those of the web that the upstream has made by itself.
     """
 
     input_tokens: int = 0

@@ -36,7 +36,7 @@ class Prices:
         image_nanos: What each picture costs that is made, in nano-dollars; so the next three.
         audio_second_nanos: Each second of sound that is heard.
         character_nanos: Each character that is spoken.
-        search_nanos: Each search unit of a reranker.
+        search_nanos: Each search unit of a reranker, and each search of the web.
         steps: Other prices for long questions, the shortest first.
         tiers: Other prices in service tiers.
         listed_as: Where the prices come from, if not from the configuration; else empty.

@@ -23,6 +23,10 @@ class _OutputDetails(Struct, gc=False):
     thinking_tokens: Count | None = None
 
 
+class _ServerToolUse(Struct, gc=False):
+    web_search_requests: Count | None = None  # what it fetches, and its code, cost tokens only
+
+
 class WireUsage(Struct, gc=False):
     """Usage as it stands in the JSON, as far as it counts."""
 
@@ -32,6 +36,7 @@ class WireUsage(Struct, gc=False):
     cache_creation_input_tokens: Count | None = None
     cache_creation: _Creation | None = None
     output_tokens_details: _OutputDetails | None = None
+    server_tool_use: _ServerToolUse | None = None
     service_tier: object = None
     speed: object = None
 
@@ -93,6 +98,8 @@ def write(usage: Usage) -> dict[str, object]:
         },
         "server_tool_use": None,
     }
+    if usage.search_units:
+        written["server_tool_use"] = {"web_search_requests": usage.search_units}
     written["service_tier"] = usage.service_tier if usage.service_tier in _TIERS else None
     return written
 
@@ -117,6 +124,7 @@ def _larger(known: Usage, found: WireUsage) -> Usage:
     short, long = creation.ephemeral_5m_input_tokens or 0, creation.ephemeral_1h_input_tokens or 0
     created = max(found.cache_creation_input_tokens or 0, short + long)
     created = max(known.cache_creation_input_tokens, created)
+    tools = found.server_tool_use
     plain = known.input_tokens - known.cached_input_tokens - known.cache_creation_input_tokens
     return Usage(
         input_tokens=min(max(plain, found.input_tokens or 0) + cached + created, LARGEST_COUNT),
@@ -125,6 +133,7 @@ def _larger(known: Usage, found: WireUsage) -> Usage:
         output_tokens=max(known.output_tokens, found.output_tokens or 0),
         reasoning_tokens=max(known.reasoning_tokens, (details and details.thinking_tokens) or 0),
         long_cache_creation_input_tokens=max(known.long_cache_creation_input_tokens, long),
+        search_units=max(known.search_units, (tools and tools.web_search_requests) or 0),
         service_tier=_tier(found) or known.service_tier,
     )
 
