@@ -1,7 +1,7 @@
 """How the texts in each dialect's traffic are looked at, and what may be shown of them written back.
 
 `inspection("openai_chat")` serves callers of that dialect, whatever upstream answers them. How a
-stream is ended early is a matter of `metering.OutputTally`.
+stream is ended early is a matter of `output_tally.OutputTally`.
 """
 
 from collections.abc import Callable

@@ -14,6 +14,7 @@ from meshgate.dialects.counting import CountableText
 from meshgate.dialects.json_text import JsonCut
 from meshgate.dialects.metered_media import MediaTally
 from meshgate.dialects.openai_api import model_name
+from meshgate.dialects.output_tally import OutputTally
 from meshgate.dialects.request_texts import cut_request
 from meshgate.dialects.segments import Cut, InspectedStream
 from meshgate.runtime.errors import UnsupportedError
@@ -79,4 +80,4 @@ class MediaDialect:
     answer_texts: Callable[[bytes], list[str]] = _no_texts
     cut_request: Callable[[bytes], Cut] = cut_request
     stream: Callable[[bool], AnswerStream] = _no_stream
-    tally: Callable[[], MediaTally] = MediaTally
+    tally: Callable[[], OutputTally] = MediaTally

@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from meshgate.dialects import sse
-from meshgate.dialects.answers import CutStreamError, UpstreamErrorEvent, decoded
-from meshgate.dialects.neutral import FinishReason, Usage
+from meshgate.dialects.answers import CutStreamError, decoded
+from meshgate.dialects.neutral import Usage
 from meshgate.dialects.openai_choices.error_event import find_error
 from meshgate.dialects.segments import Piece
-from meshgate.dialects.upstream_stream import PassedStream
+from meshgate.dialects.upstream_stream import PassedStream, Progress
 
 EVENT_LIMIT_BYTES = 32 * 1024 * 1024
 """A whole picture in base64 is one event."""
@@ -74,19 +74,11 @@ class EventTracker(PassedStream):
         self.done = not self._is_repeated
 
 
-class ByteStream:
+class ByteStream(Progress):
     """Follows a stream that is not made of events: all of it passes as it comes.
 
     It is whole where the HTTP body is, which the client of the upstream sees to.
     """
-
-    def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Pass on what one read brought."""

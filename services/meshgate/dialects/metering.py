@@ -19,7 +19,6 @@ from meshgate.dialects.media import MEDIA
 from meshgate.dialects.media_dialect import MediaDialect
 from meshgate.dialects.meshgate_chat import texts as meshgate_chat_texts
 from meshgate.dialects.meshgate_chat.tally import OutputTally as MeshgateChatTally
-from meshgate.dialects.neutral import FinishReason, Usage
 from meshgate.dialects.openai_chat import texts as openai_chat_texts
 from meshgate.dialects.openai_chat.tally import OutputTally as OpenAiChatTally
 from meshgate.dialects.openai_completions import texts as openai_completions_texts
@@ -27,44 +26,8 @@ from meshgate.dialects.openai_completions.tally import OutputTally as OpenAiComp
 from meshgate.dialects.openai_embeddings import texts as openai_embeddings_texts
 from meshgate.dialects.openai_responses import texts as openai_responses_texts
 from meshgate.dialects.openai_responses.tally import OutputTally as OpenAiResponsesTally
+from meshgate.dialects.output_tally import OutputTally
 from meshgate.runtime.errors import UnsupportedError
-
-
-class OutputTally(Protocol):
-    """Counts the output of one stream while it passes, and knows how to end it."""
-
-    @property
-    def text_bytes(self) -> int:
-        """How much was written so far, in UTF-8; at least one byte goes into a token."""
-        ...
-
-    @property
-    def kept_bytes(self) -> int:
-        """How much of it `texts` holds: all, unless it is more than the tally keeps."""
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream has said its end; nothing may follow."""
-        ...
-
-    def take(self, chunk: bytes) -> None:
-        """Take note of a chunk that goes to the caller: whole events."""
-        ...
-
-    def texts(self) -> list[str]:
-        """What was written, for a tokenizer: each text in one piece."""
-        ...
-
-    def ending(self, reason: FinishReason, usage: Usage | None, *, include_usage: bool) -> bytes:
-        """The events that end the stream well after what was taken so far.
-
-        Args:
-            reason: Why, for what has not finished by itself.
-            usage: What the answer consumed, if that is known.
-            include_usage: Whether the caller asked for it, as the request's head says.
-        """
-        ...
 
 
 class TallyFactory(Protocol):

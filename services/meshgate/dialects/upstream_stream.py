@@ -31,26 +31,33 @@ class EventSource(Protocol[Event_co]):
         ...
 
 
-class UpstreamStream(ABC, Generic[Event, Piece]):
-    """Follows one streamed answer; the attributes tell what has been seen so far.
+class Progress:
+    """What has been seen so far of a streamed answer; see `StreamProgress`."""
 
-    Args:
-        events: Cuts it into events.
-    """
-
-    def __init__(self, events: EventSource[Event]) -> None:
+    def __init__(self) -> None:
         self.started = False
         self.done = False
         self.served_model = ""
         self.usage: Usage | None = None
         self.finish_reason = FinishReason.UNSPECIFIED
         self.error: UpstreamErrorEvent | None = None
-        self._source = events
 
     @property
     def is_over(self) -> bool:
         """Whether the answer is whole, or has failed: then the rest of the bytes is ignored."""
         return self.done or self.error is not None
+
+
+class UpstreamStream(Progress, ABC, Generic[Event, Piece]):
+    """Follows one streamed answer.
+
+    Args:
+        events: Cuts it into events.
+    """
+
+    def __init__(self, events: EventSource[Event]) -> None:
+        super().__init__()
+        self._source = events
 
     @abstractmethod
     def _take(self, event: Event, told: list[Piece]) -> None:

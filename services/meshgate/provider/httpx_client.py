@@ -70,7 +70,8 @@ class HttpxClient:
         try:
             return await self._client.send(request, stream=True)
         except BaseException:
-            # httpcore keeps what it had made and not begun to use when a caller left.
+            # httpcore does not close what it had made and not begun to use when a caller left. It keeps
+            # its record of that, too, until this client is closed: there is no way to it from here.
             for connection in made:
                 await connection.aclose()
             await self.end(None)

@@ -4,8 +4,8 @@ import time
 
 import structlog
 
-from meshgate.dialects.metering import OutputTally
 from meshgate.dialects.neutral import FinishReason
+from meshgate.dialects.output_tally import OutputTally
 from meshgate.routing.meter import Meter
 from meshgate.routing.peers.provider import Chunks
 from meshgate.routing.usage_counting import Written

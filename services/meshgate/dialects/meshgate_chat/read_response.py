@@ -2,7 +2,7 @@
 
 from google.protobuf.message import DecodeError
 
-from meshgate.dialects.answers import CutStreamError, MalformedAnswerError, UpstreamErrorEvent
+from meshgate.dialects.answers import CutStreamError, MalformedAnswerError
 from meshgate.dialects.meshgate_chat import conversation
 from meshgate.dialects.meshgate_chat.usage import read_finish_reason, read_usage
 from meshgate.dialects.neutral import (
@@ -10,14 +10,13 @@ from meshgate.dialects.neutral import (
     ChatResponse,
     CitationDelta,
     Finished,
-    FinishReason,
     ReasoningDelta,
     RefusalDelta,
     Started,
     TextDelta,
     ToolCallDelta,
-    Usage,
 )
+from meshgate.dialects.upstream_stream import Progress
 from meshgate.runtime.errors import InvalidRequestError
 from meshgate.v1 import chat_pb2, gateway_service_pb2
 
@@ -43,16 +42,8 @@ def read(body: bytes) -> ChatResponse:
     )
 
 
-class StreamReader:
+class StreamReader(Progress):
     """Reads one streamed answer. Its errors are statuses of the RPC, never events."""
-
-    def __init__(self) -> None:
-        self.started = False
-        self.done = False
-        self.served_model = ""
-        self.usage: Usage | None = None
-        self.finish_reason = FinishReason.UNSPECIFIED
-        self.error: UpstreamErrorEvent | None = None
 
     def feed(self, data: bytes) -> list[ChatEvent]:
         """Take whole serialized ChatEvents and return what they say.
